@@ -1,0 +1,29 @@
+#pragma once
+// Limits of the pools, named as in PgBouncer's configuration, plus the address of a node.
+
+#include <cstdint>
+#include <string>
+
+namespace mosaic::pool {
+
+struct NodeAddress {
+  std::string name;  // as in the config: [nodes.pg1]
+  std::string host;  // name, address, or directory of a Unix socket
+  uint16_t port = 5432;
+  std::string dbname;  // database on that node
+};
+
+// Times in milliseconds; 0 means no limit.
+struct PoolSettings {
+  uint32_t default_pool_size = 20;       // server connections per (node, database, user), over all workers
+  uint32_t max_prepared_statements = 500;  // per server connection
+  uint32_t query_wait_timeout_ms = 120'000;
+  uint32_t server_connect_timeout_ms = 15'000;
+  uint32_t server_login_retry_ms = 1'000;
+  uint32_t server_idle_timeout_ms = 600'000;
+  uint32_t server_lifetime_ms = 3'600'000;
+  uint32_t cancel_wait_timeout_ms = 10'000;
+  uint32_t max_waiting_clients = 10'000;   // per (node, database, user) and worker; more get an error at once
+};
+
+}  // namespace mosaic::pool

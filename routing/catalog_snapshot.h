@@ -1,0 +1,89 @@
+#pragma once
+// The immutable picture of the cluster that one transaction routes by: tables and their shard keys,
+// shard -> node, names of nodes. Built by admin (from config and catalog), read by everyone, changed by nobody:
+// a new map is a new snapshot.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "routing/id_layout.h"
+#include "routing/ids.h"
+#include "routing/shard_function.h"
+
+namespace mosaic::routing {
+
+enum class TableKind : uint8_t {
+  kSharded,    // rows live in the schema of their key's shard
+  kReference,  // the same rows on every node, schema public
+  kPinned,     // the whole table on one node, schema public
+};
+
+struct Column {
+  std::string name;
+  uint32_t type_oid = 0;  // pg_type.oid of the column's type
+};
+
+struct Table {
+  std::string name;  // unqualified, as in pg_class.relname
+  TableKind kind = TableKind::kSharded;
+  std::string key;                // sharded: the column that holds the shard key
+  std::string id;                 // sharded: the column whose value embeds the shard (empty: none)
+  KeyType key_type = KeyType::kInt8;
+  NodeId node;                    // pinned: where it lives
+  std::vector<Column> columns;    // in attribute order; empty while unknown (table not created yet)
+
+  // Position of a column in `columns`, -1 when unknown.
+  int find_column(std::string_view column) const;
+};
+
+class CatalogSnapshot {
+ public:
+  struct Parts {
+    Epoch epoch;
+    std::vector<std::string> node_names;   // indexed by NodeId
+    NodeId default_node;                   // unlisted tables and catalog queries
+    std::vector<NodeId> shard_nodes;       // indexed by ShardId
+    std::string schema_prefix = "shard_";  // schema of shard 42 of 1024: prefix + "0042"
+    ShardFunction shard_function = ShardFunction::kXxh3;
+    IdLayout id_layout;
+    std::vector<Table> tables;
+  };
+
+  explicit CatalogSnapshot(Parts parts);
+
+  Epoch epoch() const { return parts_.epoch; }
+  uint32_t shard_count() const { return static_cast<uint32_t>(parts_.shard_nodes.size()); }
+  const std::vector<std::string>& node_names() const { return parts_.node_names; }
+  const std::string& node_name(NodeId node) const { return parts_.node_names[node.value]; }
+  NodeId default_node() const { return parts_.default_node; }
+  NodeId node_of(ShardId shard) const { return parts_.shard_nodes[shard.value]; }
+  // Some shard that lives on `node` (the lowest), for describing statements there.
+  std::optional<ShardId> first_shard_on(NodeId node) const;
+  // "shard_0042"; the view lives as long as the snapshot.
+  std::string_view schema_of(ShardId shard) const { return schemas_[shard.value]; }
+  const std::vector<Table>& tables() const { return parts_.tables; }
+  // Index into tables(), -1 for tables that the config does not list (they live on the default node).
+  int find_table(std::string_view name) const;
+  // Fingerprint of all that compiled plans depend on (tables, keys, columns); equal fingerprints mean that
+  // cached plans stay valid. The shard map is not part of it: plans hold no shard and no node.
+  uint64_t tables_fingerprint() const { return tables_fingerprint_; }
+  const IdLayout& id_layout() const { return parts_.id_layout; }
+  ShardFunction shard_function() const { return parts_.shard_function; }
+  const std::string& schema_prefix() const { return parts_.schema_prefix; }
+
+ private:
+  Parts parts_;
+  std::vector<std::string> schemas_;
+  std::unordered_map<std::string_view, int> table_index_;
+  uint64_t tables_fingerprint_ = 0;
+};
+
+// "shard_0042": digits are padded to the width of the highest shard number, at least four.
+std::string shard_schema_name(std::string_view prefix, ShardId shard, uint32_t shard_count);
+
+}  // namespace mosaic::routing
