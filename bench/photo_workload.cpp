@@ -1,6 +1,6 @@
-// The demo's workload: a photo-sharing application that talks to what looks like one PostgreSQL, in all three query
-// modes, and afterwards compares every row with what it was told. Started by quickstart.sh and by the end-to-end tests.
-// This file is the run from top to bottom; the parts stand in bench/workload/.
+// The demo's workload: a photo-sharing application that talks to what looks like one PostgreSQL, in all three
+// query modes, and afterwards compares every row with what it was told. Started by quickstart.sh and by the
+// end-to-end tests. This file is the run from top to bottom; the parts stand in bench/workload/.
 
 #include <fmt/format.h>
 
@@ -26,15 +26,16 @@ using Clients = std::vector<std::unique_ptr<PhotoClient>>;
 Clients make_clients(const Options& options, Population& population) {
   Clients clients;
   for (uint32_t i = 0; i < options.connections; ++i) {
-    clients.push_back(std::make_unique<PhotoClient>(i, options.conninfo, options.seed * 1'000'003, population));
+    clients.push_back(
+        std::make_unique<PhotoClient>(i, options.conninfo, options.seed * 1'000'003, population));
   }
   clients.front()->add_setting();
   return clients;
 }
 
 // Signs up this phase's share of the users, then draws from the mix. Returns false when users were left out.
-bool run_phase(const Options& options, size_t phase, Population& population, Clients& clients, PhaseRunner& runner,
-               ProgressLine& progress, PhaseFigures& figures) {
+bool run_phase(const Options& options, size_t phase, Population& population, Clients& clients,
+               PhaseRunner& runner, ProgressLine& progress, PhaseFigures& figures) {
   const uint64_t first = options.users * phase / options.modes.size();
   const uint64_t last = std::max<uint64_t>(1, options.users * (phase + 1) / options.modes.size());
   for (uint64_t user = first; user < last; ++user) {
@@ -87,7 +88,8 @@ Oracle merge_oracles(Clients& clients) {
   return all;
 }
 
-void look_at_nodes(const Options& options, const Population& population, const Oracle& oracle, RunFigures& figures) {
+void look_at_nodes(const Options& options, const Population& population, const Oracle& oracle,
+                   RunFigures& figures) {
   const ClusterMap map = read_cluster_map(options.catalog, options.nodes);
   const Verifier verifier(map, population);
   figures.nodes = verifier.count_content();
@@ -107,7 +109,8 @@ int run(const Options& options) {
 
   bool is_complete = true;
   for (size_t phase = 0; phase < options.modes.size() && is_complete; ++phase) {
-    is_complete = run_phase(options, phase, population, clients, runner, progress, figures.phases.emplace_back());
+    is_complete =
+        run_phase(options, phase, population, clients, runner, progress, figures.phases.emplace_back());
   }
   if (watch) figures.peaks = watch->stop();
   const Oracle oracle = merge_oracles(clients);

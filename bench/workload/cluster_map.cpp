@@ -10,7 +10,8 @@ namespace mosaic::workload {
 namespace {
 
 size_t index_of(const std::vector<ClusterNode>& nodes, const std::string& name) {
-  const auto at = std::find_if(nodes.begin(), nodes.end(), [&](const ClusterNode& n) { return n.name == name; });
+  const auto at =
+      std::find_if(nodes.begin(), nodes.end(), [&](const ClusterNode& n) { return n.name == name; });
   if (at == nodes.end()) {
     throw std::runtime_error("the catalog names the node '" + name + "': say where it is, --node " + name +
                              "=\"host=... port=... dbname=...\"");
@@ -49,9 +50,11 @@ ClusterMap read_cluster_map(const std::string& conninfo, std::vector<ClusterNode
   ClusterMap map;
   map.nodes = std::move(nodes);
   const ConnectionPtr catalog = connect_blocking(conninfo);
-  const ResultPtr shards = execute_blocking(catalog.get(), "SELECT shard, node FROM mosaic.shards ORDER BY shard");
+  const ResultPtr shards =
+      execute_blocking(catalog.get(), "SELECT shard, node FROM mosaic.shards ORDER BY shard");
   for (int row = 0; row < PQntuples(shards.get()); ++row) {
-    if (std::stoi(PQgetvalue(shards.get(), row, 0)) != row) throw std::runtime_error("the catalog's shard map has a gap");
+    if (std::stoi(PQgetvalue(shards.get(), row, 0)) != row)
+      throw std::runtime_error("the catalog's shard map has a gap");
     map.shard_nodes.push_back(index_of(map.nodes, PQgetvalue(shards.get(), row, 1)));
   }
   if (map.shard_nodes.empty()) throw std::runtime_error("the catalog has no shards: run `mosaic init` first");

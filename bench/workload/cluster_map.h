@@ -1,6 +1,6 @@
 #pragma once
-// Where the verifier must look for rows: nodes, shards and their schemas, as the catalog says. Read from the catalog's
-// own tables, beside the proxy: what is verified is not asked.
+// Where the verifier must look for rows: nodes, shards and their schemas, as the catalog says. Read from the
+// catalog's own tables, beside the proxy: what is verified is not asked.
 
 #include <cstdint>
 #include <string>

@@ -91,21 +91,23 @@ void Connection::send(const BoundStatement& statement, QueryMode mode) {
 }
 
 bool Connection::send_prepare(StatementId id) {
-  return PQsendPrepare(connection_.get(), std::string(name_of(id)).c_str(), std::string(text_of(id)).c_str(), 0,
-                       nullptr) == 1;
+  return PQsendPrepare(connection_.get(), std::string(name_of(id)).c_str(), std::string(text_of(id)).c_str(),
+                       0, nullptr) == 1;
 }
 
 bool Connection::send_execute(const BoundStatement& statement, QueryMode mode) {
-  if (mode == QueryMode::kSimple) return PQsendQuery(connection_.get(), to_literal_text(statement).c_str()) == 1;
+  if (mode == QueryMode::kSimple)
+    return PQsendQuery(connection_.get(), to_literal_text(statement).c_str()) == 1;
   if (mode == QueryMode::kExtended) {
     const Parameters parameters(statement, sends_binary_);
-    return PQsendQueryParams(connection_.get(), std::string(text_of(statement.id)).c_str(), parameters.count(),
-                             parameters.types.data(), parameters.pointers.data(), parameters.lengths.data(),
-                             parameters.formats.data(), 0) == 1;
+    return PQsendQueryParams(connection_.get(), std::string(text_of(statement.id)).c_str(),
+                             parameters.count(), parameters.types.data(), parameters.pointers.data(),
+                             parameters.lengths.data(), parameters.formats.data(), 0) == 1;
   }
   const Parameters parameters(statement, false);
-  return PQsendQueryPrepared(connection_.get(), std::string(name_of(statement.id)).c_str(), parameters.count(),
-                             parameters.pointers.data(), parameters.lengths.data(), parameters.formats.data(), 0) == 1;
+  return PQsendQueryPrepared(connection_.get(), std::string(name_of(statement.id)).c_str(),
+                             parameters.count(), parameters.pointers.data(), parameters.lengths.data(),
+                             parameters.formats.data(), 0) == 1;
 }
 
 void Connection::flush() {
@@ -158,14 +160,19 @@ std::optional<Outcome> Connection::on_ready() {
 
 std::optional<Outcome> Connection::on_connecting() {
   switch (PQconnectPoll(connection_.get())) {
-    case PGRES_POLLING_FAILED: return lose();
-    case PGRES_POLLING_WRITING: wants_write_ = true; return std::nullopt;
+    case PGRES_POLLING_FAILED:
+      return lose();
+    case PGRES_POLLING_WRITING:
+      wants_write_ = true;
+      return std::nullopt;
     case PGRES_POLLING_OK:
       phase_ = Phase::kIdle;
       wants_write_ = false;
       if (PQsetnonblocking(connection_.get(), 1) != 0) return lose();
       return std::nullopt;
-    default: wants_write_ = false; return std::nullopt;
+    default:
+      wants_write_ = false;
+      return std::nullopt;
   }
 }
 

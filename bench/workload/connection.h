@@ -1,6 +1,6 @@
 #pragma once
-// One client's connection, through libpq without blocking: connect, send one statement, take its outcome. The only
-// place of the workload's clients that calls libpq. Knows nothing of photos; driven by PhotoClient.
+// One client's connection, through libpq without blocking: connect, send one statement, take its outcome. The
+// only place of the workload's clients that calls libpq. Knows nothing of photos; driven by PhotoClient.
 
 #include <libpq-fe.h>
 
@@ -37,8 +37,10 @@ struct Outcome {
 
 class Connection {
  public:
-  // `sends_binary`: integers go as binary int8 parameters in extended mode, instead of as text without a type.
-  Connection(std::string conninfo, bool sends_binary) : conninfo_(std::move(conninfo)), sends_binary_(sends_binary) {}
+  // `sends_binary`: integers go as binary int8 parameters in extended mode, instead of as text without a
+  // type.
+  Connection(std::string conninfo, bool sends_binary)
+      : conninfo_(std::move(conninfo)), sends_binary_(sends_binary) {}
 
   // Begins to connect, dropping what was. Then on_ready() until is_connected() or an Outcome of kLost.
   void connect();
@@ -51,14 +53,15 @@ class Connection {
   // -1 while there is none.
   int socket() const;
   bool wants_write() const { return wants_write_; }
-  // on_ready() has something to say that no socket will announce: a send failed, or there is no socket to begin with.
+  // on_ready() has something to say that no socket will announce: a send failed, or there is no socket to
+  // begin with.
   bool needs_attention() const { return phase_ != Phase::kLost && (has_failed_send_ || socket() < 0); }
 
   // Sends a statement; is_connected() must hold. Its outcome comes from on_ready(), never from here.
   void send(const BoundStatement& statement, QueryMode mode);
 
-  // To be called whenever the socket is readable, or writable while wants_write(). An outcome ends the statement in
-  // flight, or (kLost) the connection.
+  // To be called whenever the socket is readable, or writable while wants_write(). An outcome ends the
+  // statement in flight, or (kLost) the connection.
   std::optional<Outcome> on_ready();
 
  private:

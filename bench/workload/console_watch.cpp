@@ -25,7 +25,8 @@ uint64_t count_clients(PGconn* console, const std::string& database) {
   uint64_t clients = 0;
   for (int row = 0; row < PQntuples(pools.get()); ++row) {
     if (cell(pools.get(), row, "database") != database) continue;
-    clients += std::stoull(cell(pools.get(), row, "cl_active")) + std::stoull(cell(pools.get(), row, "cl_waiting"));
+    clients +=
+        std::stoull(cell(pools.get(), row, "cl_active")) + std::stoull(cell(pools.get(), row, "cl_waiting"));
   }
   return clients;
 }
@@ -65,7 +66,8 @@ void ConsoleWatch::watch(const std::stop_token& stop) {
       {
         const std::lock_guard lock(mutex_);
         peaks_.clients = std::max(peaks_.clients, clients);
-        for (const auto& [address, count] : servers) peaks_.servers[address] = std::max(peaks_.servers[address], count);
+        for (const auto& [address, count] : servers)
+          peaks_.servers[address] = std::max(peaks_.servers[address], count);
       }
       std::unique_lock lock(pause_mutex);
       pause.wait_for(lock, stop, kInterval, [] { return false; });

@@ -1,6 +1,6 @@
 #pragma once
-// Watches Mosaic's console while the workload runs, on a thread of its own: how many clients there were, and how many
-// server connections they needed, at most.
+// Watches Mosaic's console while the workload runs, on a thread of its own: how many clients there were, and
+// how many server connections they needed, at most.
 
 #include <cstdint>
 #include <map>

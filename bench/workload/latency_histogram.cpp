@@ -45,7 +45,8 @@ void LatencyHistogram::merge(const LatencyHistogram& other) {
 
 uint64_t LatencyHistogram::percentile_ns(double percent) const {
   if (count_ == 0) return 0;
-  const auto wanted = std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(percent / 100 * static_cast<double>(count_))));
+  const auto wanted =
+      std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(percent / 100 * static_cast<double>(count_))));
   uint64_t seen = 0;
   for (size_t i = 0; i < buckets_.size(); ++i) {
     seen += buckets_[i];

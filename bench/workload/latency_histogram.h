@@ -16,7 +16,9 @@ class LatencyHistogram {
 
   uint64_t count() const { return count_; }
   uint64_t max_ns() const { return max_ns_; }
-  double mean_ns() const { return count_ == 0 ? 0 : static_cast<double>(sum_ns_) / static_cast<double>(count_); }
+  double mean_ns() const {
+    return count_ == 0 ? 0 : static_cast<double>(sum_ns_) / static_cast<double>(count_);
+  }
   // The value that `percent` of all values do not exceed, rounded up to its bucket's end; 0 when empty.
   uint64_t percentile_ns(double percent) const;
 

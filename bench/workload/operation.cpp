@@ -15,14 +15,14 @@ struct Weight {
 
 // Parts of a hundred.
 constexpr Weight kMix[] = {
-    {OperationKind::kReadProfile, 17}, {OperationKind::kReadHome, 6},     {OperationKind::kReadActivity, 6},
-    {OperationKind::kReadFeed, 12},    {OperationKind::kReadPhoto, 25},   {OperationKind::kReadSetting, 2},
-    {OperationKind::kUpload, 10},      {OperationKind::kEditCaption, 5},  {OperationKind::kAbandonEdit, 1},
-    {OperationKind::kLike, 8},         {OperationKind::kComment, 4},      {OperationKind::kDeleteComment, 1},
+    {OperationKind::kReadProfile, 17}, {OperationKind::kReadHome, 6},    {OperationKind::kReadActivity, 6},
+    {OperationKind::kReadFeed, 12},    {OperationKind::kReadPhoto, 25},  {OperationKind::kReadSetting, 2},
+    {OperationKind::kUpload, 10},      {OperationKind::kEditCaption, 5}, {OperationKind::kAbandonEdit, 1},
+    {OperationKind::kLike, 8},         {OperationKind::kComment, 4},     {OperationKind::kDeleteComment, 1},
     {OperationKind::kFollow, 3},
 };
-constexpr uint32_t kMixParts =
-    std::accumulate(std::begin(kMix), std::end(kMix), 0u, [](uint32_t sum, Weight w) { return sum + w.parts; });
+constexpr uint32_t kMixParts = std::accumulate(std::begin(kMix), std::end(kMix), 0u,
+                                               [](uint32_t sum, Weight w) { return sum + w.parts; });
 static_assert(kMixParts == 100);
 
 OperationKind draw_kind(Random& random) {
@@ -65,8 +65,9 @@ Operation OperationPicker::sign_up(int64_t user_id) const {
   operation.kind = OperationKind::kSignUp;
   operation.user_id = user_id;
   operation.digest = user_digest(user_id);
-  operation.statements = {{StatementId::kSignUp,
-                           {user_id, user_name(user_id), user_bio(user_id), std::string(user_country(user_id))}}};
+  operation.statements = {
+      {StatementId::kSignUp,
+       {user_id, user_name(user_id), user_bio(user_id), std::string(user_country(user_id))}}};
   return operation;
 }
 
@@ -80,15 +81,23 @@ Operation OperationPicker::write_setting() const {
 Operation OperationPicker::draw(const std::vector<OwnPhoto>& photos, const std::vector<int64_t>& comments) {
   const OperationKind kind = draw_kind(random_);
   switch (kind) {
-    case OperationKind::kReadPhoto: return read_photo();
+    case OperationKind::kReadPhoto:
+      return read_photo();
     case OperationKind::kEditCaption:
-    case OperationKind::kAbandonEdit: return edit(kind, photos);
-    case OperationKind::kLike: return like();
-    case OperationKind::kComment: return comment();
-    case OperationKind::kDeleteComment: return delete_comment(comments);
-    case OperationKind::kFollow: return follow();
-    case OperationKind::kUpload: return upload();
-    default: return read_user(kind);
+    case OperationKind::kAbandonEdit:
+      return edit(kind, photos);
+    case OperationKind::kLike:
+      return like();
+    case OperationKind::kComment:
+      return comment();
+    case OperationKind::kDeleteComment:
+      return delete_comment(comments);
+    case OperationKind::kFollow:
+      return follow();
+    case OperationKind::kUpload:
+      return upload();
+    default:
+      return read_user(kind);
   }
 }
 
@@ -117,11 +126,12 @@ Operation OperationPicker::edit(OperationKind kind, const std::vector<OwnPhoto>&
   const std::string caption = photo_caption(photo.user_id, client_, photo.sequence, photo.version + 1);
   operation.digest =
       photo_digest(photo.user_id, caption, photo_filter(photo.sequence), photo_width(photo.sequence));
-  operation.statements = {{StatementId::kBegin, {}},
-                          {StatementId::kLockPhoto, {photo.id}},
-                          {StatementId::kEditCaption, {photo.id, caption}},
-                          {StatementId::kCountEdit, {photo.user_id}},
-                          {kind == OperationKind::kEditCaption ? StatementId::kCommit : StatementId::kRollback, {}}};
+  operation.statements = {
+      {StatementId::kBegin, {}},
+      {StatementId::kLockPhoto, {photo.id}},
+      {StatementId::kEditCaption, {photo.id, caption}},
+      {StatementId::kCountEdit, {photo.user_id}},
+      {kind == OperationKind::kEditCaption ? StatementId::kCommit : StatementId::kRollback, {}}};
   return operation;
 }
 
@@ -130,11 +140,15 @@ Operation OperationPicker::read_user(OperationKind kind) {
   operation.kind = kind;
   operation.user_id = population_.draw_user(random_);
   switch (kind) {
-    case OperationKind::kReadHome: operation.statements = {{StatementId::kReadHome, {operation.user_id}}}; break;
+    case OperationKind::kReadHome:
+      operation.statements = {{StatementId::kReadHome, {operation.user_id}}};
+      break;
     case OperationKind::kReadActivity:
       operation.statements = {{StatementId::kReadActivity, {operation.user_id}}};
       break;
-    case OperationKind::kReadFeed: operation.statements = {{StatementId::kReadFeed, {operation.user_id}}}; break;
+    case OperationKind::kReadFeed:
+      operation.statements = {{StatementId::kReadFeed, {operation.user_id}}};
+      break;
     case OperationKind::kReadSetting:
       operation.statements = {{StatementId::kReadSetting, {setting_name()}}};
       break;

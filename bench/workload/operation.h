@@ -1,6 +1,6 @@
 #pragma once
-// One thing that a user of the application does: its statements in order, and what is needed to check the replies and
-// to tell the oracle. A value; OperationPicker makes them, PhotoClient runs them.
+// One thing that a user of the application does: its statements in order, and what is needed to check the
+// replies and to tell the oracle. A value; OperationPicker makes them, PhotoClient runs them.
 
 #include <cstdint>
 #include <string>

@@ -9,11 +9,16 @@ namespace mosaic::workload {
 
 std::string_view to_text(Table table) {
   switch (table) {
-    case Table::kUsers: return "users";
-    case Table::kMedia: return "media";
-    case Table::kLikes: return "likes";
-    case Table::kComments: return "comments";
-    case Table::kFollows: return "follows";
+    case Table::kUsers:
+      return "users";
+    case Table::kMedia:
+      return "media";
+    case Table::kLikes:
+      return "likes";
+    case Table::kComments:
+      return "comments";
+    case Table::kFollows:
+      return "follows";
   }
   return "";
 }

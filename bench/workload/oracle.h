@@ -1,7 +1,8 @@
 #pragma once
-// What the application was told succeeded, and so must be found in the database: every row of the run with a digest
-// of its values. Where a connection was lost with a write in flight both outcomes are allowed, and only those two.
-// Each client keeps its own, without locks; they are merged before verification. Knows nothing of shards.
+// What the application was told succeeded, and so must be found in the database: every row of the run with a
+// digest of its values. Where a connection was lost with a write in flight both outcomes are allowed, and
+// only those two. Each client keeps its own, without locks; they are merged before verification. Knows
+// nothing of shards.
 
 #include <array>
 #include <cstdint>
@@ -12,7 +13,8 @@
 namespace mosaic::workload {
 
 enum class Table : uint8_t { kUsers, kMedia, kLikes, kComments, kFollows };
-inline constexpr Table kTables[] = {Table::kUsers, Table::kMedia, Table::kLikes, Table::kComments, Table::kFollows};
+inline constexpr Table kTables[] = {Table::kUsers, Table::kMedia, Table::kLikes, Table::kComments,
+                                    Table::kFollows};
 inline constexpr size_t kTableCount = std::size(kTables);
 std::string_view to_text(Table table);
 
@@ -31,8 +33,9 @@ uint64_t digest_of(int64_t user_id, std::initializer_list<std::string_view> valu
 
 struct ExpectedRow {
   uint64_t digest = 0;
-  uint64_t other_digest = 0;    // what it may be instead, after an update with unknown outcome; else equal to digest
-  bool may_be_absent = false;   // an insert or a delete with unknown outcome
+  uint64_t other_digest =
+      0;  // what it may be instead, after an update with unknown outcome; else equal to digest
+  bool may_be_absent = false;  // an insert or a delete with unknown outcome
 };
 
 // How often a user's counter was increased.

@@ -1,6 +1,6 @@
 #pragma once
-// Runs one stage of the workload: distributes the clients over threads, each with its own epoll loop, until every
-// client is finished. Calls PhotoClient and nothing else; knows nothing of statements.
+// Runs one stage of the workload: distributes the clients over threads, each with its own epoll loop, until
+// every client is finished. Calls PhotoClient and nothing else; knows nothing of statements.
 
 #include <functional>
 #include <memory>
@@ -25,8 +25,8 @@ class PhaseRunner {
  public:
   using OnProgress = std::function<void(const StageProgress&)>;
 
-  // `statement_timeout`: an answer that takes longer counts as a lost connection. `on_progress` is called from
-  // the calling thread about five times a second.
+  // `statement_timeout`: an answer that takes longer counts as a lost connection. `on_progress` is called
+  // from the calling thread about five times a second.
   PhaseRunner(uint32_t threads, Nanoseconds statement_timeout, OnProgress on_progress)
       : threads_(threads), statement_timeout_(statement_timeout), on_progress_(std::move(on_progress)) {}
 

@@ -19,13 +19,15 @@ bool is_write(StatementId id) {
     case StatementId::kComment:
     case StatementId::kDeleteComment:
     case StatementId::kFollow:
-    case StatementId::kCommit: return true;
-    default: return false;
+    case StatementId::kCommit:
+      return true;
+    default:
+      return false;
   }
 }
 
-// Errors that do not tell whether the statement was executed: connection failures (class 08), shutdowns (57P01 and
-// its neighbours), a node lost under the statement (Mosaic's MZ020).
+// Errors that do not tell whether the statement was executed: connection failures (class 08), shutdowns
+// (57P01 and its neighbours), a node lost under the statement (Mosaic's MZ020).
 bool is_unknown_outcome(std::string_view sqlstate) {
   return sqlstate.starts_with("08") || sqlstate.starts_with("57P") || sqlstate == "MZ020";
 }
@@ -46,7 +48,9 @@ void take_out(std::vector<T>& list, size_t index) {
 }  // namespace
 
 PhotoClient::PhotoClient(uint32_t index, const std::string& conninfo, uint64_t seed, Population& population)
-    : connection_(conninfo, index % 2 == 1), picker_(index, seed + index, population), population_(population) {}
+    : connection_(conninfo, index % 2 == 1),
+      picker_(index, seed + index, population),
+      population_(population) {}
 
 void PhotoClient::add_sign_up(int64_t user_id) { sign_ups_.push_back(picker_.sign_up(user_id)); }
 void PhotoClient::add_setting() { sign_ups_.push_back(picker_.write_setting()); }
@@ -147,7 +151,8 @@ void PhotoClient::on_error(const Outcome& outcome, Nanoseconds now) {
     wake_at_ = now + kRetryDelay;
     return;
   }
-  if (is_write(operation_->statements[next_statement_].id) && is_unknown_outcome(outcome.sqlstate)) note_unknown();
+  if (is_write(operation_->statements[next_statement_].id) && is_unknown_outcome(outcome.sqlstate))
+    note_unknown();
   const bool is_in_transaction = operation_->statements.size() > 1 && next_statement_ > 0;
   if (is_in_transaction) {
     is_rolling_back_ = true;
@@ -175,7 +180,9 @@ void PhotoClient::end_operation(Nanoseconds now) {
 void PhotoClient::note_success(const PGresult* result) {
   const Operation& done = *operation_;
   switch (done.kind) {
-    case OperationKind::kSignUp: oracle_.insert(Table::kUsers, {done.user_id, 0}, done.digest); break;
+    case OperationKind::kSignUp:
+      oracle_.insert(Table::kUsers, {done.user_id, 0}, done.digest);
+      break;
     case OperationKind::kUpload: {
       const int64_t id = id_in(result);
       oracle_.insert(Table::kMedia, {id, 0}, done.digest);
@@ -188,7 +195,9 @@ void PhotoClient::note_success(const PGresult* result) {
       oracle_.increase(done.user_id);
       ++photos_[done.own_index].version;
       break;
-    case OperationKind::kLike: oracle_.insert(Table::kLikes, {done.user_id, done.row_id}, done.digest); break;
+    case OperationKind::kLike:
+      oracle_.insert(Table::kLikes, {done.user_id, done.row_id}, done.digest);
+      break;
     case OperationKind::kComment: {
       const int64_t id = id_in(result);
       oracle_.insert(Table::kComments, {id, 0}, done.digest);
@@ -199,8 +208,11 @@ void PhotoClient::note_success(const PGresult* result) {
       oracle_.remove(Table::kComments, {done.row_id, 0});
       take_out(comments_, done.own_index);
       break;
-    case OperationKind::kFollow: oracle_.insert(Table::kFollows, {done.user_id, done.row_id}, done.digest); break;
-    default: break;
+    case OperationKind::kFollow:
+      oracle_.insert(Table::kFollows, {done.user_id, done.row_id}, done.digest);
+      break;
+    default:
+      break;
   }
 }
 
@@ -208,15 +220,23 @@ void PhotoClient::note_success(const PGresult* result) {
 void PhotoClient::note_unknown() {
   const Operation& lost = *operation_;
   switch (lost.kind) {
-    case OperationKind::kSignUp: oracle_.maybe_insert(Table::kUsers, {lost.user_id, 0}, lost.digest); break;
-    case OperationKind::kUpload: oracle_.maybe_insert_unidentified(Table::kMedia, lost.digest); break;
+    case OperationKind::kSignUp:
+      oracle_.maybe_insert(Table::kUsers, {lost.user_id, 0}, lost.digest);
+      break;
+    case OperationKind::kUpload:
+      oracle_.maybe_insert_unidentified(Table::kMedia, lost.digest);
+      break;
     case OperationKind::kEditCaption:
       oracle_.maybe_update(Table::kMedia, {lost.row_id, 0}, lost.digest);
       oracle_.maybe_increase(lost.user_id);
       take_out(photos_, lost.own_index);
       break;
-    case OperationKind::kLike: oracle_.maybe_insert(Table::kLikes, {lost.user_id, lost.row_id}, lost.digest); break;
-    case OperationKind::kComment: oracle_.maybe_insert_unidentified(Table::kComments, lost.digest); break;
+    case OperationKind::kLike:
+      oracle_.maybe_insert(Table::kLikes, {lost.user_id, lost.row_id}, lost.digest);
+      break;
+    case OperationKind::kComment:
+      oracle_.maybe_insert_unidentified(Table::kComments, lost.digest);
+      break;
     case OperationKind::kDeleteComment:
       oracle_.maybe_remove(Table::kComments, {lost.row_id, 0});
       take_out(comments_, lost.own_index);
@@ -224,7 +244,8 @@ void PhotoClient::note_unknown() {
     case OperationKind::kFollow:
       oracle_.maybe_insert(Table::kFollows, {lost.user_id, lost.row_id}, lost.digest);
       break;
-    default: break;
+    default:
+      break;
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// One client of the application: its connection, the operation that it is in the middle of, and its oracle. A state
-// machine driven by PhaseRunner's loop; owned by one thread at a time. Time is an argument.
+// One client of the application: its connection, the operation that it is in the middle of, and its oracle. A
+// state machine driven by PhaseRunner's loop; owned by one thread at a time. Time is an argument.
 
 #include <cstdint>
 #include <deque>
@@ -18,8 +18,8 @@ using Nanoseconds = uint64_t;  // of the monotonic clock
 // What a client has to do in one stage, shared by all clients of a run.
 struct Stage {
   QueryMode mode = QueryMode::kSimple;
-  bool is_sign_up = false;             // each client's own sign-ups; else operations of the mix until the end
-  Nanoseconds end = UINT64_MAX;        // no operation begins after it
+  bool is_sign_up = false;       // each client's own sign-ups; else operations of the mix until the end
+  Nanoseconds end = UINT64_MAX;  // no operation begins after it
   std::atomic<int64_t>* operations_left = nullptr;  // null: no limit
 };
 
@@ -71,9 +71,9 @@ class PhotoClient {
   Statistics* statistics_ = nullptr;
   std::optional<Operation> operation_;
   size_t next_statement_ = 0;
-  bool is_rolling_back_ = false;     // after an error inside a transaction
-  Nanoseconds operation_due_ = 0;    // latencies of operations count from here, whenever they really began
-  Nanoseconds waiting_since_ = 0;    // for the answer to a statement, or to the attempt to connect
+  bool is_rolling_back_ = false;   // after an error inside a transaction
+  Nanoseconds operation_due_ = 0;  // latencies of operations count from here, whenever they really began
+  Nanoseconds waiting_since_ = 0;  // for the answer to a statement, or to the attempt to connect
   Nanoseconds wake_at_ = UINT64_MAX;
   uint64_t connection_generation_ = 0;
   bool is_finished_ = true;

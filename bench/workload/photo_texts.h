@@ -1,6 +1,7 @@
 #pragma once
-// What users and photos of the workload contain, as functions of who they are: so that any client can tell whether a
-// row that it read is the one it asked for. The texts are full of what breaks careless quoting and lexing.
+// What users and photos of the workload contain, as functions of who they are: so that any client can tell
+// whether a row that it read is the one it asked for. The texts are full of what breaks careless quoting and
+// lexing.
 
 #include <cstdint>
 #include <string>

@@ -1,6 +1,6 @@
 #pragma once
-// The users and photos that all clients know of: whom to read, like and follow. Shared by all threads; rows' expected
-// contents are not here but in each client's Oracle.
+// The users and photos that all clients know of: whom to read, like and follow. Shared by all threads; rows'
+// expected contents are not here but in each client's Oracle.
 
 #include <atomic>
 #include <cstdint>

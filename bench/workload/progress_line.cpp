@@ -28,9 +28,9 @@ void ProgressLine::show(const StageProgress& progress) {
   const double seconds = progress.seconds - last_.seconds;
   const double rate = seconds > 0 ? static_cast<double>(progress.statements - last_.statements) / seconds : 0;
   last_ = progress;
-  const std::string line =
-      fmt::format("{:<18} {:>5.1f} s {:>10} statements {:>8.0f}/s {:>5} errors {:>4} lost {:>4} wrong", title_,
-                  progress.seconds, progress.statements, rate, progress.errors, progress.lost, progress.wrong_answers);
+  const std::string line = fmt::format(
+      "{:<18} {:>5.1f} s {:>10} statements {:>8.0f}/s {:>5} errors {:>4} lost {:>4} wrong", title_,
+      progress.seconds, progress.statements, rate, progress.errors, progress.lost, progress.wrong_answers);
   std::fputs(is_terminal_ ? (kClearLine + line).c_str() : (line + "\n").c_str(), stderr);
   std::fflush(stderr);
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Tells a person that the run is alive: one line that rewrites itself on a terminal, a plain line every few seconds
-// elsewhere. Writes to standard error, so that standard output holds the figures only.
+// Tells a person that the run is alive: one line that rewrites itself on a terminal, a plain line every few
+// seconds elsewhere. Writes to standard error, so that standard output holds the figures only.
 
 #include <string>
 

@@ -46,7 +46,8 @@ std::string check_user(const Operation& operation, const PGresult* result) {
 // Rows of (id, user_id, caption): all of this user, each with a caption written for this user.
 std::string check_photos(const Operation& operation, const PGresult* result) {
   for (int row = 0; row < PQntuples(result); ++row) {
-    if (std::string fault = expect_field(result, row, 1, std::to_string(operation.user_id)); !fault.empty()) return fault;
+    if (std::string fault = expect_field(result, row, 1, std::to_string(operation.user_id)); !fault.empty())
+      return fault;
     if (!is_caption_of(field(result, row, 2), operation.user_id)) {
       return fmt::format("expected a caption of user {}, got '{}'", operation.user_id, field(result, row, 2));
     }
@@ -56,7 +57,8 @@ std::string check_photos(const Operation& operation, const PGresult* result) {
 
 std::string check_photo(const Operation& operation, const PGresult* result) {
   if (std::string fault = expect_rows(result, 1); !fault.empty()) return fault;
-  return first_of(expect_field(result, 0, 0, std::to_string(operation.row_id)), check_photos(operation, result),
+  return first_of(expect_field(result, 0, 0, std::to_string(operation.row_id)),
+                  check_photos(operation, result),
                   operation.expected_text.empty() ? "" : expect_field(result, 0, 2, operation.expected_text));
 }
 
@@ -79,9 +81,12 @@ std::string expect_insert(const PGresult* result) {
 
 std::string find_fault(const Operation& operation, size_t index, const PGresult* result) {
   switch (operation.statements[index].id) {
-    case StatementId::kBegin: return expect_tag(result, "BEGIN");
-    case StatementId::kCommit: return expect_tag(result, "COMMIT");
-    case StatementId::kRollback: return expect_tag(result, "ROLLBACK");
+    case StatementId::kBegin:
+      return expect_tag(result, "BEGIN");
+    case StatementId::kCommit:
+      return expect_tag(result, "COMMIT");
+    case StatementId::kRollback:
+      return expect_tag(result, "ROLLBACK");
     case StatementId::kReadProfile: {
       std::string fault = check_user(operation, result);
       if (!fault.empty()) return fault;
@@ -92,19 +97,27 @@ std::string find_fault(const Operation& operation, size_t index, const PGresult*
       std::string fault = check_user(operation, result);
       return !fault.empty() ? fault : expect_field(result, 0, 2, user_country_name(operation.user_id));
     }
-    case StatementId::kReadActivity: return check_activity(operation, result);
-    case StatementId::kReadFeed: return check_photos(operation, result);
+    case StatementId::kReadActivity:
+      return check_activity(operation, result);
+    case StatementId::kReadFeed:
+      return check_photos(operation, result);
     case StatementId::kReadPhoto:
-    case StatementId::kLockPhoto: return check_photo(operation, result);
+    case StatementId::kLockPhoto:
+      return check_photo(operation, result);
     case StatementId::kUpload:
-    case StatementId::kComment: return first_of(expect_tag(result, "INSERT 0 1"), expect_rows(result, 1));
+    case StatementId::kComment:
+      return first_of(expect_tag(result, "INSERT 0 1"), expect_rows(result, 1));
     case StatementId::kEditCaption:
-    case StatementId::kCountEdit: return expect_tag(result, "UPDATE 1");
-    case StatementId::kDeleteComment: return expect_tag(result, "DELETE 1");
+    case StatementId::kCountEdit:
+      return expect_tag(result, "UPDATE 1");
+    case StatementId::kDeleteComment:
+      return expect_tag(result, "DELETE 1");
     case StatementId::kSignUp:
     case StatementId::kLike:
-    case StatementId::kFollow: return expect_insert(result);
-    case StatementId::kWriteSetting: return expect_tag(result, "INSERT 0 1");
+    case StatementId::kFollow:
+      return expect_insert(result);
+    case StatementId::kWriteSetting:
+      return expect_tag(result, "INSERT 0 1");
     case StatementId::kReadSetting: {
       std::string fault = expect_rows(result, 1);
       return !fault.empty() ? fault : expect_field(result, 0, 0, OperationPicker::setting_value());

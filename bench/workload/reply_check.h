@@ -1,6 +1,6 @@
 #pragma once
-// Whether a reply can be true: the rows asked for and no others, as many rows changed as must be. This is what finds a
-// statement sent to the wrong shard, and one client's reply given to another.
+// Whether a reply can be true: the rows asked for and no others, as many rows changed as must be. This is
+// what finds a statement sent to the wrong shard, and one client's reply given to another.
 
 #include <string>
 

@@ -10,7 +10,8 @@ namespace {
 
 std::string with_commas(uint64_t number) {
   std::string digits = std::to_string(number);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<size_t>(at), ",");
   return digits;
 }
 
@@ -22,11 +23,11 @@ double rate_of(const Statistics& statistics, double seconds) {
 
 std::string phase_row(std::string_view name, const Statistics& statistics, double seconds) {
   const LatencyHistogram& latency = statistics.statement_latency;
-  return fmt::format("{:<10} {:>12} {:>12} {:>9.2f} {:>9.2f} {:>9.2f} {:>8} {:>6} {:>6}\n", name,
-                     with_commas(statistics.statements),
-                     with_commas(static_cast<uint64_t>(rate_of(statistics, seconds))), to_ms(latency.percentile_ns(50)),
-                     to_ms(latency.percentile_ns(99)), to_ms(latency.percentile_ns(99.9)), statistics.errors.load(),
-                     statistics.lost.load(), statistics.wrong_answers.load());
+  return fmt::format(
+      "{:<10} {:>12} {:>12} {:>9.2f} {:>9.2f} {:>9.2f} {:>8} {:>6} {:>6}\n", name,
+      with_commas(statistics.statements), with_commas(static_cast<uint64_t>(rate_of(statistics, seconds))),
+      to_ms(latency.percentile_ns(50)), to_ms(latency.percentile_ns(99)), to_ms(latency.percentile_ns(99.9)),
+      statistics.errors.load(), statistics.lost.load(), statistics.wrong_answers.load());
 }
 
 uint64_t servers_of(const RunFigures& figures, size_t node) {
@@ -87,9 +88,11 @@ nlohmann::json phase_json(const PhaseFigures& phase) {
 }  // namespace
 
 std::string to_table(const Options& options, const RunFigures& figures) {
-  std::string out = fmt::format("{:<10} {:>12} {:>12} {:>9} {:>9} {:>9} {:>8} {:>6} {:>6}\n", "protocol", "statements",
-                                "per second", "p50 ms", "p99 ms", "p99.9 ms", "errors", "lost", "wrong");
-  for (const PhaseFigures& phase : figures.phases) out += phase_row(to_text(phase.mode), phase.statistics, phase.seconds);
+  std::string out =
+      fmt::format("{:<10} {:>12} {:>12} {:>9} {:>9} {:>9} {:>8} {:>6} {:>6}\n", "protocol", "statements",
+                  "per second", "p50 ms", "p99 ms", "p99.9 ms", "errors", "lost", "wrong");
+  for (const PhaseFigures& phase : figures.phases)
+    out += phase_row(to_text(phase.mode), phase.statistics, phase.seconds);
   if (figures.phases.size() > 1) {
     Statistics all;
     double seconds = 0;
@@ -104,21 +107,19 @@ std::string to_table(const Options& options, const RunFigures& figures) {
   }
   if (figures.verification) {
     const Verification& verification = *figures.verification;
-    out += fmt::format("\noracle: {} rows of this run compared, {} rows found on their shards: {}\n",
-                       with_commas(verification.rows_compared), with_commas(verification.rows_placed),
-                       verification.differences == 0 ? "no difference"
-                                                     : with_commas(verification.differences) + " DIFFERENCES");
+    out +=
+        fmt::format("\noracle: {} rows of this run compared, {} rows found on their shards: {}\n",
+                    with_commas(verification.rows_compared), with_commas(verification.rows_placed),
+                    verification.differences == 0 ? "no difference"
+                                                  : with_commas(verification.differences) + " DIFFERENCES");
   }
   return out;
 }
 
 std::string to_json(const Options& options, const RunFigures& figures) {
-  nlohmann::json json{{"connections", options.connections},
-                      {"threads", options.threads},
-                      {"users", options.users},
-                      {"first_user", options.first_user},
-                      {"zipf", options.zipf},
-                      {"seed", options.seed}};
+  nlohmann::json json{
+      {"connections", options.connections}, {"threads", options.threads}, {"users", options.users},
+      {"first_user", options.first_user},   {"zipf", options.zipf},       {"seed", options.seed}};
   for (const PhaseFigures& phase : figures.phases) json["phases"].push_back(phase_json(phase));
   for (size_t i = 0; i < figures.nodes.size(); ++i) {
     const NodeContent& node = figures.nodes[i];
@@ -159,7 +160,8 @@ std::vector<std::string> find_failures(const Options& options, const RunFigures&
     for (const std::string& example : figures.verification->examples) failures.push_back(example);
     const uint64_t shown = figures.verification->examples.size();
     if (figures.verification->differences > shown) {
-      failures.push_back(fmt::format("... and {} more differences", figures.verification->differences - shown));
+      failures.push_back(
+          fmt::format("... and {} more differences", figures.verification->differences - shown));
     }
   }
   return failures;

@@ -22,10 +22,10 @@ struct PhaseFigures {
 
 struct RunFigures {
   std::deque<PhaseFigures> phases;
-  std::optional<ConsolePeaks> peaks;          // --console
-  std::vector<NodeContent> nodes;             // --node
-  std::vector<std::string> node_addresses;    // "address:port" of each, as the console writes it
-  std::optional<Verification> verification;   // --check
+  std::optional<ConsolePeaks> peaks;         // --console
+  std::vector<NodeContent> nodes;            // --node
+  std::vector<std::string> node_addresses;   // "address:port" of each, as the console writes it
+  std::optional<Verification> verification;  // --check
 };
 
 std::string to_table(const Options& options, const RunFigures& figures);

@@ -35,9 +35,12 @@ uint64_t digest_in(Table table, const PGresult* result, int row) {
       return digest_of(user_id, {field(result, row, 1), field(result, row, 2), field(result, row, 3)});
     case Table::kMedia:
       return photo_digest(user_id, field(result, row, 2), field(result, row, 3), integer(result, row, 4));
-    case Table::kLikes: return like_digest(user_id);
-    case Table::kComments: return comment_digest(user_id, integer(result, row, 2), field(result, row, 3));
-    case Table::kFollows: return follow_digest(user_id);
+    case Table::kLikes:
+      return like_digest(user_id);
+    case Table::kComments:
+      return comment_digest(user_id, integer(result, row, 2), field(result, row, 3));
+    case Table::kFollows:
+      return follow_digest(user_id);
   }
   return 0;
 }
@@ -56,11 +59,16 @@ void Verification::add(std::string difference) {
 
 std::string_view compared_columns(Table table) {
   switch (table) {
-    case Table::kUsers: return "user_id, name, bio, country, edit_count";
-    case Table::kMedia: return "id, user_id, caption, filter, width";
-    case Table::kLikes: return "user_id, media_id";
-    case Table::kComments: return "id, user_id, media_id, body";
-    case Table::kFollows: return "user_id, followee_id";
+    case Table::kUsers:
+      return "user_id, name, bio, country, edit_count";
+    case Table::kMedia:
+      return "id, user_id, caption, filter, width";
+    case Table::kLikes:
+      return "user_id, media_id";
+    case Table::kComments:
+      return "id, user_id, media_id, body";
+    case Table::kFollows:
+      return "user_id, followee_id";
   }
   return "";
 }
@@ -89,8 +97,8 @@ void RowComparison::add(Table table, const PGresult* result, int row, const std:
     const auto& tried = oracle_.unidentified(table);
     const auto attempt = tried.find(digest);
     if (attempt != tried.end() && ++unidentified_seen_[index][digest] <= attempt->second) return;
-    verification_.add(fmt::format("extra: {} of user {} in {}: nobody was told that it exists", row_name(table, key),
-                                  user_id, where));
+    verification_.add(fmt::format("extra: {} of user {} in {}: nobody was told that it exists",
+                                  row_name(table, key), user_id, where));
     return;
   }
   if (!seen_[index].insert(key).second) {
@@ -107,8 +115,8 @@ void RowComparison::check_edit_count(int64_t user_id, std::string_view edit_coun
   std::from_chars(edit_count.data(), edit_count.data() + edit_count.size(), found);
   const ExpectedCount expected = oracle_.count_of(user_id);
   if (found >= expected.certain && found <= expected.certain + expected.unknown) return;
-  verification_.add(fmt::format("changed: users {} in {} has edit_count {}, but {} edits were committed", user_id, where,
-                                found, expected.certain));
+  verification_.add(fmt::format("changed: users {} in {} has edit_count {}, but {} edits were committed",
+                                user_id, where, found, expected.certain));
 }
 
 void RowComparison::finish() {

@@ -1,6 +1,6 @@
 #pragma once
-// Compares rows as they are read with what the oracle expects, and at the end tells what is missing. Knows rows and
-// expectations; where rows stand is the Verifier's business.
+// Compares rows as they are read with what the oracle expects, and at the end tells what is missing. Knows
+// rows and expectations; where rows stand is the Verifier's business.
 
 #include <libpq-fe.h>
 
@@ -34,7 +34,8 @@ int64_t id_in(Table table, const PGresult* result, int row);
 
 class RowComparison {
  public:
-  RowComparison(const Oracle& oracle, const Population& population) : oracle_(oracle), population_(population) {}
+  RowComparison(const Oracle& oracle, const Population& population)
+      : oracle_(oracle), population_(population) {}
 
   // Rows of users outside this run's population are passed over. `where`: the table's place, for people.
   void add(Table table, const PGresult* result, int row, const std::string& where);

@@ -17,10 +17,13 @@ constexpr Entry kEntries[] = {
     {StatementId::kCommit, "commit", "COMMIT"},
     {StatementId::kRollback, "rollback", "ROLLBACK"},
     {StatementId::kSignUp, "sign_up",
-     "INSERT INTO users (user_id, name, bio, country) VALUES ($1, $2, $3, $4) ON CONFLICT (user_id) DO NOTHING"},
-    {StatementId::kReadProfile, "read_profile", "SELECT user_id, name, bio, country FROM users WHERE user_id = $1"},
+     "INSERT INTO users (user_id, name, bio, country) VALUES ($1, $2, $3, $4) ON CONFLICT (user_id) DO "
+     "NOTHING"},
+    {StatementId::kReadProfile, "read_profile",
+     "SELECT user_id, name, bio, country FROM users WHERE user_id = $1"},
     {StatementId::kReadHome, "read_home",
-     "SELECT u.user_id, u.name, c.name FROM users u JOIN countries c ON c.code = u.country WHERE u.user_id = $1"},
+     "SELECT u.user_id, u.name, c.name FROM users u JOIN countries c ON c.code = u.country WHERE u.user_id = "
+     "$1"},
     {StatementId::kReadActivity, "read_activity",
      "SELECT u.user_id, u.name, m.id FROM users u JOIN media m ON m.user_id = u.user_id "
      "WHERE u.user_id = $1 ORDER BY m.id DESC LIMIT 5"},
@@ -29,17 +32,21 @@ constexpr Entry kEntries[] = {
     {StatementId::kReadPhoto, "read_photo", "SELECT id, user_id, caption FROM media WHERE id = $1"},
     {StatementId::kUpload, "upload",
      "INSERT INTO media (user_id, caption, filter, width) VALUES ($1, $2, $3, $4) RETURNING id"},
-    {StatementId::kLockPhoto, "lock_photo", "SELECT id, user_id, caption FROM media WHERE id = $1 FOR UPDATE"},
+    {StatementId::kLockPhoto, "lock_photo",
+     "SELECT id, user_id, caption FROM media WHERE id = $1 FOR UPDATE"},
     {StatementId::kEditCaption, "edit_caption", "UPDATE media SET caption = $2 WHERE id = $1"},
-    {StatementId::kCountEdit, "count_edit", "UPDATE users SET edit_count = edit_count + 1 WHERE user_id = $1"},
-    {StatementId::kLike, "like", "INSERT INTO likes (user_id, media_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"},
+    {StatementId::kCountEdit, "count_edit",
+     "UPDATE users SET edit_count = edit_count + 1 WHERE user_id = $1"},
+    {StatementId::kLike, "like",
+     "INSERT INTO likes (user_id, media_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"},
     {StatementId::kComment, "comment",
      "INSERT INTO comments (user_id, media_id, body) VALUES ($1, $2, $3) RETURNING id"},
     {StatementId::kDeleteComment, "delete_comment", "DELETE FROM comments WHERE id = $1"},
     {StatementId::kFollow, "follow",
      "INSERT INTO follows (user_id, followee_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"},
     {StatementId::kWriteSetting, "write_setting",
-     "INSERT INTO app_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"},
+     "INSERT INTO app_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = "
+     "excluded.value"},
     {StatementId::kReadSetting, "read_setting", "SELECT value FROM app_settings WHERE name = $1"},
 };
 static_assert(std::size(kEntries) == kStatementCount);
@@ -67,9 +74,12 @@ void append_literal(std::string& out, const Value& value) {
 
 std::string_view to_text(QueryMode mode) {
   switch (mode) {
-    case QueryMode::kSimple: return "simple";
-    case QueryMode::kExtended: return "extended";
-    case QueryMode::kPrepared: return "prepared";
+    case QueryMode::kSimple:
+      return "simple";
+    case QueryMode::kExtended:
+      return "extended";
+    case QueryMode::kPrepared:
+      return "prepared";
   }
   return "";
 }

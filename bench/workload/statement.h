@@ -1,5 +1,6 @@
 #pragma once
-// The photo application's statements, as it would write them for one PostgreSQL: nothing in them knows of shards.
+// The photo application's statements, as it would write them for one PostgreSQL: nothing in them knows of
+// shards.
 
 #include <cstdint>
 #include <string>
@@ -21,22 +22,22 @@ enum class StatementId : uint8_t {
   kBegin,
   kCommit,
   kRollback,
-  kSignUp,        // user, name, bio, country
-  kReadProfile,   // user
-  kReadHome,      // user: with the name of the country, a reference table
-  kReadActivity,  // user: join of two sharded tables on the key
-  kReadFeed,      // user
-  kReadPhoto,     // photo: by ID alone
-  kUpload,        // user, caption, filter, width
-  kLockPhoto,     // photo: SELECT ... FOR UPDATE, by ID alone
-  kEditCaption,   // photo, caption
-  kCountEdit,     // user
-  kLike,          // user, photo
-  kComment,       // user, photo, body
-  kDeleteComment, // comment: by ID alone
-  kFollow,        // user, followee
-  kWriteSetting,  // name, value: a table pinned to one node
-  kReadSetting,   // name
+  kSignUp,         // user, name, bio, country
+  kReadProfile,    // user
+  kReadHome,       // user: with the name of the country, a reference table
+  kReadActivity,   // user: join of two sharded tables on the key
+  kReadFeed,       // user
+  kReadPhoto,      // photo: by ID alone
+  kUpload,         // user, caption, filter, width
+  kLockPhoto,      // photo: SELECT ... FOR UPDATE, by ID alone
+  kEditCaption,    // photo, caption
+  kCountEdit,      // user
+  kLike,           // user, photo
+  kComment,        // user, photo, body
+  kDeleteComment,  // comment: by ID alone
+  kFollow,         // user, followee
+  kWriteSetting,   // name, value: a table pinned to one node
+  kReadSetting,    // name
 };
 inline constexpr size_t kStatementCount = static_cast<size_t>(StatementId::kReadSetting) + 1;
 

@@ -4,21 +4,36 @@ namespace mosaic::workload {
 
 std::string_view to_text(OperationKind kind) {
   switch (kind) {
-    case OperationKind::kSignUp: return "sign_up";
-    case OperationKind::kReadProfile: return "read_profile";
-    case OperationKind::kReadHome: return "read_home";
-    case OperationKind::kReadActivity: return "read_activity";
-    case OperationKind::kReadFeed: return "read_feed";
-    case OperationKind::kReadPhoto: return "read_photo";
-    case OperationKind::kReadSetting: return "read_setting";
-    case OperationKind::kUpload: return "upload";
-    case OperationKind::kEditCaption: return "edit_caption";
-    case OperationKind::kAbandonEdit: return "abandon_edit";
-    case OperationKind::kLike: return "like";
-    case OperationKind::kComment: return "comment";
-    case OperationKind::kDeleteComment: return "delete_comment";
-    case OperationKind::kFollow: return "follow";
-    case OperationKind::kWriteSetting: return "write_setting";
+    case OperationKind::kSignUp:
+      return "sign_up";
+    case OperationKind::kReadProfile:
+      return "read_profile";
+    case OperationKind::kReadHome:
+      return "read_home";
+    case OperationKind::kReadActivity:
+      return "read_activity";
+    case OperationKind::kReadFeed:
+      return "read_feed";
+    case OperationKind::kReadPhoto:
+      return "read_photo";
+    case OperationKind::kReadSetting:
+      return "read_setting";
+    case OperationKind::kUpload:
+      return "upload";
+    case OperationKind::kEditCaption:
+      return "edit_caption";
+    case OperationKind::kAbandonEdit:
+      return "abandon_edit";
+    case OperationKind::kLike:
+      return "like";
+    case OperationKind::kComment:
+      return "comment";
+    case OperationKind::kDeleteComment:
+      return "delete_comment";
+    case OperationKind::kFollow:
+      return "follow";
+    case OperationKind::kWriteSetting:
+      return "write_setting";
   }
   return "";
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Plain counters of one thread's clients in one phase: written by that thread, read by the progress line while it
-// runs (the atomics), merged when it has stopped (the rest).
+// Plain counters of one thread's clients in one phase: written by that thread, read by the progress line
+// while it runs (the atomics), merged when it has stopped (the rest).
 
 #include <array>
 #include <atomic>
@@ -22,8 +22,8 @@ enum class OperationKind : uint8_t {
   kReadPhoto,
   kReadSetting,
   kUpload,
-  kEditCaption,    // BEGIN, SELECT FOR UPDATE, two UPDATEs, COMMIT
-  kAbandonEdit,    // the same with ROLLBACK
+  kEditCaption,  // BEGIN, SELECT FOR UPDATE, two UPDATEs, COMMIT
+  kAbandonEdit,  // the same with ROLLBACK
   kLike,
   kComment,
   kDeleteComment,
@@ -45,9 +45,10 @@ struct Statistics {
   std::atomic<uint64_t> lost{0};           // connections that broke, or could not be made
   std::atomic<uint64_t> wrong_answers{0};  // replies that can not be true
 
-  LatencyHistogram statement_latency;                             // per statement, from send to the last byte
-  std::array<LatencyHistogram, kOperationCount> operation_latency;  // from when it was due to the end of its last statement
-  std::map<std::string, Failure> failures;                        // by SQLSTATE, "lost" or "wrong answer"
+  LatencyHistogram statement_latency;  // per statement, from send to the last byte
+  std::array<LatencyHistogram, kOperationCount>
+      operation_latency;                    // from when it was due to the end of its last statement
+  std::map<std::string, Failure> failures;  // by SQLSTATE, "lost" or "wrong answer"
 
   void count_failure(const std::string& sort, const std::string& example);
   void merge(const Statistics& other);

@@ -16,7 +16,8 @@ std::string select_rows(Table table, const std::string& schema) {
 
 std::set<std::string> shard_schemas_on(PGconn* node, const std::string& prefix) {
   const ResultPtr rows = execute_blocking(
-      node, fmt::format("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, '{}') ORDER BY 1", prefix));
+      node,
+      fmt::format("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, '{}') ORDER BY 1", prefix));
   std::set<std::string> schemas;
   for (int row = 0; row < PQntuples(rows.get()); ++row) schemas.insert(PQgetvalue(rows.get(), row, 0));
   return schemas;
@@ -41,11 +42,12 @@ void read_shard(const ClusterMap& map, uint32_t shard, PGconn* node, const std::
       const int64_t id = id_in(table, rows.get(), row);
       ++comparison.verification().rows_placed;
       if (map.shard_of_user(user_id) != shard) {
-        comparison.verification().add(fmt::format("misplaced: a row of user {} in {}, whose shard is {}", user_id, where,
-                                                  map.schema_of(map.shard_of_user(user_id))));
+        comparison.verification().add(fmt::format("misplaced: a row of user {} in {}, whose shard is {}",
+                                                  user_id, where, map.schema_of(map.shard_of_user(user_id))));
       }
       if (id != 0 && map.shard_of_id(id) != shard) {
-        comparison.verification().add(fmt::format("misplaced: the ID {} in {} carries another shard", id, where));
+        comparison.verification().add(
+            fmt::format("misplaced: the ID {} in {} carries another shard", id, where));
       }
       comparison.add(table, rows.get(), row, where);
     }
@@ -70,7 +72,8 @@ Verification Verifier::verify(const Oracle& oracle) const {
     for (const std::string& schema : others) {
       const uint64_t rows = count_rows(connection.get(), schema);
       if (rows == 0) continue;
-      comparison.verification().add(fmt::format("misplaced: {} rows in {} on {}, where none may be", rows, schema, node.name));
+      comparison.verification().add(
+          fmt::format("misplaced: {} rows in {} on {}, where none may be", rows, schema, node.name));
     }
   }
   comparison.finish();
@@ -93,7 +96,8 @@ std::vector<NodeContent> Verifier::count_content() const {
   return contents;
 }
 
-Verification verify_unsharded(const std::string& conninfo, const Oracle& oracle, const Population& population) {
+Verification verify_unsharded(const std::string& conninfo, const Oracle& oracle,
+                              const Population& population) {
   RowComparison comparison(oracle, population);
   const ConnectionPtr connection = connect_blocking(conninfo);
   for (const Table table : kTables) {

@@ -1,6 +1,7 @@
 #pragma once
-// Reads every row of every shard directly from its node and compares it with the oracle: nothing missing, nothing
-// extra, nothing changed, each row on the shard that its user (and its ID) names, each shard on its node only.
+// Reads every row of every shard directly from its node and compares it with the oracle: nothing missing,
+// nothing extra, nothing changed, each row on the shard that its user (and its ID) names, each shard on its
+// node only.
 
 #include <cstdint>
 #include <string>
@@ -34,6 +35,7 @@ class Verifier {
 };
 
 // Compares a plain PostgreSQL, where the application's tables stand in public, with the oracle.
-Verification verify_unsharded(const std::string& conninfo, const Oracle& oracle, const Population& population);
+Verification verify_unsharded(const std::string& conninfo, const Oracle& oracle,
+                              const Population& population);
 
 }  // namespace mosaic::workload

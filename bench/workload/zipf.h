@@ -1,7 +1,7 @@
 #pragma once
-// Zipf-distributed ranks: rank 0 is the most popular. Rejection-inversion after W. Hoermann and G. Derflinger,
-// "Rejection-inversion to generate variates from monotone discrete distributions" (1996): constant time and memory
-// for any number of ranks.
+// Zipf-distributed ranks: rank 0 is the most popular. Rejection-inversion after W. Hoermann and G.
+// Derflinger, "Rejection-inversion to generate variates from monotone discrete distributions" (1996):
+// constant time and memory for any number of ranks.
 
 #include <cstdint>
 #include <random>
