@@ -19,6 +19,12 @@ size_t index_of(const std::vector<ClusterNode>& nodes, const std::string& name) 
   return static_cast<size_t>(at - nodes.begin());
 }
 
+routing::ShardFunction parse_function(const std::string& text) {
+  if (text == "xxh3") return routing::ShardFunction::kXxh3;
+  if (text == "modulo") return routing::ShardFunction::kModulo;
+  throw std::runtime_error("the catalog's shard function '" + text + "' is not known here");
+}
+
 }  // namespace
 
 std::string ClusterMap::schema_of(uint32_t shard) const {
@@ -50,14 +56,26 @@ ClusterMap read_cluster_map(const std::string& conninfo, std::vector<ClusterNode
   ClusterMap map;
   map.nodes = std::move(nodes);
   const ConnectionPtr catalog = connect_blocking(conninfo);
+  const ResultPtr meta = execute_blocking(catalog.get(),
+                                          "SELECT schema_prefix, shard_function, id_shard_bits, "
+                                          "id_sequence_bits, id_epoch_ms, shard_count FROM mosaic.meta");
+  if (PQntuples(meta.get()) != 1) throw std::runtime_error("the catalog is empty: run `mosaic init` first");
+  map.schema_prefix = PQgetvalue(meta.get(), 0, 0);
+  map.function = parse_function(PQgetvalue(meta.get(), 0, 1));
+  map.id_layout.shard_bits = static_cast<uint32_t>(std::stoul(PQgetvalue(meta.get(), 0, 2)));
+  map.id_layout.sequence_bits = static_cast<uint32_t>(std::stoul(PQgetvalue(meta.get(), 0, 3)));
+  map.id_layout.epoch_ms = std::stoll(PQgetvalue(meta.get(), 0, 4));
+
   const ResultPtr shards =
       execute_blocking(catalog.get(), "SELECT shard, node FROM mosaic.shards ORDER BY shard");
   for (int row = 0; row < PQntuples(shards.get()); ++row) {
     if (std::stoi(PQgetvalue(shards.get(), row, 0)) != row)
-      throw std::runtime_error("the catalog's shard map has a gap");
+      throw std::runtime_error("the shard map has a gap");
     map.shard_nodes.push_back(index_of(map.nodes, PQgetvalue(shards.get(), row, 1)));
   }
-  if (map.shard_nodes.empty()) throw std::runtime_error("the catalog has no shards: run `mosaic init` first");
+  if (std::to_string(map.shard_count()) != PQgetvalue(meta.get(), 0, 5)) {
+    throw std::runtime_error("the catalog's shard map is incomplete");
+  }
   return map;
 }
 
