@@ -5,7 +5,9 @@ MOSAIC_E2E_TARGET=plain the same tests run against one plain PostgreSQL with the
 test scripts themselves are checked (classes whose subject is Mosaic say `needs_mosaic = True` and refuse).
 """
 
+import ctypes
 import os
+import struct
 import sys
 import unittest
 
@@ -13,11 +15,13 @@ import psycopg2
 
 from .mosaic_process import MosaicProcess, run_mosaic
 from .postgres_node import APP_PASSWORD, APP_USER, DATABASE, PostgresNode
-from .processes import make_folder, reserve_port, unprivileged_user, wait_until
+from .processes import make_folder, reserve_port, run, unprivileged_user, wait_until
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PHOTOS_SCHEMA = os.path.join(SOURCE, "..", "..", "conf", "photos.sql")
 SAMPLES_SCHEMA = os.path.join(SOURCE, "samples.sql")
+_XXHASH = ctypes.CDLL("libxxhash.so.0")
+_XXHASH.XXH3_64bits.restype = ctypes.c_uint64
 
 # next_id() of a plain PostgreSQL: the same layout as in shard 0, so that ids look alike.
 _PLAIN_NEXT_ID = """
@@ -130,7 +134,59 @@ class Cluster:
             for node in self.nodes:
                 node.stop()
 
+    # --- where rows belong, worked out without asking mosaic
+
+    def shard_of(self, user_id):
+        if self.sections["shards"]["function"] == "modulo":
+            return user_id % self.shards
+        return _XXHASH.XXH3_64bits(struct.pack("<q", user_id), ctypes.c_size_t(8)) % self.shards
+
+    def shards_on(self, node):
+        """The shards whose schemas exist on a node."""
+        rows = node.query("SELECT nspname FROM pg_namespace WHERE nspname ~ '^shard_[0-9]{4}$' ORDER BY 1")
+        return [int(name[len("shard_"):]) for name, in rows]
+
+    def node_of(self, user_id):
+        shard = self.shard_of(user_id)
+        return next(node for node in self.nodes if shard in self.shards_on(node))
+
+    def users_on(self, node, count, first=1):
+        """The first `count` user ids from `first` whose shard is on the node."""
+        here = set(self.shards_on(node))
+        users, user = [], first
+        while len(users) < count:
+            if self.shard_of(user) in here:
+                users.append(user)
+            user += 1
+        return users
+
+    def stored(self, table, columns):
+        """Every row of a sharded table over all nodes: [(node name, shard, *columns)]."""
+        rows = []
+        for node in self.nodes:
+            parts = [f"SELECT {shard}, {columns} FROM shard_{shard:04}.{table}" for shard in self.shards_on(node)]
+            rows += [(node.name, *row) for row in node.query(" UNION ALL ".join(parts))]
+        return rows
+
+    def create_reference(self, name="reference"):
+        """A plain database with the same schema in `public`, on the first node: what a direct connection sees."""
+        node = self.nodes[0]
+        node.query(f"CREATE DATABASE {name}", database="postgres")
+        with open(self.schema_path) as schema:
+            node.query(_PLAIN_NEXT_ID + schema.read(), database=name)
+        node.query(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {APP_USER}; "
+                   f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {APP_USER}", database=name)
+        return dict(self.address(), port=node.port, dbname=name)
+
     # --- talking to it
+
+    def psql(self, *arguments, script=None, address=None, check=True, deadline_s=60.0):
+        """Runs psql against mosaic (or `address`) without ~/.psqlrc; `script` goes to its standard input."""
+        address = address or self.address()
+        environment = dict(os.environ, PGPASSWORD=address["password"])
+        command = ["psql", "-X", "-h", address["host"], "-p", str(address["port"]), "-U", address["user"],
+                   "-d", address["dbname"], "-v", "ON_ERROR_STOP=1", *arguments]
+        return run(command, input_text=script, env=environment, check=check, deadline_s=deadline_s)
 
     def address(self, user=APP_USER, database=DATABASE):
         return {"host": "127.0.0.1", "port": self.port, "user": user,
