@@ -180,6 +180,12 @@ class WireClient:
         """Every frame up to ReadyForQuery."""
         return self.take_until("Z")
 
+    def peek(self):
+        """Waits for at least one more byte to take; false when the peer has closed."""
+        if not self._received:
+            self._received += self.socket.recv(65536)
+        return bool(self._received)
+
     def take_close(self):
         """What the peer sends before it closes; fails by time-out if it does not."""
         rest = bytearray(self._received)
