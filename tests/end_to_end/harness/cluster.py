@@ -76,10 +76,10 @@ class Cluster:
         sections = {
             "mosaic": {"workers": 2, "state_dir": self.state_folder},
             "listen": {"address": "127.0.0.1", "port": self.port},
-            "database": {"name": DATABASE},
+            "database": {"name": DATABASE, "application_users": [APP_USER]},
             "auth": {"type": "scram-sha-256", "file": self.users_path, "admin_users": ["operator"],
                      "stats_users": ["watcher"]},
-            "catalog": {"node": self.nodes[0].name},
+            "catalog": {"node": self.nodes[0].name, "poll_interval": 1, "connect_timeout": 2},
         }
         for node in self.nodes:
             sections[f"nodes.{node.name}"] = {"host": "127.0.0.1", "port": node.port, "dbname": DATABASE,
