@@ -15,7 +15,7 @@ struct NodeAddress {
 
 // Times in milliseconds; 0 means no limit.
 struct PoolSettings {
-  uint32_t default_pool_size = 20;       // server connections per (node, database, user), over all workers
+  uint32_t default_pool_size = 20;         // server connections per (node, database, user), over all workers
   uint32_t max_prepared_statements = 500;  // per server connection
   uint32_t query_wait_timeout_ms = 120'000;
   uint32_t server_connect_timeout_ms = 15'000;
@@ -23,7 +23,7 @@ struct PoolSettings {
   uint32_t server_idle_timeout_ms = 600'000;
   uint32_t server_lifetime_ms = 3'600'000;
   uint32_t cancel_wait_timeout_ms = 10'000;
-  uint32_t max_waiting_clients = 10'000;   // per (node, database, user) and worker; more get an error at once
+  uint32_t max_waiting_clients = 10'000;  // per (node, database, user) and worker; more get an error at once
 };
 
 }  // namespace mosaic::pool

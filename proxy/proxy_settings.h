@@ -22,21 +22,21 @@ struct ProxySettings {
 
   // Changeable by RELOAD.
   AuthType auth_type = AuthType::kScramSha256;
-  std::string auth_file;                   // PgBouncer format
-  std::vector<std::string> admin_users;    // console: everything
-  std::vector<std::string> stats_users;    // console: SHOW only
+  std::string auth_file;                 // PgBouncer format
+  std::vector<std::string> admin_users;  // console: everything
+  std::vector<std::string> stats_users;  // console: SHOW only
   uint32_t max_client_conn = 10'000;
   uint32_t client_login_timeout_ms = 60'000;
   uint32_t client_idle_timeout_ms = 0;
   uint32_t idle_transaction_timeout_ms = 0;
   uint32_t query_timeout_ms = 0;
   uint32_t max_client_prepared_statements = 10'000;  // per client
-  uint64_t max_statement_bytes = 256u << 20;          // one Query, Parse or Bind message
-  uint64_t client_buffer_bytes = 1u << 20;            // unsent bytes towards a client before its server is paused
-  uint64_t server_buffer_bytes = 1u << 20;            // unsent bytes towards a server before its client is paused
-  uint64_t shape_cache_bytes = 16u << 20;             // per worker
-  uint64_t statement_cache_bytes = 16u << 20;         // per worker: texts of prepared statements
-  std::vector<pool::NodeAddress> nodes;               // indexed by NodeId
+  uint64_t max_statement_bytes = 256u << 20;         // one Query, Parse or Bind message
+  uint64_t client_buffer_bytes = 1u << 20;     // unsent bytes towards a client before its server is paused
+  uint64_t server_buffer_bytes = 1u << 20;     // unsent bytes towards a server before its client is paused
+  uint64_t shape_cache_bytes = 16u << 20;      // per worker
+  uint64_t statement_cache_bytes = 16u << 20;  // per worker: texts of prepared statements
+  std::vector<pool::NodeAddress> nodes;        // indexed by NodeId
   pool::PoolSettings pool;
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// A growable queue of bytes: appended at the back, consumed from the front. Holds no memory while empty and asked to
-// release it, so that an idle client costs nothing.
+// A growable queue of bytes: appended at the back, consumed from the front. Holds no memory while empty and
+// asked to release it, so that an idle client costs nothing.
 
 #include <cassert>
 #include <cstdint>

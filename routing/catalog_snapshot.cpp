@@ -12,9 +12,10 @@ namespace {
 uint64_t fingerprint_of(const std::vector<Table>& tables) {
   std::string flat;
   for (const Table& table : tables) {
-    flat += fmt::format("{}\x1f{}\x1f{}\x1f{}\x1f{}\x1f{}\x1e", table.name, static_cast<int>(table.kind), table.key,
-                        table.id, static_cast<int>(table.key_type), table.node.value);
-    for (const Column& column : table.columns) flat += fmt::format("{}\x1f{}\x1e", column.name, column.type_oid);
+    flat += fmt::format("{}\x1f{}\x1f{}\x1f{}\x1f{}\x1f{}\x1e", table.name, static_cast<int>(table.kind),
+                        table.key, table.id, static_cast<int>(table.key_type), table.node.value);
+    for (const Column& column : table.columns)
+      flat += fmt::format("{}\x1f{}\x1e", column.name, column.type_oid);
   }
   return XXH3_64bits(flat.data(), flat.size());
 }
@@ -22,7 +23,8 @@ uint64_t fingerprint_of(const std::vector<Table>& tables) {
 }  // namespace
 
 int Table::find_column(std::string_view column) const {
-  const auto at = std::find_if(columns.begin(), columns.end(), [&](const Column& c) { return c.name == column; });
+  const auto at =
+      std::find_if(columns.begin(), columns.end(), [&](const Column& c) { return c.name == column; });
   return at == columns.end() ? -1 : static_cast<int>(at - columns.begin());
 }
 
@@ -36,7 +38,8 @@ CatalogSnapshot::CatalogSnapshot(Parts parts) : parts_(std::move(parts)) {
   for (uint32_t shard = 0; shard < shard_count(); ++shard) {
     schemas_.push_back(shard_schema_name(parts_.schema_prefix, ShardId{shard}, shard_count()));
   }
-  for (size_t i = 0; i < parts_.tables.size(); ++i) table_index_.emplace(parts_.tables[i].name, static_cast<int>(i));
+  for (size_t i = 0; i < parts_.tables.size(); ++i)
+    table_index_.emplace(parts_.tables[i].name, static_cast<int>(i));
   tables_fingerprint_ = fingerprint_of(parts_.tables);
 }
 

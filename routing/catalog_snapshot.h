@@ -1,7 +1,7 @@
 #pragma once
 // The immutable picture of the cluster that one transaction routes by: tables and their shard keys,
-// shard -> node, names of nodes. Built by admin (from config and catalog), read by everyone, changed by nobody:
-// a new map is a new snapshot.
+// shard -> node, names of nodes. Built by admin (from config and catalog), read by everyone, changed by
+// nobody: a new map is a new snapshot.
 
 #include <cstdint>
 #include <memory>
@@ -31,11 +31,11 @@ struct Column {
 struct Table {
   std::string name;  // unqualified, as in pg_class.relname
   TableKind kind = TableKind::kSharded;
-  std::string key;                // sharded: the column that holds the shard key
-  std::string id;                 // sharded: the column whose value embeds the shard (empty: none)
+  std::string key;  // sharded: the column that holds the shard key
+  std::string id;   // sharded: the column whose value embeds the shard (empty: none)
   KeyType key_type = KeyType::kInt8;
-  NodeId node;                    // pinned: where it lives
-  std::vector<Column> columns;    // in attribute order; empty while unknown (table not created yet)
+  NodeId node;                  // pinned: where it lives
+  std::vector<Column> columns;  // in attribute order; empty while unknown (table not created yet)
 
   // Position of a column in `columns`, -1 when unknown.
   int find_column(std::string_view column) const;

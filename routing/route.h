@@ -18,23 +18,23 @@ struct Route {
     kAnyNode,  // every node answers alike; `node` is the one to prefer when nothing else decides
   };
   enum class Reason : uint8_t {
-    kKey,            // the statement's own shard key
-    kId,             // an ID that embeds the shard
-    kCommentHint,    // /* mosaic shard=42 */ or /* mosaic user_id=1 */
-    kSettingHint,    // SET mosaic.shard or SET mosaic.user_id
+    kKey,          // the statement's own shard key
+    kId,           // an ID that embeds the shard
+    kCommentHint,  // /* mosaic shard=42 */ or /* mosaic user_id=1 */
+    kSettingHint,  // SET mosaic.shard or SET mosaic.user_id
     kPinnedTable,
     kDefaultNode,
     kReferenceRead,
     kNoTable,
-    kAgreedParts,    // a; b; c: all on this node
+    kAgreedParts,  // a; b; c: all on this node
   };
 
   Target target = Target::kAnyNode;
   Reason reason = Reason::kNoTable;
   bool is_read = false;
   NodeId node;
-  ShardId shard;                      // kShard (with several parts: the first sharded part's)
-  std::vector<ShardId> part_shards;   // several parts only: the shard of each (0 where a part needs none)
+  ShardId shard;                     // kShard (with several parts: the first sharded part's)
+  std::vector<ShardId> part_shards;  // several parts only: the shard of each (0 where a part needs none)
 
   ShardId shard_of_part(size_t part) const { return part_shards.empty() ? shard : part_shards[part]; }
   // "shard 42 (shard_0042) on node pg2, by key user_id" - for EXPLAIN ROUTE and logs.

@@ -1,6 +1,7 @@
 #pragma once
-// From a statement's text to a Route: tokenize, look the shape up (parse and analyse only on a miss), evaluate the
-// keys, decide. Pure: same input, same Route. One Router per thread: it owns the shape cache and scratch space.
+// From a statement's text to a Route: tokenize, look the shape up (parse and analyse only on a miss),
+// evaluate the keys, decide. Pure: same input, same Route. One Router per thread: it owns the shape cache and
+// scratch space.
 
 #include <memory>
 #include <span>
@@ -22,8 +23,8 @@ struct RouterLimits {
   size_t shape_cache_bytes = 16 << 20;  // per Router: `shape_cache_bytes` in the config
 };
 
-// A statement that has been looked up. Views: `text` must outlive it; `plan` and `tokens` are valid until the next
-// call of Router::analyze on the same Router (copy them to keep them, see CompiledStatement).
+// A statement that has been looked up. Views: `text` must outlive it; `plan` and `tokens` are valid until the
+// next call of Router::analyze on the same Router (copy them to keep them, see CompiledStatement).
 struct AnalyzedStatement {
   std::string_view text;
   const StatementPlan* plan = nullptr;
@@ -63,13 +64,13 @@ class Router {
   std::unique_ptr<State> state_;
 };
 
-// Decides where an analysed statement goes. `setting_hint`: the session's SET mosaic.* (the comment's hint wins).
-// `anywhere`: the node to take for statements that any node answers. COPY FROM without a hint is decided by its first
-// row: call it then with the row's key as a kKey hint.
-// Errors: kNoShardKey, kManyShards, kKeyConflict, kKeyChange, kManyNodes, kUnusableKey, kDisagreeingParts and
-// whatever the plan refuses; each with a hint of what to write instead.
-Result<Route> route(const AnalyzedStatement& statement, const Parameters& parameters, const Hint& setting_hint,
-                    const CatalogSnapshot& catalog, NodeId anywhere);
+// Decides where an analysed statement goes. `setting_hint`: the session's SET mosaic.* (the comment's hint
+// wins). `anywhere`: the node to take for statements that any node answers. COPY FROM without a hint is
+// decided by its first row: call it then with the row's key as a kKey hint. Errors: kNoShardKey, kManyShards,
+// kKeyConflict, kKeyChange, kManyNodes, kUnusableKey, kDisagreeingParts and whatever the plan refuses; each
+// with a hint of what to write instead.
+Result<Route> route(const AnalyzedStatement& statement, const Parameters& parameters,
+                    const Hint& setting_hint, const CatalogSnapshot& catalog, NodeId anywhere);
 
 // The shard that a hint names. Errors: kInvalidParameter (no number, no such shard), kUnusableKey.
 // `key_type`: how to read a kKey hint.

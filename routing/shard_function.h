@@ -1,6 +1,6 @@
 #pragma once
-// shard = f(key). The function and the number of shards are fixed at `mosaic init`; text and binary forms of the
-// same value give the same shard, because f sees the value, never its spelling.
+// shard = f(key). The function and the number of shards are fixed at `mosaic init`; text and binary forms of
+// the same value give the same shard, because f sees the value, never its spelling.
 
 #include <cstdint>
 #include <string_view>
@@ -24,16 +24,16 @@ enum class ShardFunction : uint8_t {
 // A key's value in canonical form. Text views point into the statement or message they were read from.
 struct KeyValue {
   KeyType type = KeyType::kInt8;
-  int64_t integer = 0;         // kInt8
-  std::string_view text;       // kText
-  unsigned char uuid[16] = {}; // kUuid
+  int64_t integer = 0;          // kInt8
+  std::string_view text;        // kText
+  unsigned char uuid[16] = {};  // kUuid
 };
 
 // Reads a key's value from its text form (what PostgreSQL's input function of the type takes).
 // Errors: kUnusableKey.
 Result<KeyValue> parse_key_text(KeyType type, std::string_view text);
-// Reads a key's value from its binary form (what the type's send function writes). `type_oid` 0: unknown, then the
-// length decides between int2, int4 and int8. Errors: kUnusableKey.
+// Reads a key's value from its binary form (what the type's send function writes). `type_oid` 0: unknown,
+// then the length decides between int2, int4 and int8. Errors: kUnusableKey.
 Result<KeyValue> parse_key_binary(KeyType type, uint32_t type_oid, std::string_view bytes);
 
 ShardId shard_of(ShardFunction function, const KeyValue& key, uint32_t shard_count);

@@ -5,16 +5,16 @@
 namespace mosaic::routing::sqlstate {
 
 // Ours: why a statement could not be routed.
-inline constexpr const char* kNoShardKey = "MZ010";          // nothing in the statement tells the shard
-inline constexpr const char* kManyShards = "MZ011";          // the statement would need several shards
-inline constexpr const char* kKeyConflict = "MZ012";         // a write whose keys contradict each other
-inline constexpr const char* kKeyChange = "MZ013";           // an UPDATE that would move a row to another shard
-inline constexpr const char* kTransactionNodes = "MZ014";    // the transaction is on another node
-inline constexpr const char* kManyNodes = "MZ015";           // a statement over several nodes (reference writes, DDL)
-inline constexpr const char* kUnusableKey = "MZ016";         // the key's value or expression can not be evaluated
-inline constexpr const char* kDisagreeingParts = "MZ017";    // `a; b; c` whose parts go to different nodes
-inline constexpr const char* kNodeDown = "MZ020";            // the shard's node can not be reached
-inline constexpr const char* kWaitTimeout = "MZ021";         // no server connection within query_wait_timeout
+inline constexpr const char* kNoShardKey = "MZ010";        // nothing in the statement tells the shard
+inline constexpr const char* kManyShards = "MZ011";        // the statement would need several shards
+inline constexpr const char* kKeyConflict = "MZ012";       // a write whose keys contradict each other
+inline constexpr const char* kKeyChange = "MZ013";         // an UPDATE that would move a row to another shard
+inline constexpr const char* kTransactionNodes = "MZ014";  // the transaction is on another node
+inline constexpr const char* kManyNodes = "MZ015";  // a statement over several nodes (reference writes, DDL)
+inline constexpr const char* kUnusableKey = "MZ016";  // the key's value or expression can not be evaluated
+inline constexpr const char* kDisagreeingParts = "MZ017";  // `a; b; c` whose parts go to different nodes
+inline constexpr const char* kNodeDown = "MZ020";          // the shard's node can not be reached
+inline constexpr const char* kWaitTimeout = "MZ021";       // no server connection within query_wait_timeout
 
 // PostgreSQL's.
 inline constexpr const char* kProtocolViolation = "08P01";

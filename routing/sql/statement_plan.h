@@ -1,7 +1,7 @@
 #pragma once
-// What the analysis of a statement's *shape* found, once for all statements that differ only in their literals:
-// what kind of statement it is, where its shard keys stand, and at which tokens table names must be qualified.
-// A plan holds no literal, no shard and no node. Value type: copies are independent.
+// What the analysis of a statement's *shape* found, once for all statements that differ only in their
+// literals: what kind of statement it is, where its shard keys stand, and at which tokens table names must be
+// qualified. A plan holds no literal, no shard and no node. Value type: copies are independent.
 
 #include <cstdint>
 #include <optional>
@@ -14,38 +14,39 @@ namespace mosaic::routing {
 
 enum class StatementKind : uint8_t {
   kEmpty,
-  kQuery,        // SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE, MERGE, and EXPLAIN of these
-  kCopyIn,       // COPY t FROM STDIN
-  kCopyOut,      // COPY ... TO STDOUT
-  kBegin,        // BEGIN, START TRANSACTION
-  kCommit,       // COMMIT, END
-  kRollback,     // ROLLBACK, ABORT
+  kQuery,     // SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE, MERGE, and EXPLAIN of these
+  kCopyIn,    // COPY t FROM STDIN
+  kCopyOut,   // COPY ... TO STDOUT
+  kBegin,     // BEGIN, START TRANSACTION
+  kCommit,    // COMMIT, END
+  kRollback,  // ROLLBACK, ABORT
   kSavepoint,
   kRelease,
   kRollbackTo,
   kPrepareTransaction,  // and COMMIT PREPARED, ROLLBACK PREPARED
-  kSet,          // SET [SESSION|LOCAL] x = ..., SET TIME ZONE, and SELECT set_config('x', 'v', local) on its own
-  kSetTransaction,      // SET TRANSACTION ..., SET SESSION CHARACTERISTICS
-  kReset,        // RESET x, RESET ALL, SET x TO DEFAULT
-  kShow,         // SHOW x
-  kDiscard,      // DISCARD ALL | PLANS | SEQUENCES | TEMP
-  kDeallocate,   // DEALLOCATE [ALL | name]
-  kPrepare,      // SQL-level PREPARE
-  kExecute,      // SQL-level EXECUTE
-  kDdl,          // CREATE, ALTER, DROP, TRUNCATE, GRANT ... of tables and other objects
-  kSessionState, // LISTEN, UNLISTEN, LOAD, DECLARE ... WITH HOLD, CREATE TEMP: state that lives in one server session
-  kUtility,      // anything else that PostgreSQL parses (NOTIFY, DO, CALL, LOCK, FETCH, CHECKPOINT, VACUUM ...)
-  kInvalid,      // our parser rejects it: a server's own error is what the client should see
+  kSet,  // SET [SESSION|LOCAL] x = ..., SET TIME ZONE, and SELECT set_config('x', 'v', local) on its own
+  kSetTransaction,  // SET TRANSACTION ..., SET SESSION CHARACTERISTICS
+  kReset,           // RESET x, RESET ALL, SET x TO DEFAULT
+  kShow,            // SHOW x
+  kDiscard,         // DISCARD ALL | PLANS | SEQUENCES | TEMP
+  kDeallocate,      // DEALLOCATE [ALL | name]
+  kPrepare,         // SQL-level PREPARE
+  kExecute,         // SQL-level EXECUTE
+  kDdl,             // CREATE, ALTER, DROP, TRUNCATE, GRANT ... of tables and other objects
+  kSessionState,    // LISTEN, UNLISTEN, LOAD, DECLARE ... WITH HOLD, CREATE TEMP: state that lives in one
+                    // server session
+  kUtility,  // anything else that PostgreSQL parses (NOTIFY, DO, CALL, LOCK, FETCH, CHECKPOINT, VACUUM ...)
+  kInvalid,  // our parser rejects it: a server's own error is what the client should see
 };
 
 // Where a part may run, before any key is evaluated.
 enum class Placement : uint8_t {
-  kAnywhere,    // no table, or catalog tables only: any node answers alike
-  kReference,   // reads reference tables only: any node answers alike
-  kAllNodes,    // writes to a reference table, or DDL on a sharded table
-  kPinned,      // on the node of a pinned table
-  kDefault,     // default node (tables that the config does not list; unknown functions)
-  kSharded,     // on one shard, which `uses` tell
+  kAnywhere,   // no table, or catalog tables only: any node answers alike
+  kReference,  // reads reference tables only: any node answers alike
+  kAllNodes,   // writes to a reference table, or DDL on a sharded table
+  kPinned,     // on the node of a pinned table
+  kDefault,    // default node (tables that the config does not list; unknown functions)
+  kSharded,    // on one shard, which `uses` tell
 };
 
 // Where one key value stands in the statement.
@@ -86,16 +87,16 @@ struct Splice {
 struct SettingChange {
   enum class Kind : uint8_t { kSet, kReset, kResetAll };
   Kind kind = Kind::kSet;
-  std::string name;         // lower case; "timezone" for SET TIME ZONE, "mosaic.shard" for ours ...
-  bool is_local = false;    // SET LOCAL
-  bool is_set_config = false;      // the value is argument 2 of SELECT set_config(...): one literal or parameter
-  uint32_t value_first = 0;        // tokens [value_first, value_last): the value list as written
+  std::string name;            // lower case; "timezone" for SET TIME ZONE, "mosaic.shard" for ours ...
+  bool is_local = false;       // SET LOCAL
+  bool is_set_config = false;  // the value is argument 2 of SELECT set_config(...): one literal or parameter
+  uint32_t value_first = 0;    // tokens [value_first, value_last): the value list as written
   uint32_t value_last = 0;
   std::optional<KeySource> value_parameter;  // set_config($1, $2, false): where the value is bound
 };
 
 struct CopyTarget {
-  uint16_t table = 0;        // index into CatalogSnapshot::tables(), sharded tables only
+  uint16_t table = 0;  // index into CatalogSnapshot::tables(), sharded tables only
   bool is_sharded = false;
   enum class Format : uint8_t { kText, kCsv, kBinary } format = Format::kText;
   char delimiter = '\t';
@@ -103,24 +104,26 @@ struct CopyTarget {
   char escape = '"';
   std::string null_text = "\\N";
   bool has_header = false;
-  int column_count = 0;      // columns per row; 0: unknown (no column list and the table's columns are unknown)
-  int key_column = -1;       // position of the shard key in each row; -1: not among the columns
+  int column_count = 0;  // columns per row; 0: unknown (no column list and the table's columns are unknown)
+  int key_column = -1;   // position of the shard key in each row; -1: not among the columns
 };
 
 struct StatementPart {
   StatementKind kind = StatementKind::kEmpty;
   Placement placement = Placement::kAnywhere;
-  bool is_read = false;          // changes nothing and locks nothing
-  bool is_free = false;          // may run outside the client's open transaction with the same result: catalog reads,
-                                 // SHOW, SELECT of constants and of well-known stable functions, reference reads
-  bool pins_session = false;     // leaves state in the server session (kSessionState, session advisory locks ...)
-  uint32_t first_token = 0;      // the part's tokens, without the semicolon
+  bool is_read = false;  // changes nothing and locks nothing
+  bool is_free = false;  // may run outside the client's open transaction with the same result: catalog reads,
+                         // SHOW, SELECT of constants and of well-known stable functions, reference reads
+  bool pins_session =
+      false;                 // leaves state in the server session (kSessionState, session advisory locks ...)
+  uint32_t first_token = 0;  // the part's tokens, without the semicolon
   uint32_t last_token = 0;
-  uint16_t pinned_table = 0;     // kPinned: index into CatalogSnapshot::tables()
+  uint16_t pinned_table = 0;  // kPinned: index into CatalogSnapshot::tables()
   std::vector<TableUse> uses;
-  std::vector<Splice> splices;   // in token order
-  std::string name;              // savepoint, prepared statement (empty: ALL), SHOWn variable
-  bool begins_with_options = false;  // BEGIN ISOLATION LEVEL REPEATABLE READ / SERIALIZABLE: reads share a snapshot
+  std::vector<Splice> splices;  // in token order
+  std::string name;             // savepoint, prepared statement (empty: ALL), SHOWn variable
+  bool begins_with_options =
+      false;  // BEGIN ISOLATION LEVEL REPEATABLE READ / SERIALIZABLE: reads share a snapshot
   std::optional<SettingChange> setting;
   std::optional<CopyTarget> copy;
   std::optional<Error> refusal;  // never routable, whatever the keys: why, and what to write instead

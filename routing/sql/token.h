@@ -14,7 +14,7 @@ enum class TokenKind : uint8_t {
   kBitString,   // B'...', X'...'
   kParameter,   // $1
   kOperator,
-  kPunctuation, // ( ) [ ] , ; : . and friends
+  kPunctuation,  // ( ) [ ] , ; : . and friends
 };
 
 struct Token {

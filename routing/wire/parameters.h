@@ -19,8 +19,10 @@ struct Parameter {
 class Parameters {
  public:
   Parameters() = default;
-  // `formats`: the format-code section's codes (2 bytes each, big endian); `values`: the bytes behind the value count.
-  Parameters(std::string_view formats, uint16_t count, std::string_view values, std::span<const uint32_t> type_oids)
+  // `formats`: the format-code section's codes (2 bytes each, big endian); `values`: the bytes behind the
+  // value count.
+  Parameters(std::string_view formats, uint16_t count, std::string_view values,
+             std::span<const uint32_t> type_oids)
       : formats_(formats), values_(values), type_oids_(type_oids), count_(count) {}
 
   uint16_t count() const { return count_; }

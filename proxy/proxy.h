@@ -1,0 +1,64 @@
+#pragma once
+// The data plane as one object: workers, their listeners, pools and sessions. main.cpp makes one; admin feeds
+// it catalog snapshots and settings and asks it for reports. Every function here may be called from any
+// thread.
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "proxy/proxy_settings.h"
+#include "proxy/report.h"
+#include "routing/catalog_snapshot.h"
+#include "routing/result.h"
+
+namespace mosaic::proxy {
+
+// A client that logged in to the console's database. AuthenticationOk has been sent; the rest of the start-up
+// (ParameterStatus, BackendKeyData, ReadyForQuery) and everything after it are the console's. The receiver
+// owns `fd` (a non-blocking socket).
+struct ConsoleClient {
+  int fd = -1;
+  std::string user;
+  bool is_admin = false;  // else: SHOW only
+  std::string pending;    // bytes already read behind the login
+};
+
+enum class ShutdownMode : uint8_t {
+  kWaitForServers,  // refuse new clients, close each client when its transaction ends
+  kWaitForClients,  // refuse new clients, wait until the connected ones leave
+  kNow,
+};
+
+class Proxy {
+ public:
+  using OnConsoleClient = std::function<void(ConsoleClient)>;  // called on a worker's thread; must not block
+
+  // `catalog` may have no shards (nothing known yet): statements on sharded tables are then refused with that
+  // reason.
+  Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnapshot> catalog,
+        OnConsoleClient on_console);
+  ~Proxy();  // stops now
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+
+  // Reads the auth file, binds the listeners, starts the workers. Errors: port taken, unreadable auth file
+  // ...
+  routing::Status start();
+  // Every worker takes the new map for transactions that begin after it sees it.
+  void publish(std::shared_ptr<const routing::CatalogSnapshot> catalog);
+  // Takes the changeable settings and reads the auth file again; on error nothing changes.
+  routing::Status reload(ProxySettings settings);
+  Report collect(const ReportRequest& request, std::chrono::milliseconds deadline);
+  void shut_down(ShutdownMode mode);
+  // Waits until all workers have stopped; false when the deadline passed first.
+  bool wait_until_stopped(std::chrono::milliseconds deadline);
+  uint16_t listen_port() const;  // the bound port (useful with port 0)
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mosaic::proxy
