@@ -69,10 +69,10 @@ void append_authentication(ByteBuffer& out, uint32_t code, std::string_view data
   out.append(data);
 }
 
-void append_negotiate_version(ByteBuffer& out, uint32_t minor,
+void append_negotiate_version(ByteBuffer& out, uint32_t version,
                               std::span<const std::string_view> unknown_options) {
   FrameWriter frame(out, 'v');
-  out.append_u32(minor);
+  out.append_u32(version);
   out.append_u32(static_cast<uint32_t>(unknown_options.size()));
   for (const std::string_view option : unknown_options) out.append_c_string(option);
 }

@@ -40,7 +40,9 @@ void append_command_complete(ByteBuffer& out, std::string_view tag);
 void append_parameter_status(ByteBuffer& out, std::string_view name, std::string_view value);
 void append_backend_key(ByteBuffer& out, uint32_t process_id, uint32_t secret);
 void append_authentication(ByteBuffer& out, uint32_t code, std::string_view data = {});
-void append_negotiate_version(ByteBuffer& out, uint32_t minor,
+// NegotiateProtocolVersion. `version`: major << 16 | minor, as PostgreSQL writes and libpq reads it, whatever the
+// manual says of the minor part alone.
+void append_negotiate_version(ByteBuffer& out, uint32_t version,
                               std::span<const std::string_view> unknown_options);
 void append_empty(ByteBuffer& out,
                   char type);  // ParseComplete '1', BindComplete '2', CloseComplete '3', NoData 'n' ...

@@ -1,0 +1,360 @@
+#include "pool/connection_pool.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "routing/sqlstate.h"
+
+namespace mosaic::pool {
+
+using routing::Error;
+namespace sqlstate = routing::sqlstate;
+
+namespace {
+
+// A worker with waiting clients of its own gives a connection away only to clients that have waited this much
+// longer: enough to keep the workers' queues even, seldom enough not to pay for a hand-over with every
+// transaction.
+constexpr uint64_t kHandOverAfterMs = 20;
+// How many idle connections are looked at for one that has the wanted statement.
+constexpr size_t kPreferredLookups = 8;
+
+}  // namespace
+
+ConnectionPool::ConnectionPool(Environment environment, routing::NodeId node, NodeAddress address,
+                               std::string user, std::string password,
+                               std::shared_ptr<ConnectionBudget> budget)
+    : environment_(std::move(environment)),
+      node_(node),
+      address_(std::move(address)),
+      user_(std::move(user)),
+      password_(std::move(password)),
+      budget_(std::move(budget)) {
+  ConnectionBudget::Member member;
+  member.post = [mailbox = environment_.mailbox](std::function<void()> message) {
+    return mailbox->post(std::move(message));
+  };
+  member.on_others_starve = [this, alive = is_alive_] {
+    if (*alive) give_up_idle();
+  };
+  member.adopt = [this, alive = is_alive_, shared = budget_](std::unique_ptr<ServerConnection> server) {
+    if (*alive) {
+      adopt(std::move(server));
+    } else {
+      shared->put_back();
+    }
+  };
+  budget_->join(environment_.worker, std::move(member));
+}
+
+ConnectionPool::~ConnectionPool() {
+  *is_alive_ = false;
+  budget_->leave(environment_.worker);
+  for (size_t i = 0; i < servers_.size(); ++i) budget_->put_back();
+}
+
+ConnectionPool::Grant ConnectionPool::acquire(Waiter& waiter, const std::optional<StatementKey>& preferred) {
+  if (first_ == nullptr && !idle_.empty()) {
+    size_t chosen = idle_.size() - 1;
+    if (preferred) {
+      const size_t end = idle_.size() > kPreferredLookups ? idle_.size() - kPreferredLookups : 0;
+      for (size_t i = idle_.size(); i > end; --i) {
+        if (!idle_[i - 1]->memory().statements.contains(*preferred)) continue;
+        chosen = i - 1;
+        break;
+      }
+    }
+    ServerConnection& server = *idle_[chosen];
+    idle_.erase(idle_.begin() + static_cast<ptrdiff_t>(chosen));
+    move_to(server, ServerConnection::State::kActive);
+    return {&server, std::nullopt};
+  }
+  const uint64_t now_ms = environment_.loop->now_ms();
+  if (is_down_ && budget_->used() == 0 && now_ms < retry_at_ms_) return {nullptr, last_error_};
+  if (waiting_ >= environment_.settings->max_waiting_clients) {
+    return {nullptr,
+            Error{sqlstate::kTooManyConnections,
+                  fmt::format("too many clients wait for a connection to node \"{}\"", address_.name),
+                  fmt::format("max_waiting_clients = {}", environment_.settings->max_waiting_clients),
+                  "retry later, or raise default_pool_size or max_waiting_clients"}};
+  }
+  enqueue(waiter);
+  grow();
+  update_starving();
+  return {};
+}
+
+void ConnectionPool::enqueue(Waiter& waiter) {
+  assert(waiter.pool_ == nullptr);
+  waiter.pool_ = this;
+  waiter.since_ms_ = environment_.loop->now_ms();
+  waiter.previous_ = last_;
+  waiter.next_ = nullptr;
+  (last_ != nullptr ? last_->next_ : first_) = &waiter;
+  last_ = &waiter;
+  ++waiting_;
+}
+
+void ConnectionPool::unlink(Waiter& waiter) {
+  assert(waiter.pool_ == this);
+  (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = waiter.next_;
+  (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = waiter.previous_;
+  waiter.pool_ = nullptr;
+  waiter.next_ = waiter.previous_ = nullptr;
+  --waiting_;
+}
+
+void ConnectionPool::stop_waiting(Waiter& waiter) {
+  unlink(waiter);
+  update_starving();
+}
+
+void ConnectionPool::grow() {
+  if (is_down_ && environment_.loop->now_ms() < retry_at_ms_) return;
+  // While a node is down one attempt at a time tells enough.
+  while (connecting_ < waiting_ && (!is_down_ || connecting_ == 0) && budget_->try_take()) open_connection();
+}
+
+void ConnectionPool::open_connection() {
+  auto made = std::make_unique<ServerConnection>(*environment_.loop, *environment_.tables, node_, address_,
+                                                 user_, password_, environment_.next_server_id());
+  ServerConnection& server = *made;
+  server.set_generation(generation_);
+  server.set_state(ServerConnection::State::kConnecting, environment_.loop->now_ms());
+  ++connecting_;
+  servers_.push_back(std::move(made));
+  server.set_on_idle_event([this](ServerConnection& idle) { remove(idle); });
+  server.connect([this](ServerConnection& connected, std::optional<Error> error) {
+    on_connected(connected, std::move(error));
+  });
+}
+
+void ConnectionPool::on_connected(ServerConnection& server, std::optional<Error> error) {
+  if (server.state() != ServerConnection::State::kConnecting) return;  // timed out meanwhile
+  if (!error) {
+    if (is_down_) {
+      environment_.log(fmt::format("node \"{}\" is back (user {})", address_.name, user_));
+      is_down_ = false;
+    }
+    settle(server);
+    grow();
+    update_starving();
+    return;
+  }
+  ++connect_failures_;
+  const uint64_t now_ms = environment_.loop->now_ms();
+  retry_at_ms_ = now_ms + environment_.settings->server_login_retry_ms;
+  if (!is_down_) {
+    down_since_ms_ = now_ms;
+    environment_.log(fmt::format("{} (user {})", error->to_line(), user_));
+  }
+  is_down_ = true;
+  last_error_ = *error;
+  remove(server);
+  // With other connections alive, those who wait will still be served; alone, they would wait in vain.
+  if (budget_->used() == 0) fail_waiters(last_error_);
+}
+
+void ConnectionPool::fail_waiters(const Error& error) {
+  // Only those that wait now: a failed client may ask again at once.
+  for (uint32_t left = waiting_; left > 0 && first_ != nullptr; --left) {
+    Waiter& waiter = *first_;
+    unlink(waiter);
+    waiter.on_lease_failed(error);
+  }
+  update_starving();
+}
+
+void ConnectionPool::give_back(ServerConnection& server) {
+  assert(server.state() == ServerConnection::State::kActive);
+  server.set_holder(nullptr);
+  const uint64_t now_ms = environment_.loop->now_ms();
+  const uint32_t lifetime_ms = environment_.settings->server_lifetime_ms;
+  const bool is_old = lifetime_ms > 0 && now_ms - server.connected_ms() > lifetime_ms;
+  if (is_old || server.generation() != generation_ || budget_->is_over_limit()) {
+    remove(server);
+    grow();
+    return;
+  }
+  if (server.is_cancel_pending()) {
+    move_to(server, ServerConnection::State::kCanceling);
+    return;  // settles when the cancel is done
+  }
+  settle(server);
+}
+
+// A connection that nobody holds goes to whoever has waited longest, here or in another worker, or becomes
+// idle.
+void ConnectionPool::settle(ServerConnection& server) {
+  server.stream().resume_reading();
+  const uint64_t own_since_ms = first_ != nullptr ? first_->since_ms_ : UINT64_MAX;
+  if (budget_->others_starve(environment_.worker)) {
+    const auto other = budget_->most_starving(environment_.worker);
+    if (first_ == nullptr || other.since_ms + kHandOverAfterMs < own_since_ms) {
+      if (hand_over(server, other.worker)) return;
+    }
+  }
+  if (first_ == nullptr) {
+    move_to(server, ServerConnection::State::kIdle);
+    idle_.push_back(&server);
+    return;
+  }
+  Waiter& waiter = *first_;
+  unlink(waiter);
+  move_to(server, ServerConnection::State::kActive);
+  update_starving();
+  waiter.on_lease(server);
+}
+
+void ConnectionPool::discard(ServerConnection& server) {
+  assert(server.state() == ServerConnection::State::kActive);
+  server.set_holder(nullptr);
+  remove(server);
+  grow();
+}
+
+bool ConnectionPool::hand_over(ServerConnection& server, uint32_t worker) {
+  std::unique_ptr<ServerConnection> owned = take_out(server);
+  owned->leave_loop();
+  if (budget_->offer(worker, owned)) return true;
+  owned->join_loop(*environment_.loop, *environment_.tables);
+  servers_.push_back(std::move(owned));
+  return false;
+}
+
+void ConnectionPool::cancel(ServerConnection& server) {
+  server.cancel([this, &server] {
+    if (server.state() == ServerConnection::State::kCanceling && !server.is_cancel_pending()) settle(server);
+  });
+}
+
+void ConnectionPool::adopt(std::unique_ptr<ServerConnection> server) {
+  ServerConnection& adopted = *server;
+  adopted.join_loop(*environment_.loop, *environment_.tables);
+  adopted.set_generation(generation_);
+  adopted.set_on_idle_event([this](ServerConnection& idle) { remove(idle); });
+  servers_.push_back(std::move(server));
+  settle(adopted);
+  update_starving();
+}
+
+void ConnectionPool::give_up_idle() {
+  while (!idle_.empty() && first_ == nullptr && budget_->others_starve(environment_.worker)) {
+    ServerConnection& server = *idle_.back();
+    idle_.pop_back();
+    const auto other = budget_->most_starving(environment_.worker);
+    if (!hand_over(server, other.worker)) {
+      idle_.push_back(&server);
+      return;
+    }
+  }
+}
+
+void ConnectionPool::update_starving() {
+  // Connections that are being opened are on their way: only what they can not serve starves.
+  if (waiting_ > connecting_) {
+    budget_->set_starving(environment_.worker, first_->since_ms_);
+  } else if (budget_->is_starving(environment_.worker)) {
+    budget_->clear_starving(environment_.worker);
+  }
+}
+
+void ConnectionPool::move_to(ServerConnection& server, ServerConnection::State state) {
+  if (server.state() == ServerConnection::State::kConnecting) --connecting_;
+  server.set_state(state, environment_.loop->now_ms());
+}
+
+std::unique_ptr<ServerConnection> ConnectionPool::take_out(ServerConnection& server) {
+  const auto at =
+      std::find_if(servers_.begin(), servers_.end(), [&](const auto& s) { return s.get() == &server; });
+  assert(at != servers_.end());
+  if (server.state() == ServerConnection::State::kConnecting)
+    move_to(server, ServerConnection::State::kClosing);
+  std::unique_ptr<ServerConnection> owned = std::move(*at);
+  servers_.erase(at);
+  std::erase(idle_, &server);
+  return owned;
+}
+
+void ConnectionPool::remove(ServerConnection& server) {
+  if (server.state() == ServerConnection::State::kClosing) return;
+  auto owned = std::make_shared<std::unique_ptr<ServerConnection>>(take_out(server));
+  move_to(server, ServerConnection::State::kClosing);
+  server.set_on_idle_event(nullptr);
+  budget_->put_back();
+  environment_.loop->defer([owned] {});  // may be inside one of its callbacks now
+}
+
+void ConnectionPool::set_address(NodeAddress address, std::string password) {
+  address_ = std::move(address);
+  password_ = std::move(password);
+  ++generation_;
+  close_idle();
+}
+
+void ConnectionPool::close_idle() {
+  while (!idle_.empty()) remove(*idle_.back());
+}
+
+void ConnectionPool::on_tick(uint64_t now_ms) {
+  const PoolSettings& settings = *environment_.settings;
+  while (first_ != nullptr && settings.query_wait_timeout_ms > 0 &&
+         now_ms - first_->since_ms_ > settings.query_wait_timeout_ms) {
+    Waiter& waiter = *first_;
+    unlink(waiter);
+    waiter.on_lease_failed(
+        Error{sqlstate::kWaitTimeout,
+              fmt::format("no connection to node \"{}\" became free in time", address_.name),
+              fmt::format("query_wait_timeout = {} s, default_pool_size = {}{}",
+                          settings.query_wait_timeout_ms / 1000.0, settings.default_pool_size,
+                          is_down_ ? "; " + last_error_.detail : ""),
+              "retry later; SHOW SERVERS on the console says who holds the connections"});
+  }
+  std::vector<ServerConnection*> due;
+  for (const auto& server : servers_) {
+    const uint64_t in_state_ms = now_ms - server->state_since_ms();
+    switch (server->state()) {
+      case ServerConnection::State::kConnecting:
+        if (settings.server_connect_timeout_ms > 0 && in_state_ms > settings.server_connect_timeout_ms) {
+          due.push_back(server.get());
+        }
+        break;
+      case ServerConnection::State::kIdle: {
+        const uint64_t age_ms = now_ms - server->connected_ms();
+        if ((settings.server_idle_timeout_ms > 0 && in_state_ms > settings.server_idle_timeout_ms) ||
+            (settings.server_lifetime_ms > 0 && age_ms > settings.server_lifetime_ms) ||
+            budget_->is_over_limit()) {
+          due.push_back(server.get());
+        }
+        break;
+      }
+      case ServerConnection::State::kCanceling:
+        if (!server->is_cancel_pending() || in_state_ms > settings.cancel_wait_timeout_ms)
+          due.push_back(server.get());
+        break;
+      case ServerConnection::State::kActive:
+      case ServerConnection::State::kClosing:
+        break;
+    }
+  }
+  for (ServerConnection* server : due) {
+    if (server->state() == ServerConnection::State::kConnecting) {
+      on_connected(*server,
+                   Error{sqlstate::kNodeDown, fmt::format("cannot connect to node \"{}\"", address_.name),
+                         fmt::format("no answer within server_connect_timeout = {} s",
+                                     settings.server_connect_timeout_ms / 1000.0),
+                         "its shards are not available until it is back"});
+    } else if (server->state() == ServerConnection::State::kCanceling && !server->is_cancel_pending()) {
+      settle(*server);
+    } else {
+      remove(*server);
+    }
+  }
+  if (first_ != nullptr) grow();
+  update_starving();
+  if (first_ == nullptr) give_up_idle();
+}
+
+}  // namespace mosaic::pool

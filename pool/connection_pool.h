@@ -1,0 +1,129 @@
+#pragma once
+// The server connections of one worker to one (node, user): who has them, who waits for one. A lease begins
+// with acquire() or Waiter::on_lease and ends exactly once, in give_back() or discard(). One thread.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pool/connection_budget.h"
+#include "pool/event_loop.h"
+#include "pool/pool_settings.h"
+#include "pool/server_connection.h"
+#include "routing/result.h"
+
+namespace mosaic::pool {
+
+class ConnectionPool;
+
+// Somebody who waits for a server connection. Waits in one pool at a time.
+class Waiter {
+ public:
+  virtual void on_lease(ServerConnection& server) = 0;
+  virtual void on_lease_failed(const routing::Error& error) = 0;
+
+  ConnectionPool* waiting_in() const { return pool_; }
+  uint64_t waiting_since_ms() const { return since_ms_; }
+
+ protected:
+  ~Waiter() = default;
+
+ private:
+  friend class ConnectionPool;
+  ConnectionPool* pool_ = nullptr;
+  Waiter* next_ = nullptr;
+  Waiter* previous_ = nullptr;
+  uint64_t since_ms_ = 0;
+};
+
+class ConnectionPool {
+ public:
+  // What a pool shares with the others of its worker.
+  struct Environment {
+    EventLoop* loop = nullptr;
+    NameValuesTable* tables = nullptr;
+    uint32_t worker = 0;
+    Mailbox* mailbox = nullptr;
+    const PoolSettings* settings = nullptr;  // the worker's; changes in place with RELOAD
+    std::function<uint64_t()> next_server_id;
+    std::function<void(const std::string&)> log;  // one line about a node
+  };
+
+  ConnectionPool(Environment environment, routing::NodeId node, NodeAddress address, std::string user,
+                 std::string password, std::shared_ptr<ConnectionBudget> budget);
+  ~ConnectionPool();
+  ConnectionPool(const ConnectionPool&) = delete;
+  ConnectionPool& operator=(const ConnectionPool&) = delete;
+
+  struct Grant {
+    ServerConnection* server = nullptr;   // granted now
+    std::optional<routing::Error> error;  // refused now; neither: the waiter is in the queue
+  };
+  // `preferred`: a statement that the connection should rather have already.
+  Grant acquire(Waiter& waiter, const std::optional<StatementKey>& preferred);
+  void stop_waiting(Waiter& waiter);
+  void give_back(ServerConnection& server);
+  // The connection is broken, or in a state that the next client must not see.
+  void discard(ServerConnection& server);
+
+  // Asks the node to cancel what a leased connection runs. Until that is done nobody else gets the
+  // connection.
+  void cancel(ServerConnection& server);
+
+  void on_tick(uint64_t now_ms);
+  void set_address(NodeAddress address,
+                   std::string password);  // RELOAD; old connections go when they come back
+  void close_idle();
+
+  routing::NodeId node() const { return node_; }
+  const std::string& user() const { return user_; }
+  const std::vector<std::unique_ptr<ServerConnection>>& servers() const { return servers_; }
+  uint32_t waiting() const { return waiting_; }
+  uint64_t longest_wait_ms(uint64_t now_ms) const {
+    return first_ == nullptr ? 0 : now_ms - first_->since_ms_;
+  }
+  const ConnectionBudget& budget() const { return *budget_; }
+  bool is_down() const { return is_down_; }
+  const std::string& last_error() const { return last_error_.detail; }
+  uint64_t down_since_ms() const { return down_since_ms_; }
+  uint64_t connect_failures() const { return connect_failures_; }
+
+ private:
+  void enqueue(Waiter& waiter);
+  void unlink(Waiter& waiter);
+  void grow();
+  void open_connection();
+  void on_connected(ServerConnection& server, std::optional<routing::Error> error);
+  void settle(ServerConnection& server);
+  bool hand_over(ServerConnection& server, uint32_t worker);
+  void adopt(std::unique_ptr<ServerConnection> server);
+  void give_up_idle();
+  void update_starving();
+  void move_to(ServerConnection& server, ServerConnection::State state);
+  std::unique_ptr<ServerConnection> take_out(ServerConnection& server);
+  void remove(ServerConnection& server);
+  void fail_waiters(const routing::Error& error);
+  uint32_t connecting() const { return connecting_; }
+
+  Environment environment_;
+  routing::NodeId node_;
+  NodeAddress address_;
+  std::string user_, password_;
+  std::shared_ptr<ConnectionBudget> budget_;
+  std::vector<std::unique_ptr<ServerConnection>> servers_;
+  std::vector<ServerConnection*> idle_;  // most recently used last
+  uint32_t connecting_ = 0;
+  Waiter* first_ = nullptr;  // has waited longest
+  Waiter* last_ = nullptr;
+  uint32_t waiting_ = 0;
+  uint64_t generation_ = 0;
+  bool is_down_ = false;
+  routing::Error last_error_;
+  uint64_t down_since_ms_ = 0, retry_at_ms_ = 0, connect_failures_ = 0;
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace mosaic::pool

@@ -1,0 +1,106 @@
+#pragma once
+// The only place that knows libuv: a loop, socket watchers, a ticker, a mailbox for other threads, blocking
+// work and name look-ups. Nothing is destroyed inside its own callback: handles close themselves later, and
+// defer() postpones any other destruction to the end of the turn. Everything but Mailbox::post belongs to the
+// loop's thread.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+struct uv_loop_s;
+struct uv_poll_s;
+struct uv_timer_s;
+struct uv_async_s;
+struct uv_check_s;
+
+namespace mosaic::pool {
+
+class EventLoop {
+ public:
+  EventLoop();
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  void run();                                // until stop()
+  void stop();                               // ends run() after this turn
+  uint64_t now_ms() const;                   // monotonic; read once per turn
+  void defer(std::function<void()> action);  // at the end of this turn
+  // Runs `work` on a pool thread, then `done` on the loop's thread.
+  void run_blocking(std::function<void()> work, std::function<void()> done);
+  // Looks `host` up without blocking; `done` gets a numeric address, or an empty one and the reason.
+  void resolve(const std::string& host, std::function<void(std::string address, std::string error)> done);
+
+  uv_loop_s* handle() { return loop_.get(); }
+
+ private:
+  std::unique_ptr<uv_loop_s> loop_;
+  std::unique_ptr<uv_check_s> check_;
+  std::vector<std::function<void()>> deferred_;
+};
+
+// Readiness of one file descriptor, which it does not own.
+class SocketWatcher {
+ public:
+  static constexpr int kReadable = 1;
+  static constexpr int kWritable = 2;
+  static constexpr int kDisconnected = 4;  // the peer has closed its side; asked for only while not reading
+
+  class Handler {
+   public:
+    virtual void on_socket(int events) = 0;
+
+   protected:
+    ~Handler() = default;
+  };
+
+  SocketWatcher(EventLoop& loop, int fd, Handler& handler);
+  ~SocketWatcher();
+  SocketWatcher(const SocketWatcher&) = delete;
+  SocketWatcher& operator=(const SocketWatcher&) = delete;
+  void watch(int events);  // 0: none
+
+ private:
+  uv_poll_s* poll_;
+  Handler* handler_;
+  int events_ = 0;
+};
+
+// Calls `action` every `period_ms`.
+class Ticker {
+ public:
+  Ticker(EventLoop& loop, uint64_t period_ms, std::function<void()> action);
+  ~Ticker();
+  Ticker(const Ticker&) = delete;
+  Ticker& operator=(const Ticker&) = delete;
+
+ private:
+  uv_timer_s* timer_;
+  std::function<void()> action_;
+};
+
+// Other threads' way into a loop. Messages run in order on the loop's thread; those that come after close()
+// are dropped.
+class Mailbox {
+ public:
+  explicit Mailbox(EventLoop& loop);
+  ~Mailbox();
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
+  // Any thread. False when the mailbox is closed: the message will not run.
+  bool post(std::function<void()> message);
+  void close();  // loop's thread
+
+ private:
+  void deliver();
+  std::mutex mutex_;
+  std::vector<std::function<void()>> messages_;
+  uv_async_s* async_;
+  bool is_closed_ = false;
+};
+
+}  // namespace mosaic::pool

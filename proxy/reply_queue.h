@@ -1,0 +1,54 @@
+#pragma once
+// What a session still expects from its server, in order, with the replies it gives itself in between. One entry per
+// message sent; entries leave when the server has answered them (PostgreSQL manual, "Message Flow").
+
+#include <cstdint>
+#include <vector>
+
+#include "pool/statement_list.h"
+
+namespace mosaic::proxy {
+
+struct PreparedStatement;
+
+struct Reply {
+  enum class Kind : uint8_t {
+    kParse,
+    kBind,
+    kDescribeStatement,
+    kDescribePortal,
+    kExecute,
+    kClose,
+    kSync,
+    kQuery,
+    kPoison,  // a message made to fail: its error is replaced by the session's refusal
+    kLocal,   // `local_bytes` of the session's own replies
+  };
+  Kind kind = Kind::kSync;
+  bool is_ours = false;                     // the client did not ask for it: success is not forwarded
+  pool::StatementKey key;                   // kParse, kClose: which statement of the server
+  PreparedStatement* statement = nullptr;   // kParse, kDescribeStatement: held by a reference
+  uint32_t local_bytes = 0;
+};
+
+class ReplyQueue {
+ public:
+  bool is_empty() const { return first_ == replies_.size(); }
+  Reply& front() { return replies_[first_]; }
+  Reply& back() { return replies_.back(); }
+  size_t size() const { return replies_.size() - first_; }
+  void push(Reply reply) { replies_.push_back(reply); }
+  void pop() {
+    if (++first_ == replies_.size()) clear();
+  }
+  void clear() {
+    replies_.clear();
+    first_ = 0;
+  }
+
+ private:
+  std::vector<Reply> replies_;  // keeps its memory: no allocation in steady state
+  size_t first_ = 0;
+};
+
+}  // namespace mosaic::proxy

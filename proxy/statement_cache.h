@@ -1,0 +1,70 @@
+#pragma once
+// Prepared statements of one worker, each text once however many clients prepare it: plan, parameter types and row
+// description. Bounded in bytes (`statement_cache_bytes`): what no client refers to goes first-in first-out by last use.
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "routing/router.h"
+
+namespace mosaic::proxy {
+
+struct PreparedStatement {
+  uint64_t id = 0;  // unique in the process: part of the statement's name on servers
+  std::string key;  // declared types and text
+  std::unique_ptr<routing::CompiledStatement> compiled;
+  std::vector<uint32_t> declared_types;  // as in Parse; 0: let the server decide
+  // Known once a server has described or parsed it under `schema_version`; types are the same on every shard.
+  std::vector<uint32_t> parameter_types;
+  std::string description;  // the frames ParameterDescription and RowDescription (or NoData)
+  uint64_t schema_version = 0;
+  bool is_accepted = false;  // some server has parsed it
+
+  uint32_t references = 0;  // clients' names
+  uint64_t tables_fingerprint = 0;
+  size_t bytes = 0;
+  std::list<PreparedStatement*>::iterator unused_at;
+
+  const std::vector<uint32_t>& types() const { return parameter_types.empty() ? declared_types : parameter_types; }
+};
+
+class StatementCache {
+ public:
+  // `first_id`, `id_step`: so that several workers never give the same id.
+  StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_step);
+
+  // The statement with this text and these types, made when new; the caller gets a reference.
+  PreparedStatement& acquire(std::string_view text, std::span<const uint32_t> types, routing::Router& router,
+                             const routing::CatalogSnapshot& catalog);
+  void release(PreparedStatement& statement);
+  // Analyses it again when the tables' definition has changed since.
+  void refresh(PreparedStatement& statement, routing::Router& router, const routing::CatalogSnapshot& catalog);
+
+  // Descriptions made under an older version are not used any more.
+  uint64_t schema_version() const { return schema_version_; }
+  void forget_descriptions() { ++schema_version_; }
+
+  size_t bytes() const { return bytes_; }
+  size_t size() const { return statements_.size(); }
+  uint64_t evictions() const { return evictions_; }
+  void set_bytes_max(size_t bytes_max) { bytes_max_ = bytes_max; }
+
+ private:
+  void evict();
+
+  size_t bytes_max_;
+  uint64_t next_id_, id_step_;
+  uint64_t schema_version_ = 1;
+  size_t bytes_ = 0;
+  uint64_t evictions_ = 0;
+  std::string key_;  // scratch
+  std::unordered_map<std::string_view, std::unique_ptr<PreparedStatement>> statements_;  // by key
+  std::list<PreparedStatement*> unused_;                                              // least recently released first
+};
+
+}  // namespace mosaic::proxy
