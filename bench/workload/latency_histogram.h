@@ -1,0 +1,32 @@
+#pragma once
+// Latencies in a log-linear histogram (as HDR histograms do): constant memory, any value, under 1 % error.
+// Knows nothing of what was measured. One thread records; others may merge it once that thread has stopped.
+
+#include <cstdint>
+#include <vector>
+
+namespace mosaic::workload {
+
+class LatencyHistogram {
+ public:
+  LatencyHistogram();
+
+  void record(uint64_t nanoseconds);
+  void merge(const LatencyHistogram& other);
+
+  uint64_t count() const { return count_; }
+  uint64_t max_ns() const { return max_ns_; }
+  double mean_ns() const {
+    return count_ == 0 ? 0 : static_cast<double>(sum_ns_) / static_cast<double>(count_);
+  }
+  // The value that `percent` of all values do not exceed, rounded up to its bucket's end; 0 when empty.
+  uint64_t percentile_ns(double percent) const;
+
+ private:
+  std::vector<uint64_t> buckets_;
+  uint64_t count_ = 0;
+  uint64_t sum_ns_ = 0;
+  uint64_t max_ns_ = 0;
+};
+
+}  // namespace mosaic::workload

@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# Installs the Debian 12 packages that quickstart.sh and test.sh need: only what is missing, so that a second run is
+# instant, asks nothing and works offline. Sourced by both scripts; it knows nothing of what they do afterwards.
+# Contract: `install_packages build|demo|test...` returns 0 when all packages of the named groups are there.
+
+packages_of_group() {
+  case "$1" in
+    build)
+      echo g++ cmake ninja-build ccache pkg-config libuv1-dev libpq-dev libhiredis-dev libxxhash-dev \
+        libtomlplusplus-dev libpg-query-dev libprotobuf-c-dev libbenchmark-dev libfmt-dev libspdlog-dev \
+        libcli11-dev libssl-dev nlohmann-json3-dev
+      ;;
+    demo) echo postgresql-15 ;;
+    test)
+      echo git python3 libgtest-dev libgmock-dev clang-14 clang libclang-rt-14-dev clang-format clang-tidy \
+        python3-psycopg2 python3-psycopg python3-asyncpg python3-sqlalchemy
+      # Debian's node-pg insists on Debian's nodejs; a nodejs from elsewhere is as good for the driver test.
+      command -v node >/dev/null || echo nodejs
+      command -v npm >/dev/null || echo npm
+      ;;
+    *) echo "install_packages: no group '$1'" >&2; return 1 ;;
+  esac
+}
+
+is_package_installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Runs a command as root: directly, or through sudo (which may ask for a password, on a first run only).
+run_as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt_install() {
+  run_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o Dpkg::Use-Pty=0 "$@" </dev/null >/dev/null
+}
+
+# Debian's postgresql-15 creates and starts a cluster on port 5432 when it is installed. The demo and the tests start
+# their own, so that cluster is switched off for the time of the installation.
+apt_install_postgresql() {
+  local settings=/etc/postgresql-common/createcluster.conf status=0
+  apt_install postgresql-common || return 1
+  run_as_root cp -p "$settings" "$settings.before-mosaic"
+  echo 'create_main_cluster = false' | run_as_root tee -a "$settings" >/dev/null
+  apt_install postgresql-15 || status=$?
+  run_as_root mv "$settings.before-mosaic" "$settings"
+  return "$status"
+}
+
+install_packages() {
+  local group package names missing=() wants_postgresql=no
+  if ! command -v dpkg-query >/dev/null; then
+    echo "This script installs Debian 12 packages, and dpkg is not here. Install their equivalents yourself:" \
+      "see packages_of_group in conf/install_packages.sh." >&2
+    return 1
+  fi
+  for group in "$@"; do
+    names=$(packages_of_group "$group") || return 1
+    for package in $names; do
+      is_package_installed "$package" && continue
+      if [ "$package" = postgresql-15 ]; then wants_postgresql=yes; else missing+=("$package"); fi
+    done
+  done
+  if [ ${#missing[@]} -eq 0 ] && [ "$wants_postgresql" = no ]; then return 0; fi
+
+  local wanted=("${missing[@]}")
+  [ "$wants_postgresql" = no ] || wanted+=(postgresql-15)
+  echo "Installing ${#wanted[@]} Debian packages: ${wanted[*]}"
+  if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+    echo "Not root and no sudo here. Run this as root, then start again:" >&2
+    echo "  apt-get update && apt-get install -y --no-install-recommends ${wanted[*]}" >&2
+    return 1
+  fi
+  run_as_root apt-get update -qq </dev/null || echo "apt-get update failed; trying with the lists at hand" >&2
+  if [ ${#missing[@]} -gt 0 ]; then apt_install "${missing[@]}" || return 1; fi
+  if [ "$wants_postgresql" = yes ]; then apt_install_postgresql || return 1; fi
+}

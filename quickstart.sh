@@ -1,0 +1,348 @@
+#!/usr/bin/env bash
+# The demo: three PostgreSQL nodes, Mosaic in front of them, a photo-sharing application's traffic through it.
+# See usage() for what to type. Everything it starts listens on 127.0.0.1 only and lives in .mosaic/ beside this file.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+
+readonly kCheckout=$PWD
+readonly kDemo=$kCheckout/.mosaic
+readonly kPostgres=/usr/lib/postgresql/15/bin
+readonly kProxyPort=6432
+readonly kNodes=(pg1 pg2 pg3)
+readonly kNodePorts=(6441 6442 6443)
+readonly kPoolSize=20 # default_pool_size in conf/photos.toml
+readonly kStartSeconds=60
+
+usage() {
+  cat <<'TEXT'
+Usage: ./quickstart.sh [--check | --stop | --help] [--seconds N]
+
+  (nothing)    install what is missing, build, start three PostgreSQL nodes and Mosaic, run the photo workload in all
+               three query modes, print what it did, and leave everything running
+  --check      the same, then compare every row with what the workload was told, stop everything, and exit non-zero
+               on any difference
+  --stop       stop everything and remove the demo's data
+  --seconds N  run the workload N seconds per query mode (default 5)
+
+Safe to run again at any time: it uses what runs already.
+TEXT
+}
+
+say() { echo "==> $*"; }
+fail() { echo "quickstart: $*" >&2; exit 1; }
+
+# --- Whose processes these are --------------------------------------------------------------------------------------
+
+# PostgreSQL refuses to run as root, so root lends the nodes to an unprivileged user.
+node_user() {
+  if [ "$(id -u)" -ne 0 ]; then id -un; elif id postgres >/dev/null 2>&1; then echo postgres; else echo nobody; fi
+}
+
+as_node_user() {
+  if [ "$(id -u)" -ne 0 ]; then "$@"; return; fi
+  setpriv --reuid="$(node_user)" --regid="$(id -g "$(node_user)")" --clear-groups \
+    env -C "$(nodes_folder)" HOME="$(nodes_folder)" "$@"
+}
+
+# Where the nodes' data is: in .mosaic/, or under /var/tmp when the node user may not enter this folder (a checkout
+# in /root, say).
+nodes_folder() { readlink -f "$kDemo/nodes"; }
+
+fallback_folder() { echo "/var/tmp/mosaic-$(id -u)-$(echo -n "$kCheckout" | cksum | cut -d' ' -f1)"; }
+
+make_nodes_folder() {
+  mkdir -p "$kDemo"
+  [ -e "$kDemo/nodes" ] && return
+  rm -f "$kDemo/nodes" # a link to data that is gone
+  if [ "$(id -u)" -ne 0 ] || setpriv --reuid="$(node_user)" --clear-groups --regid="$(id -g "$(node_user)")" \
+    test -x "$kDemo"; then
+    mkdir "$kDemo/nodes"
+  else
+    local folder
+    folder=$(fallback_folder)
+    say "User $(node_user) may not enter $kCheckout: the nodes' data goes to $folder"
+    # The name can be guessed: only a folder that is ours, and no link, will do.
+    if [ ! -d "$folder" ] || [ -L "$folder" ]; then mkdir -m 755 "$folder" || fail "can not create $folder"; fi
+    [ "$(stat -c %u "$folder")" = "$(id -u)" ] || [ "$(stat -c %U "$folder")" = "$(node_user)" ] ||
+      fail "$folder belongs to someone else"
+    ln -s "$folder" "$kDemo/nodes"
+  fi
+  if [ "$(id -u)" -eq 0 ]; then chown "$(node_user)" "$(nodes_folder)"; fi
+}
+
+# --- Ports ----------------------------------------------------------------------------------------------------------
+
+is_port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+refuse_taken_port() {
+  ! is_port_open "$1" || fail "port $1, which $2 needs, is taken by something else. Stop that, then start again."
+}
+
+# Waits until a command succeeds. $1: seconds, $2: what for; then the command.
+wait_for() {
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $deadline ] || fail "$what: not within the time"
+    sleep 0.1
+  done
+}
+
+# --- PostgreSQL nodes -----------------------------------------------------------------------------------------------
+
+# The postmaster's pid, if it runs and is ours: its working directory is its data directory.
+node_pid() {
+  local data pid
+  data="$(nodes_folder)/$1"
+  pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || return 1
+  [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$data" ] || return 1
+  echo "$pid"
+}
+
+create_node() {
+  local data=$1/$2 port=$3
+  as_node_user "$kPostgres/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+  as_node_user tee "$data/pg_hba.conf" >/dev/null <<'HBA'
+# The demo listens on loopback only. The superuser is trusted there, the application proves its password.
+host  all          postgres  127.0.0.1/32  trust
+host  replication  postgres  127.0.0.1/32  trust
+host  all          all       127.0.0.1/32  scram-sha-256
+HBA
+  as_node_user tee -a "$data/postgresql.conf" >/dev/null <<SETTINGS
+listen_addresses = '127.0.0.1'
+port = $port
+unix_socket_directories = ''
+max_connections = 120
+shared_buffers = 64MB
+max_wal_size = 512MB
+wal_level = logical            # shards can be moved while traffic runs
+max_prepared_transactions = 120
+max_locks_per_transaction = 256 # init and checks touch every shard's tables in one transaction
+cluster_name = 'mosaic-demo-$2'
+SETTINGS
+  touch_ready "$data"
+}
+
+# Marks that initdb and the settings are complete: what a killed first run leaves behind is thrown away by the next.
+touch_ready() { as_node_user touch "$1/mosaic_ready"; }
+
+start_node() {
+  local name=$1 port=$2 folder
+  folder=$(nodes_folder)
+  if node_pid "$name" >/dev/null; then return; fi
+  refuse_taken_port "$port" "node $name"
+  if [ ! -e "$folder/$name/mosaic_ready" ]; then
+    rm -rf "${folder:?}/$name"
+    create_node "$folder" "$name" "$port"
+  fi
+  as_node_user "$kPostgres/pg_ctl" -D "$folder/$name" -l "$folder/$name.log" -w -t $kStartSeconds start \
+    </dev/null >/dev/null || fail "node $name did not start: see $folder/$name.log"
+}
+
+run_sql() { # $1: port, $2: database, then psql's arguments
+  local port=$1 database=$2
+  shift 2
+  PGOPTIONS='-c client_min_messages=warning' "$kPostgres/psql" -X -q -v ON_ERROR_STOP=1 \
+    "host=127.0.0.1 port=$port user=postgres dbname=$database" "$@" </dev/null
+}
+
+prepare_node() {
+  local port=$1
+  if [ -z "$(run_sql "$port" postgres -Atc "SELECT 1 FROM pg_database WHERE datname = 'photos'")" ]; then
+    run_sql "$port" postgres -c "CREATE DATABASE photos"
+  fi
+  if [ -z "$(run_sql "$port" postgres -Atc "SELECT 1 FROM pg_roles WHERE rolname = 'app'")" ]; then
+    run_sql "$port" postgres -c "CREATE ROLE app LOGIN PASSWORD 'app'"
+  fi
+}
+
+start_nodes() {
+  local i
+  for i in "${!kNodes[@]}"; do
+    node_pid "${kNodes[i]}" >/dev/null || say "Starting PostgreSQL node ${kNodes[i]} on 127.0.0.1:${kNodePorts[i]}"
+    start_node "${kNodes[i]}" "${kNodePorts[i]}"
+    prepare_node "${kNodePorts[i]}"
+  done
+}
+
+stop_nodes() {
+  local name
+  [ -e "$kDemo/nodes" ] || return 0
+  for name in "${kNodes[@]}"; do
+    node_pid "$name" >/dev/null || continue
+    say "Stopping PostgreSQL node $name"
+    as_node_user "$kPostgres/pg_ctl" -D "$(nodes_folder)/$name" -w -t $kStartSeconds -m fast stop </dev/null >/dev/null
+  done
+}
+
+# --- Mosaic ---------------------------------------------------------------------------------------------------------
+
+readonly kMosaic=$kCheckout/build/release/mosaic
+readonly kWorkload=$kCheckout/build/release/bench/photo_workload
+readonly kConfig=$kCheckout/conf/photos.toml
+readonly kProcessFile=$kDemo/mosaic.process # "pid start-time": a pid alone may have been given to someone else
+readonly kApplication="host=127.0.0.1 port=$kProxyPort dbname=photos user=app password=app"
+readonly kConsole="host=127.0.0.1 port=$kProxyPort dbname=mosaic user=app password=app"
+
+# Field 22 of /proc/pid/stat; the name before it may hold blanks and parentheses.
+start_time_of() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+
+mosaic_pid() {
+  local pid started
+  read -r pid started 2>/dev/null <"$kProcessFile" || return 1
+  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = mosaic ] && [ "$(start_time_of "$pid")" = "$started" ] || return 1
+  echo "$pid"
+}
+
+is_mosaic_current() { # runs, from the program and the config that are there now
+  local pid
+  pid=$(mosaic_pid) || return 1
+  [ "$(readlink "/proc/$pid/exe")" = "$kMosaic" ] || return 1
+  [ ! "$kConfig" -nt "$kProcessFile" ] && [ ! "$kCheckout/conf/photos_users.txt" -nt "$kProcessFile" ]
+}
+
+console() { "$kPostgres/psql" -X -q "$kConsole" -c "$1" </dev/null; }
+
+is_mosaic_gone() { ! kill -0 "$1"; }
+
+start_mosaic() {
+  local pid
+  if is_mosaic_current; then return; fi
+  stop_mosaic
+  refuse_taken_port $kProxyPort Mosaic
+  say "Starting Mosaic on 127.0.0.1:$kProxyPort"
+  setsid "$kMosaic" run "$kConfig" </dev/null >>"$kDemo/mosaic.log" 2>&1 &
+  pid=$!
+  disown "$pid"
+  # setsid forks only when it leads a process group, which a background job of a script does not.
+  echo "$pid $(start_time_of "$pid")" >"$kProcessFile"
+  local deadline=$((SECONDS + kStartSeconds))
+  until console 'SHOW VERSION' >/dev/null 2>&1; do
+    if ! kill -0 "$pid" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
+      tail -n 20 "$kDemo/mosaic.log" >&2
+      fail "Mosaic did not start: see $kDemo/mosaic.log"
+    fi
+    sleep 0.1
+  done
+}
+
+stop_mosaic() {
+  local pid signal
+  pid=$(mosaic_pid) || { rm -f "$kProcessFile"; return 0; }
+  say "Stopping Mosaic"
+  # Let transactions end; then let nobody wait; then there is only one way left.
+  for signal in INT QUIT KILL; do
+    kill "-$signal" "$pid" 2>/dev/null || break
+    for _ in $(seq 50); do
+      if is_mosaic_gone "$pid" 2>/dev/null; then break 2; fi
+      sleep 0.1
+    done
+  done
+  rm -f "$kProcessFile"
+}
+
+# --- The steps ------------------------------------------------------------------------------------------------------
+
+build() {
+  local log=$kDemo/build.log
+  say "Building (release)"
+  if ! { cmake --preset release && cmake --build --preset release --target mosaic photo_workload; } \
+    </dev/null >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    fail "the build failed: see $log"
+  fi
+}
+
+provision() {
+  say "Provisioning the shards: mosaic init conf/photos.toml --schema conf/photos.sql"
+  "$kMosaic" init "$kConfig" --schema "$kCheckout/conf/photos.sql" </dev/null
+  local port
+  for port in "${kNodePorts[@]}"; do run_sql "$port" photos -f "$kCheckout/conf/photos_countries.sql"; done
+}
+
+run_workload() { # then more of the workload's own options
+  local i nodes=()
+  for i in "${!kNodes[@]}"; do
+    nodes+=(--node "${kNodes[i]}=host=127.0.0.1 port=${kNodePorts[i]} dbname=photos user=postgres")
+  done
+  say "A photo-sharing application, 64 clients, ${seconds} s in each query mode"
+  "$kWorkload" --conninfo "$kApplication" --console "$kConsole" "${nodes[@]}" --servers-max $kPoolSize \
+    --connections 64 --duration "$seconds" --json "$kDemo/workload.json" "$@" </dev/null
+}
+
+stop_all() {
+  stop_mosaic
+  stop_nodes
+}
+
+remove_data() {
+  local folder
+  if [ -L "$kDemo/nodes" ]; then
+    folder=$(fallback_folder)
+    [ "$(readlink "$kDemo/nodes")" != "$folder" ] || rm -rf "$folder"
+  fi
+  rm -rf "$kDemo"
+}
+
+print_invitation() {
+  cat <<TEXT
+
+Running in the background. Try:
+  psql "$kApplication"
+     \\d media
+     INSERT INTO media (user_id, caption) VALUES (42, 'hello') RETURNING id;
+     SELECT * FROM media WHERE user_id = 42;
+     SELECT * FROM media WHERE caption = 'hello';   -- refused, with a hint
+  psql "$kConsole" -c 'SHOW POOLS'   -- and SHOW NODES, SHOW SHARDS, SHOW SHAPES
+  ./quickstart.sh --stop             -- stops everything and removes the demo's data
+Logs: $kDemo/mosaic.log, $(nodes_folder)/pg1.log ...
+TEXT
+}
+
+main() {
+  local action=run
+  seconds=5
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      --check) action=check ;;
+      --stop) action=stop ;;
+      --help | -h) usage; exit 0 ;;
+      --seconds)
+        [[ "${2:-}" =~ ^[1-9][0-9]*$ ]] || fail "--seconds needs a number"
+        seconds=$2
+        shift
+        ;;
+      *) usage >&2; fail "no such option: $1" ;;
+    esac
+    shift
+  done
+
+  if [ "$action" = stop ]; then
+    stop_all
+    remove_data
+    say "Stopped; the demo's data is removed"
+    return
+  fi
+
+  # shellcheck source=conf/install_packages.sh
+  . conf/install_packages.sh
+  install_packages build demo || fail "packages are missing"
+  make_nodes_folder
+  build
+  start_nodes
+  provision
+  start_mosaic
+  if [ "$action" = run ]; then
+    run_workload || fail "the workload met failures; everything is left running"
+    print_invitation
+    return
+  fi
+  local status=0
+  run_workload --check || status=$?
+  stop_all
+  if [ $status -ne 0 ]; then fail "CHECK FAILED; data and logs are left in $kDemo"; fi
+  remove_data
+  say "Check passed: every row is where it belongs"
+}
+
+main "$@"

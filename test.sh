@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Every gate between a change and main, from a bare Debian 12 on. Needs no input; exits non-zero when anything fails.
+# The last thing printed is ctest's summary.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+exec </dev/null
+
+kJobs=$(nproc)
+readonly kJobs
+readonly kLogs=build/logs
+
+usage() {
+  cat <<'TEXT'
+Usage: ./test.sh [--full] [--help]
+
+  (nothing)  install what is missing; format; build with sanitizers, warnings as errors; a short run of every fuzz
+             target; then all tests: style, unit, simulation, fuzz corpora, end to end
+  --full     also clang-tidy, a thread-sanitizer build with its tests, and minutes of fuzzing
+TEXT
+}
+
+fail() { echo "test.sh: $*" >&2; exit 1; }
+
+# Runs one stage: its output goes to a log, which is shown when it fails. $1: the stage's name; then its command.
+stage() {
+  local name=$1 log begin=$SECONDS
+  shift
+  log="$kLogs/${name// /_}.log"
+  if "$@" >"$log" 2>&1; then
+    printf '%5d s  %-28s ok, %d s\n' "$SECONDS" "$name" $((SECONDS - begin))
+  else
+    printf '%5d s  %-28s FAILED, %d s\n' "$SECONDS" "$name" $((SECONDS - begin))
+    tail -n 60 "$log"
+    fail "$name failed; all of its output: $log"
+  fi
+}
+
+# --- Stages ---------------------------------------------------------------------------------------------------------
+
+# The driver test wants npm's `pg`. It goes under build/, not into the tree.
+install_node_postgres() {
+  [ -e build/node/node_modules/pg/package.json ] && return
+  mkdir -p build/node
+  npm install --prefix build/node --no-save --no-audit --no-fund pg@8
+}
+
+sources() { git -c safe.directory='*' ls-files '*.h' '*.cpp'; }
+
+check_format() { sources | xargs -r clang-format --dry-run -Werror; }
+
+configure() { cmake --preset "$1" -DMOSAIC_NODE_MODULES="$PWD/build/node/node_modules"; }
+
+build() { # $1: preset; then targets, default all
+  local preset=$1
+  shift
+  configure "$preset" && cmake --build --preset "$preset" -j "$kJobs" ${1:+--target "$@"}
+}
+
+fuzz_targets() {
+  local source
+  for source in tests/fuzz/fuzz_*.cpp; do
+    [ -e "$source" ] && basename "$source" .cpp
+  done
+}
+
+# What the fuzzer finds interesting is kept under build/ and starts the next run; what breaks lands beside it.
+fuzz_one() { # $1: target, $2: seconds
+  local subject=${1#fuzz_} found=build/fuzz/found/$1
+  mkdir -p "$found" "build/fuzz/broken/$1"
+  "build/fuzz/tests/fuzz/$1" -max_total_time="$2" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/broken/$1/" "$found" "tests/fuzz/corpus/$subject"
+}
+
+check_tidy() { sources | grep '\.cpp$' | xargs -r -P "$kJobs" -n 4 clang-tidy -p build/dev --quiet; }
+
+run_tests() { ctest --preset "$1" -j "$kJobs"; }
+
+# --- The run --------------------------------------------------------------------------------------------------------
+
+is_full=no
+fuzz_seconds=10
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --full) is_full=yes; fuzz_seconds=180 ;;
+    --help | -h) usage; exit 0 ;;
+    *) usage >&2; fail "no such option: $1" ;;
+  esac
+  shift
+done
+
+mkdir -p "$kLogs"
+# shellcheck source=conf/install_packages.sh
+. conf/install_packages.sh
+install_packages build demo test || fail "packages are missing"
+stage "node-postgres" install_node_postgres
+stage "format" check_format
+stage "build dev" build dev
+
+targets=$(fuzz_targets)
+if [ -n "$targets" ]; then
+  # shellcheck disable=SC2086
+  stage "build fuzz" build fuzz $targets
+  for target in $targets; do stage "$target" fuzz_one "$target" $fuzz_seconds; done
+fi
+if [ $is_full = yes ]; then
+  stage "clang-tidy" check_tidy
+  stage "build tsan" build tsan
+  stage "tests tsan" run_tests tsan
+fi
+printf '%5d s  tests\n' "$SECONDS"
+run_tests dev

@@ -1,0 +1,62 @@
+#include "bench/workload/latency_histogram.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+namespace mosaic::workload {
+namespace {
+
+TEST(LatencyHistogram, is_exact_for_small_values) {
+  LatencyHistogram histogram;
+  for (uint64_t value = 1; value <= 100; ++value) histogram.record(value);
+  EXPECT_EQ(histogram.count(), 100u);
+  EXPECT_EQ(histogram.percentile_ns(50), 50u);
+  EXPECT_EQ(histogram.percentile_ns(99), 99u);
+  EXPECT_EQ(histogram.percentile_ns(100), 100u);
+  EXPECT_DOUBLE_EQ(histogram.mean_ns(), 50.5);
+}
+
+TEST(LatencyHistogram, is_within_one_percent_of_the_sorted_values) {
+  LatencyHistogram histogram;
+  std::mt19937_64 random(7);
+  std::vector<uint64_t> values;
+  for (int i = 0; i < 20'000; ++i) values.push_back(uint64_t{1} << (random() % 40) | (random() & 0xffff));
+  for (const uint64_t value : values) histogram.record(value);
+  std::sort(values.begin(), values.end());
+  for (const double percent : {1.0, 10.0, 50.0, 90.0, 99.0, 99.9}) {
+    const auto rank = static_cast<size_t>(std::ceil(percent / 100 * static_cast<double>(values.size()))) - 1;
+    const auto exact = static_cast<double>(values[rank]);
+    const auto found = static_cast<double>(histogram.percentile_ns(percent));
+    EXPECT_GE(found, exact) << percent;
+    EXPECT_LE(found, exact * 1.01 + 1) << percent;
+  }
+}
+
+TEST(LatencyHistogram, holds_the_largest_value_there_is) {
+  LatencyHistogram histogram;
+  histogram.record(UINT64_MAX);
+  EXPECT_EQ(histogram.percentile_ns(50), UINT64_MAX);
+}
+
+TEST(LatencyHistogram, merges_as_if_all_had_been_recorded_in_one) {
+  LatencyHistogram low, high, both;
+  for (uint64_t i = 1; i <= 1000; ++i) {
+    low.record(i * 1000);
+    high.record(i * 1'000'000);
+    both.record(i * 1000);
+    both.record(i * 1'000'000);
+  }
+  low.merge(high);
+  for (const double percent : {5.0, 50.0, 75.0, 99.9}) {
+    EXPECT_EQ(low.percentile_ns(percent), both.percentile_ns(percent));
+  }
+  EXPECT_EQ(low.max_ns(), both.max_ns());
+  EXPECT_EQ(low.count(), 2000u);
+}
+
+TEST(LatencyHistogram, tells_zero_when_empty) { EXPECT_EQ(LatencyHistogram().percentile_ns(99), 0u); }
+
+}  // namespace
+}  // namespace mosaic::workload
