@@ -4,8 +4,10 @@
 
 namespace mosaic::pool {
 
-std::string server_statement_name(const StatementKey& key) {
-  return fmt::format("mosaic_{}_{}", key.statement, key.shard_plus_one);
+ServerStatementName::ServerStatementName(const StatementKey& key) {
+  const auto written =
+      fmt::format_to_n(text_, sizeof text_, "mosaic_{}_{}", key.statement, key.shard_plus_one);
+  size_ = written.size;
 }
 
 bool StatementList::touch(const StatementKey& key) {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <list>
 #include <optional>
-#include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "routing/ids.h"
@@ -27,8 +27,16 @@ struct StatementKeyHash {
   }
 };
 
-// The name under which a server session knows the statement.
-std::string server_statement_name(const StatementKey& key);
+// The name under which a server session knows the statement. Holds its own characters: made for every Bind.
+class ServerStatementName {
+ public:
+  explicit ServerStatementName(const StatementKey& key);
+  std::string_view view() const { return {text_, size_}; }
+
+ private:
+  char text_[48];
+  size_t size_;
+};
 
 class StatementList {
  public:

@@ -9,6 +9,7 @@ namespace mosaic::proxy {
 namespace {
 
 constexpr char kRaw = 'R';
+constexpr char kSetConfig = 'C';
 
 void assign(std::vector<std::pair<std::string, std::string>>& hints, std::string name, std::string value) {
   std::erase_if(hints, [&](const auto& hint) { return hint.first == name; });
@@ -17,7 +18,8 @@ void assign(std::vector<std::pair<std::string, std::string>>& hints, std::string
 
 // mosaic.shard says more than a key; otherwise the latest counts.
 routing::Hint best_of(const std::vector<std::pair<std::string, std::string>>& hints) {
-  const auto shard = std::find_if(hints.begin(), hints.end(), [](const auto& h) { return h.first == "mosaic.shard"; });
+  const auto shard =
+      std::find_if(hints.begin(), hints.end(), [](const auto& h) { return h.first == "mosaic.shard"; });
   if (shard != hints.end()) return {routing::Hint::Kind::kShard, shard->second};
   return {routing::Hint::Kind::kKey, hints.back().second};
 }
@@ -26,9 +28,13 @@ void append_assignment(std::string& sql, const std::string& name, const std::str
   if (!sql.empty()) sql += ';';
   const std::string_view written = std::string_view(value).substr(1);
   if (value.front() == kRaw) {
-    // set_config takes a list ('a, b' for search_path) as one string, as the start-up packet does; SET would not.
-    sql += "SELECT pg_catalog.set_config(" + routing::quote_literal(name) + "," + routing::quote_literal(written) +
-           ",false)";
+    // set_config takes a list ('a, b' for search_path) as one string, as the start-up packet does; SET would
+    // not.
+    sql += "SELECT pg_catalog.set_config(" + routing::quote_literal(name) + "," +
+           routing::quote_literal(written) + ",false)";
+  } else if (value.front() == kSetConfig) {
+    sql.append("SELECT pg_catalog.set_config(").append(routing::quote_literal(name)).append(",");
+    sql.append(written).append(",false)");
   } else if (name == "timezone") {
     sql.append("SET TIME ZONE ").append(written);  // the only form that takes INTERVAL and LOCAL
   } else {
@@ -44,7 +50,8 @@ ClientSettings::ClientSettings(pool::NameValuesTable& tables)
 void ClientSettings::start(const std::vector<std::pair<std::string, std::string>>& startup_settings) {
   for (const auto& [name, value] : startup_settings) {
     std::string lower = name;
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
     startup_ = tables_.with(startup_, lower, kRaw + value);
   }
   wanted_ = startup_;
@@ -89,7 +96,8 @@ void ClientSettings::apply(const SettingEffect& effect, pool::NameValuesRef& ser
       break;
     }
     case SettingEffect::Kind::kPin:
-    case SettingEffect::Kind::kDdl: break;  // the session's
+    case SettingEffect::Kind::kDdl:
+      break;  // the session's
   }
 }
 
@@ -120,6 +128,10 @@ void ClientSettings::roll_back(pool::NameValuesRef* server) {
   hints_ = marks_.front().hints;
   if (server != nullptr) *server = marks_.front().server;
   marks_.clear();
+}
+
+void ClientSettings::rebase(const pool::NameValuesRef& server) {
+  for (Mark& mark : marks_) mark.server = server;
 }
 
 void ClientSettings::reset_all() {

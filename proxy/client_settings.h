@@ -1,7 +1,8 @@
 #pragma once
-// The parameters a client has SET, kept true over server connections: what it asked for at start-up, what it set since,
-// and how transactions and savepoints roll such changes back. Values are either raw ("R" + value: start-up, set_config)
-// or SQL as written behind SET ("S" + text).
+// The parameters a client has SET, kept true over server connections: what it asked for at start-up, what it
+// set since, and how transactions and savepoints roll such changes back. Values are tagged: "R" + the raw
+// value (start-up, bound parameters), "S" + SQL as written behind SET, "C" + the SQL literal given to
+// set_config.
 
 #include <optional>
 #include <string>
@@ -39,6 +40,8 @@ class ClientSettings {
   void commit();
   void roll_back(pool::NameValuesRef* server);
   bool has_marks() const { return !marks_.empty(); }
+  // The transaction begins on this server only now, with these settings: what a rollback leaves there.
+  void rebase(const pool::NameValuesRef& server);
   void reset_all();  // DISCARD ALL
 
   // SET mosaic.shard / mosaic.<key>.

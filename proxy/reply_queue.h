@@ -1,6 +1,7 @@
 #pragma once
-// What a session still expects from its server, in order, with the replies it gives itself in between. One entry per
-// message sent; entries leave when the server has answered them (PostgreSQL manual, "Message Flow").
+// What a session still expects from its server, in order, with the replies it gives itself in between. One
+// entry per message sent; entries leave when the server has answered them (PostgreSQL manual, "Message
+// Flow").
 
 #include <cstdint>
 #include <vector>
@@ -25,9 +26,9 @@ struct Reply {
     kLocal,   // `local_bytes` of the session's own replies
   };
   Kind kind = Kind::kSync;
-  bool is_ours = false;                     // the client did not ask for it: success is not forwarded
-  pool::StatementKey key;                   // kParse, kClose: which statement of the server
-  PreparedStatement* statement = nullptr;   // kParse, kDescribeStatement: held by a reference
+  bool is_ours = false;                    // the client did not ask for it: success is not forwarded
+  pool::StatementKey key;                  // kParse, kClose: which statement of the server
+  PreparedStatement* statement = nullptr;  // kParse, kDescribeStatement: held by a reference
   uint32_t local_bytes = 0;
 };
 

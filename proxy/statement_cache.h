@@ -1,6 +1,7 @@
 #pragma once
-// Prepared statements of one worker, each text once however many clients prepare it: plan, parameter types and row
-// description. Bounded in bytes (`statement_cache_bytes`): what no client refers to goes first-in first-out by last use.
+// Prepared statements of one worker, each text once however many clients prepare it: plan, parameter types
+// and row description. Bounded in bytes (`statement_cache_bytes`): what no client refers to goes first-in
+// first-out by last use.
 
 #include <cstdint>
 #include <list>
@@ -30,7 +31,9 @@ struct PreparedStatement {
   size_t bytes = 0;
   std::list<PreparedStatement*>::iterator unused_at;
 
-  const std::vector<uint32_t>& types() const { return parameter_types.empty() ? declared_types : parameter_types; }
+  const std::vector<uint32_t>& types() const {
+    return parameter_types.empty() ? declared_types : parameter_types;
+  }
 };
 
 class StatementCache {
@@ -41,9 +44,12 @@ class StatementCache {
   // The statement with this text and these types, made when new; the caller gets a reference.
   PreparedStatement& acquire(std::string_view text, std::span<const uint32_t> types, routing::Router& router,
                              const routing::CatalogSnapshot& catalog);
+  // One more reference to a statement that the caller knows to be referenced.
+  void retain(PreparedStatement& statement) { ++statement.references; }
   void release(PreparedStatement& statement);
   // Analyses it again when the tables' definition has changed since.
-  void refresh(PreparedStatement& statement, routing::Router& router, const routing::CatalogSnapshot& catalog);
+  void refresh(PreparedStatement& statement, routing::Router& router,
+               const routing::CatalogSnapshot& catalog);
 
   // Descriptions made under an older version are not used any more.
   uint64_t schema_version() const { return schema_version_; }
@@ -62,9 +68,9 @@ class StatementCache {
   uint64_t schema_version_ = 1;
   size_t bytes_ = 0;
   uint64_t evictions_ = 0;
-  std::string key_;  // scratch
+  std::string key_;                                                                      // scratch
   std::unordered_map<std::string_view, std::unique_ptr<PreparedStatement>> statements_;  // by key
-  std::list<PreparedStatement*> unused_;                                              // least recently released first
+  std::list<PreparedStatement*> unused_;  // least recently released first
 };
 
 }  // namespace mosaic::proxy

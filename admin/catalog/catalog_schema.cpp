@@ -1,0 +1,119 @@
+#include "admin/catalog/catalog_schema.h"
+
+#include <fmt/format.h>
+
+namespace mosaic::admin {
+
+namespace {
+
+// {0}: schema, {1}: channel.
+constexpr std::string_view kCatalogDdl = R"sql(
+CREATE SCHEMA IF NOT EXISTS {0};
+
+CREATE TABLE {0}.meta (
+  is_only_row       boolean PRIMARY KEY DEFAULT true CHECK (is_only_row),
+  format            integer NOT NULL,
+  cluster_id        uuid NOT NULL DEFAULT gen_random_uuid(),
+  shard_count       integer NOT NULL,
+  shard_function    text NOT NULL,
+  schema_prefix     text NOT NULL,
+  id_shard_bits     integer NOT NULL,
+  id_sequence_bits  integer NOT NULL,
+  id_epoch_ms       bigint NOT NULL,
+  default_node      text NOT NULL,
+  epoch             bigint NOT NULL DEFAULT 1,
+  schema_digest     text NOT NULL,
+  created_at        timestamptz NOT NULL DEFAULT now(),
+  init_finished_at  timestamptz
+);
+COMMENT ON TABLE {0}.meta IS 'What mosaic init fixed for good; epoch is the version of the shard map';
+
+CREATE TABLE {0}.shards (
+  shard  integer PRIMARY KEY,
+  node   text NOT NULL,
+  epoch  bigint NOT NULL DEFAULT 1
+);
+COMMENT ON TABLE {0}.shards IS 'The shard map; epoch is that of the row''s last change. Change it through assign_shard()';
+
+CREATE TABLE {0}.tables (
+  name      text PRIMARY KEY,
+  kind      text NOT NULL CHECK (kind IN ('sharded', 'reference', 'pinned')),
+  key_column text NOT NULL DEFAULT '',
+  id_column  text NOT NULL DEFAULT '',
+  node      text NOT NULL DEFAULT '',
+  key_type  text NOT NULL DEFAULT 'int8',
+  columns   jsonb NOT NULL DEFAULT '[]'
+);
+
+CREATE TABLE {0}.schema_statements (
+  position   integer PRIMARY KEY,
+  statement  text NOT NULL
+);
+COMMENT ON TABLE {0}.schema_statements IS 'The schema file that mosaic init applied, statement by statement';
+
+CREATE TABLE {0}.proxies (
+  proxy         text PRIMARY KEY,
+  host          text NOT NULL,
+  pid           integer NOT NULL,
+  port          integer NOT NULL,
+  version       text NOT NULL,
+  epoch         bigint NOT NULL,
+  started_at    timestamptz NOT NULL DEFAULT now(),
+  heartbeat_at  timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE FUNCTION {0}.announce_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_catalog.pg_notify('{1}', TG_TABLE_NAME);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.meta
+  FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
+CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.shards
+  FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
+CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.tables
+  FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
+
+CREATE FUNCTION {0}.assign_shard(changed_shard integer, new_node text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  new_epoch bigint;
+BEGIN
+  UPDATE {0}.meta SET epoch = epoch + 1 RETURNING epoch INTO new_epoch;
+  UPDATE {0}.shards SET node = new_node, epoch = new_epoch WHERE shard = changed_shard;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no shard %', changed_shard;
+  END IF;
+  RETURN new_epoch;
+END $$;
+)sql";
+
+constexpr std::string_view kNodeRecordDdl = R"sql(
+CREATE SCHEMA IF NOT EXISTS {0};
+CREATE TABLE IF NOT EXISTS {0}.node_record (
+  is_only_row   boolean PRIMARY KEY DEFAULT true CHECK (is_only_row),
+  cluster_id    uuid NOT NULL,
+  node          text NOT NULL,
+  public_digest text NOT NULL DEFAULT '',
+  grantees      text NOT NULL DEFAULT '',
+  applied_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS {0}.shard_schemas (
+  shard       integer PRIMARY KEY,
+  digest      text NOT NULL,
+  grantees    text NOT NULL,
+  applied_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE OR REPLACE FUNCTION {0}.refuse_twin() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'table "%" is sharded: public.% is its empty twin and holds no rows', TG_TABLE_NAME, TG_TABLE_NAME
+    USING ERRCODE = 'MZ010', HINT = 'connect through Mosaic, or name the shard''s schema';
+END $$;
+)sql";
+
+}  // namespace
+
+std::string catalog_ddl(const std::string& schema) { return fmt::format(kCatalogDdl, schema, kCatalogChannel); }
+
+std::string node_record_ddl(const std::string& schema) { return fmt::format(kNodeRecordDdl, schema); }
+
+}  // namespace mosaic::admin

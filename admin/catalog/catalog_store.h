@@ -1,0 +1,69 @@
+#pragma once
+// Reads and writes the catalog over one connection to its node. Blocking; one thread at a time. Knows the catalog's
+// tables, not who changes them when: that is init's and the watcher's affair.
+
+#include <string>
+#include <vector>
+
+#include "admin/catalog/catalog_state.h"
+#include "admin/config/config.h"
+#include "admin/postgres/connection.h"
+#include "routing/result.h"
+
+namespace mosaic::admin {
+
+// This process, as the catalog lists it.
+struct ProxyIdentity {
+  std::string id;  // unique per process
+  std::string host;
+  int pid = 0;
+  uint16_t port = 0;
+  std::string version;
+};
+
+// One row of SHOW PROXIES; times as PostgreSQL writes them.
+struct ProxyRow {
+  ProxyIdentity identity;
+  uint64_t epoch = 0;
+  std::string started_at;
+  std::string heartbeat_at;
+  bool operator==(const ProxyRow& other) const { return identity.id == other.identity.id && heartbeat_at == other.heartbeat_at; }
+};
+
+// Where running proxies reach the catalog.
+ConnectionTarget catalog_target(const Config& config);
+
+class CatalogStore {
+ public:
+  CatalogStore(Connection connection, const Config& config);
+  // With a connection that was opened by catalog_target(). Adds to the error what to do.
+  static routing::Result<CatalogStore> open(const Config& config, const StopSignal* stop);
+
+  Connection& connection() { return connection_; }
+
+  // False: `mosaic init` has not begun here.
+  routing::Result<bool> exists();
+  // One consistent picture. The columns are those of the live tables in `public` where there are any.
+  // Errors: no catalog here, a catalog of another format, unreadable rows.
+  routing::Result<CatalogState> load();
+  // Stores the live columns where they differ from the stored ones; announces it by that.
+  routing::Status refresh_columns();
+
+  routing::Status listen();
+  // Inserts this proxy's row or renews its heartbeat; forgets proxies silent for a day.
+  routing::Status beat(const ProxyIdentity& proxy, uint64_t epoch);
+  routing::Status leave(const ProxyIdentity& proxy);
+  routing::Result<std::vector<ProxyRow>> proxies();
+
+ private:
+  std::string sql(std::string_view statement) const;  // puts the schema's name in for "{s}"
+  routing::Result<CatalogState> load_meta();
+  routing::Status load_shards(CatalogState& state);
+  routing::Status load_tables(CatalogState& state);
+
+  Connection connection_;
+  std::string schema_;
+  std::string node_;  // that holds the catalog
+};
+
+}  // namespace mosaic::admin

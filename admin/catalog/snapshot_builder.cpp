@@ -1,0 +1,146 @@
+#include "admin/catalog/snapshot_builder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "routing/sqlstate.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+using routing::CatalogSnapshot;
+using routing::Error;
+using routing::NodeId;
+using routing::Result;
+
+std::string describe(const CatalogTable& table) {
+  switch (table.kind) {
+    case routing::TableKind::kSharded:
+      return fmt::format("key = \"{}\"{}", table.key, table.id.empty() ? "" : fmt::format(", id = \"{}\"", table.id));
+    case routing::TableKind::kReference: return "reference = true";
+    case routing::TableKind::kPinned: return fmt::format("node = \"{}\"", table.node);
+  }
+  return "";
+}
+
+const CatalogTable* find_table(const std::vector<CatalogTable>& tables, const std::string& name) {
+  const auto at = std::find_if(tables.begin(), tables.end(), [&](const CatalogTable& table) { return table.name == name; });
+  return at == tables.end() ? nullptr : &*at;
+}
+
+int find_node(const Config& config, const std::string& name) {
+  for (size_t i = 0; i < config.nodes.size(); ++i) {
+    if (config.nodes[i].address.name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+template <typename Value>
+void compare(std::vector<std::string>& found, const char* key, const Value& catalog, const Value& config) {
+  if (catalog != config) found.push_back(fmt::format("{}: the catalog says {}, the config {}", key, catalog, config));
+}
+
+void compare_tables(std::vector<std::string>& found, const CatalogState& state, const Config& config) {
+  const std::vector<CatalogTable> declared = declared_tables(config);
+  for (const CatalogTable& table : declared) {
+    const CatalogTable* stored = find_table(state.tables, table.name);
+    if (stored == nullptr) {
+      found.push_back(fmt::format("tables.{}: the catalog does not list it, the config says {}", table.name, describe(table)));
+    } else if (describe(*stored) != describe(table)) {
+      found.push_back(fmt::format("tables.{}: the catalog says {}, the config {}", table.name, describe(*stored), describe(table)));
+    }
+  }
+  for (const CatalogTable& stored : state.tables) {
+    if (find_table(declared, stored.name) == nullptr)
+      found.push_back(fmt::format("tables.{}: the catalog says {}, the config does not list it", stored.name, describe(stored)));
+  }
+}
+
+}  // namespace
+
+ClusterLayout layout_of(const Config& config) {
+  const routing::IdLayout& id = config.shards.id_layout;
+  return {config.shards.count, std::string(to_text(config.shards.function)), config.shards.schema_prefix,
+          id.shard_bits, id.sequence_bits, id.epoch_ms, config.default_node};
+}
+
+std::vector<CatalogTable> declared_tables(const Config& config) {
+  std::vector<CatalogTable> tables;
+  for (const TableConfig& table : config.tables) {
+    CatalogTable declared;
+    declared.name = table.name;
+    declared.key = table.key;
+    declared.id = table.id;
+    declared.node = table.node;
+    declared.kind = !table.key.empty()    ? routing::TableKind::kSharded
+                    : table.is_reference ? routing::TableKind::kReference
+                                         : routing::TableKind::kPinned;
+    tables.push_back(std::move(declared));
+  }
+  return tables;
+}
+
+std::vector<std::string> differences(const CatalogState& state, const Config& config) {
+  std::vector<std::string> found;
+  const ClusterLayout declared = layout_of(config);
+  const ClusterLayout& stored = state.layout;
+  compare(found, "shards.count", stored.shard_count, declared.shard_count);
+  compare(found, "shards.function", stored.shard_function, declared.shard_function);
+  compare(found, "shards.schema_prefix", stored.schema_prefix, declared.schema_prefix);
+  compare(found, "shards.id_shard_bits", stored.id_shard_bits, declared.id_shard_bits);
+  compare(found, "shards.id_sequence_bits", stored.id_sequence_bits, declared.id_sequence_bits);
+  compare(found, "shards.id_epoch_ms", stored.id_epoch_ms, declared.id_epoch_ms);
+  compare(found, "database.default_node", stored.default_node, declared.default_node);
+  compare_tables(found, state, config);
+  return found;
+}
+
+Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState& state, const Config& config) {
+  const auto refuse = [](std::string message, std::string detail, std::string hint) {
+    return Error{routing::sqlstate::kConfigError, std::move(message), std::move(detail), std::move(hint)};
+  };
+  if (!state.is_complete)
+    return refuse("`mosaic init` has not finished: shards may lack tables", "",
+                  "run `mosaic init` again with the same schema file; it goes on where it stopped");
+  if (const auto found = differences(state, config); !found.empty())
+    return refuse("the catalog and the configuration disagree", fmt::format("{}", fmt::join(found, "; ")),
+                  "correct the configuration: what the catalog says is how the rows lie");
+  CatalogSnapshot::Parts parts;
+  parts.epoch.value = state.epoch;
+  for (const NodeConfig& node : config.nodes) parts.node_names.push_back(node.address.name);
+  parts.default_node.value = static_cast<uint16_t>(find_node(config, config.default_node));
+  parts.schema_prefix = state.layout.schema_prefix;
+  parts.shard_function = config.shards.function;
+  parts.id_layout = config.shards.id_layout;
+
+  std::set<std::string> unknown_nodes;
+  for (const std::string& name : state.shard_nodes) {
+    const int node = find_node(config, name);
+    if (node < 0) unknown_nodes.insert(name);
+    parts.shard_nodes.push_back(NodeId{static_cast<uint16_t>(std::max(node, 0))});
+  }
+  if (!unknown_nodes.empty())
+    return refuse("the catalog has shards on nodes that the configuration does not list",
+                  fmt::format("missing: {}", fmt::join(unknown_nodes, ", ")), "add a section [nodes.NAME] for each of them");
+  if (state.shard_nodes.size() != state.layout.shard_count)
+    return refuse("the catalog's shard map is incomplete",
+                  fmt::format("{} of {} shards have a node", state.shard_nodes.size(), state.layout.shard_count),
+                  "restore the catalog's table of shards from a backup");
+  for (const CatalogTable& stored : state.tables) {
+    routing::Table table;
+    table.name = stored.name;
+    table.kind = stored.kind;
+    table.key = stored.key;
+    table.id = stored.id;
+    table.key_type = stored.key_type;
+    if (stored.kind == routing::TableKind::kPinned) table.node.value = static_cast<uint16_t>(find_node(config, stored.node));
+    for (const auto& [name, type] : stored.columns) table.columns.push_back({name, type});
+    parts.tables.push_back(std::move(table));
+  }
+  return std::shared_ptr<const CatalogSnapshot>(std::make_shared<CatalogSnapshot>(std::move(parts)));
+}
+
+}  // namespace mosaic::admin

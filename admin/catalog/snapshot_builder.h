@@ -1,0 +1,25 @@
+#pragma once
+// From what the catalog says and what the config declares to the snapshot that routes. Pure. A disagreement is an
+// error that names every difference: routing by half-true rules would put rows where nobody finds them.
+
+#include <memory>
+
+#include "admin/catalog/catalog_state.h"
+#include "admin/config/config.h"
+#include "routing/catalog_snapshot.h"
+#include "routing/result.h"
+
+namespace mosaic::admin {
+
+ClusterLayout layout_of(const Config& config);
+// The tables as the config declares them; key types and columns are the catalog's to know.
+std::vector<CatalogTable> declared_tables(const Config& config);
+
+// What the two say differently, one line each: "shards.count: the catalog says 1024, the config 64".
+std::vector<std::string> differences(const CatalogState& state, const Config& config);
+
+// Errors: unfinished init, differences, a shard on a node that the config does not know.
+routing::Result<std::shared_ptr<const routing::CatalogSnapshot>> build_snapshot(const CatalogState& state,
+                                                                               const Config& config);
+
+}  // namespace mosaic::admin

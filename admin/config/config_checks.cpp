@@ -1,0 +1,182 @@
+#include "admin/config/config_checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+
+#include "admin/config/nearest_word.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+// 34 years of milliseconds, as in Instagram's layout; the 64th bit is the sign.
+constexpr uint32_t kIdBits = 63, kIdTimeBitsMin = 40;
+constexpr size_t kIdentifierBytesMax = 40;  // PostgreSQL cuts names at 63; digits and suffixes must fit behind
+constexpr size_t kNameBytesMax = 63;        // NAMEDATALEN - 1
+
+class Checker {
+ public:
+  Checker(const Config& config, ConfigErrors& errors) : config_(config), errors_(errors) {}
+
+  void check_all() {
+    check_database();
+    check_nodes();
+    check_shards();
+    check_tables();
+    check_users();
+  }
+
+ private:
+  SourcePosition at(const std::string& key) const {
+    const auto found = config_.positions.find(key);
+    if (found != config_.positions.end()) return found->second;
+    const size_t dot = key.rfind('.');
+    return dot == std::string::npos ? SourcePosition{} : at(key.substr(0, dot));
+  }
+  void add(const std::string& key, std::string message) { errors_.add(at(key), key + ": " + std::move(message)); }
+
+  void check_node_exists(const std::string& key, const std::string& name) {
+    if (config_.nodes.empty() || name.empty() || config_.find_node(name) != nullptr) return;
+    std::vector<std::string> names;
+    for (const NodeConfig& node : config_.nodes) names.push_back(node.address.name);
+    const std::string nearest = find_nearest_word(name, names);
+    add(key, fmt::format("expected the name of a [nodes.NAME] section, got \"{}\"; {}", name,
+                         nearest.empty() ? fmt::format("the nodes are {}", fmt::join(names, ", "))
+                                         : fmt::format("did you mean \"{}\"?", nearest)));
+  }
+
+  void check_identifier(const std::string& key, const std::string& name) {
+    if (!is_plain_identifier(name))
+      add(key, fmt::format("expected a lower-case SQL name of at most {} letters, digits and _, not starting with "
+                           "pg_ or a digit, got \"{}\"",
+                           kIdentifierBytesMax, name));
+  }
+
+  void check_database() {
+    const std::string& name = config_.proxy.database;
+    const bool is_given = config_.positions.contains("database.name");
+    if (is_given && (name.empty() || name.size() > kNameBytesMax))
+      add("database.name", fmt::format("expected a database's name of 1 to {} bytes", kNameBytesMax));
+    if (name == "mosaic" || name == "pgbouncer")
+      add("database.name", fmt::format("\"{}\" is the name of the console's database; the application's needs another", name));
+    check_node_exists("database.default_node", config_.default_node);
+    check_node_exists("catalog.node", config_.catalog.node);
+    check_identifier("catalog.schema", config_.catalog.schema);
+    if (config_.catalog.schema == "public")
+      add("catalog.schema", "expected a schema of its own, got \"public\", where applications' tables are");
+    if (config_.catalog.user.empty()) add("catalog.user", "expected a role's name, got \"\"");
+    if (config_.proxy.listen_address.empty()) add("listen.address", "expected an IP address, got \"\"");
+    if (config_.state_dir.empty()) add("mosaic.state_dir", "expected a folder, got \"\"");
+  }
+
+  void check_nodes() {
+    if (config_.nodes.empty()) errors_.add({}, "expected at least one node: a section [nodes.NAME] with host and port");
+    for (size_t i = 0; i < config_.nodes.size(); ++i) {
+      const pool::NodeAddress& node = config_.nodes[i].address;
+      const std::string section = "nodes." + node.name;
+      if (node.name.empty() || node.name.find('.') != std::string::npos)
+        add(section, "a node's name must not be empty and must not hold a dot");
+      if (node.host.empty()) add(section + ".host", "expected a host, got \"\"");
+      if (config_.nodes[i].admin_user.empty()) add(section + ".admin_user", "expected a role's name, got \"\"");
+      if (node.port == config_.proxy.listen_port && node.host == config_.proxy.listen_address)
+        add(section + ".port", fmt::format("{}:{} is where this proxy listens ([listen]); a node is a PostgreSQL server",
+                                           node.host, node.port));
+      for (size_t k = 0; k < i; ++k) {
+        const pool::NodeAddress& other = config_.nodes[k].address;
+        if (other.host == node.host && other.port == node.port && other.dbname == node.dbname)
+          add(section, fmt::format("same host, port and database as nodes.{}: each node needs its own", other.name));
+      }
+    }
+  }
+
+  void check_shards() {
+    const ShardsConfig& shards = config_.shards;
+    const routing::IdLayout& id = shards.id_layout;
+    check_identifier("shards.schema_prefix", shards.schema_prefix);
+    if (id.shard_bits + id.sequence_bits + kIdTimeBitsMin > kIdBits)
+      add("shards.id_shard_bits",
+          fmt::format("id_shard_bits + id_sequence_bits = {} + {} leaves {} bits for the time of an ID; expected at "
+                      "least {} (their sum at most {})",
+                      id.shard_bits, id.sequence_bits, kIdBits - id.shard_bits - id.sequence_bits, kIdTimeBitsMin,
+                      kIdBits - kIdTimeBitsMin));
+    if (shards.count > (uint64_t{1} << id.shard_bits))
+      add("shards.count", fmt::format("expected at most {} (2 to the power of id_shard_bits = {}), got {}",
+                                      uint64_t{1} << id.shard_bits, id.shard_bits, shards.count));
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+    if (id.epoch_ms > now_ms)
+      add("shards.id_epoch_ms", fmt::format("expected a time in the past, got {} ({} is now)", id.epoch_ms, now_ms));
+  }
+
+  void check_tables() {
+    for (const TableConfig& table : config_.tables) {
+      const std::string section = "tables." + table.name;
+      if (table.name.empty() || table.name.size() > kNameBytesMax)
+        add(section, fmt::format("expected a table's name of 1 to {} bytes", kNameBytesMax));
+      if (table.name.find('.') != std::string::npos)
+        add(section, "expected the table's name without a schema");
+      const int kinds = (table.key.empty() ? 0 : 1) + (table.is_reference ? 1 : 0) + (table.node.empty() ? 0 : 1);
+      if (kinds != 1)
+        add(section, fmt::format("expected exactly one of key = \"column\" (sharded), reference = true and node = "
+                                 "\"name\" (pinned), got {}",
+                                 kinds == 0 ? "none" : "several"));
+      if (!table.id.empty() && table.key.empty()) add(section + ".id", "only a sharded table (key = ...) has an id");
+      check_node_exists(section + ".node", table.node);
+    }
+  }
+
+  void check_users() {
+    const proxy::ProxySettings& proxy = config_.proxy;
+    for (const std::string& user : proxy.stats_users) {
+      if (std::find(proxy.admin_users.begin(), proxy.admin_users.end(), user) != proxy.admin_users.end())
+        add("auth.stats_users", fmt::format("\"{}\" is in admin_users too; name each user once", user));
+    }
+  }
+
+  const Config& config_;
+  ConfigErrors& errors_;
+};
+
+void check_readable(const Config& config, const std::string& key, const std::string& path, ConfigErrors& errors) {
+  errno = 0;
+  std::ifstream file(path);
+  file.peek();  // a folder opens, but does not read
+  if (file.is_open() && !file.bad()) return;
+  const auto at = config.positions.find(key);
+  errors.add(at == config.positions.end() ? SourcePosition{} : at->second,
+             fmt::format("{}: cannot read {}: {}", key, path, std::strerror(errno)));
+}
+
+}  // namespace
+
+bool is_plain_identifier(std::string_view name) {
+  if (name.empty() || name.size() > kIdentifierBytesMax || name.starts_with("pg_")) return false;
+  if (name.front() >= '0' && name.front() <= '9') return false;
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+}
+
+void complete_config(Config& config) {
+  for (NodeConfig& node : config.nodes) {
+    if (node.address.dbname.empty()) node.address.dbname = config.proxy.database;
+    config.proxy.nodes.push_back(node.address);
+  }
+  if (config.nodes.empty()) return;
+  if (config.default_node.empty()) config.default_node = config.nodes.front().address.name;
+  if (config.catalog.node.empty()) config.catalog.node = config.nodes.front().address.name;
+}
+
+void check_config(const Config& config, ConfigErrors& errors) { Checker(config, errors).check_all(); }
+
+void check_files(const Config& config, ConfigErrors& errors) {
+  if (config.proxy.auth_type == proxy::AuthType::kScramSha256 && !config.proxy.auth_file.empty())
+    check_readable(config, "auth.file", config.proxy.auth_file, errors);
+  if (!config.catalog.passfile.empty()) check_readable(config, "catalog.passfile", config.catalog.passfile, errors);
+}
+
+}  // namespace mosaic::admin

@@ -1,0 +1,22 @@
+#pragma once
+// What the type and range of a single key can not tell: keys that must fit each other. Adds to the errors, never
+// stops at the first.
+
+#include "admin/config/config.h"
+#include "admin/config/config_error.h"
+
+namespace mosaic::admin {
+
+// Fills what one key takes from another: catalog.node, database.default_node, nodes.NAME.dbname, proxy.nodes.
+void complete_config(Config& config);
+
+// Pure: names that must exist, rules that exclude each other, bits that must fit.
+void check_config(const Config& config, ConfigErrors& errors);
+
+// Looks at the files that the config names.
+void check_files(const Config& config, ConfigErrors& errors);
+
+// A lower-case SQL name that needs no quotes, short enough to be a part of a schema's name.
+bool is_plain_identifier(std::string_view name);
+
+}  // namespace mosaic::admin

@@ -1,0 +1,220 @@
+#include "admin/postgres/connection.h"
+
+#include <fmt/format.h>
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <climits>
+
+#include "routing/sqlstate.h"
+#include "routing/wire/messages.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using routing::Error;
+using routing::Result;
+using routing::Status;
+
+enum class Wake : uint8_t { kReady, kTimeout, kStopped };
+
+int remaining_ms(Clock::time_point deadline) {
+  if (deadline == Clock::time_point::max()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return static_cast<int>(std::clamp<int64_t>(left, 0, INT_MAX));
+}
+
+Wake wait_for(int descriptor, short events, Clock::time_point deadline, const StopSignal* stop) {
+  while (true) {
+    pollfd watched[2] = {{descriptor, events, 0}, {stop ? stop->descriptor() : -1, POLLIN, 0}};
+    const int count = poll(watched, 2, remaining_ms(deadline));
+    if (count < 0 && errno == EINTR) continue;
+    if (watched[1].revents != 0) return Wake::kStopped;
+    if (watched[0].revents != 0) return Wake::kReady;
+    if (remaining_ms(deadline) == 0) return Wake::kTimeout;
+  }
+}
+
+Clock::time_point deadline_after(std::chrono::milliseconds limit) {
+  return limit.count() == 0 ? Clock::time_point::max() : Clock::now() + limit;
+}
+
+std::string trimmed(const char* text) {
+  std::string message = text == nullptr ? "" : text;
+  while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
+  return message;
+}
+
+Error cut_short(Wake wake, const std::string& doing) {
+  return Error{routing::sqlstate::kQueryCanceled,
+               wake == Wake::kStopped ? doing + " was stopped" : doing + " took longer than allowed", "", ""};
+}
+
+Error error_of(const PGresult* result) {
+  const auto field = [&](int code) {
+    const char* value = PQresultErrorField(result, code);
+    return std::string(value == nullptr ? "" : value);
+  };
+  Error error{field(PG_DIAG_SQLSTATE), field(PG_DIAG_MESSAGE_PRIMARY), field(PG_DIAG_MESSAGE_DETAIL),
+              field(PG_DIAG_MESSAGE_HINT)};
+  const std::string context = field(PG_DIAG_CONTEXT);
+  if (!context.empty()) error.detail += (error.detail.empty() ? "" : "; ") + context;
+  if (error.sqlstate.empty()) error.sqlstate = routing::sqlstate::kConnectionFailure;
+  if (error.message.empty()) error.message = trimmed(PQresultErrorMessage(result));
+  return error;
+}
+
+bool is_failure(ExecStatusType status) {
+  return status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY;
+}
+
+}  // namespace
+
+std::string ConnectionTarget::to_text() const { return fmt::format("{}@{}:{}/{}", user, host, port, dbname); }
+
+Rows::Rows(pg_result* result) : result_(result, PQclear) {}
+int Rows::count() const { return PQntuples(result_.get()); }
+bool Rows::is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) == 1; }
+std::string_view Rows::text(int row, int column) const {
+  return {PQgetvalue(result_.get(), row, column), static_cast<size_t>(PQgetlength(result_.get(), row, column))};
+}
+int64_t Rows::integer(int row, int column) const {
+  const std::string_view value = text(row, column);
+  int64_t number = 0;
+  std::from_chars(value.data(), value.data() + value.size(), number);
+  return number;
+}
+
+void Connection::Close::operator()(pg_conn* connection) const { PQfinish(connection); }
+
+Connection::Connection(pg_conn* connection, WaitLimits limits) : connection_(connection), limits_(limits) {}
+
+Result<Connection> Connection::open(const ConnectionTarget& target, const WaitLimits& limits) {
+  const std::string port = std::to_string(target.port);
+  std::vector<const char*> names, values;
+  const auto add = [&](const char* name, const std::string& value) {
+    if (value.empty()) return;
+    names.push_back(name);
+    values.push_back(value.c_str());
+  };
+  const std::string application = "mosaic", encoding = "UTF8";
+  add("host", target.host);
+  add("port", port);
+  add("dbname", target.dbname);
+  add("user", target.user);
+  add("password", target.password);
+  add("passfile", target.passfile);
+  add("options", target.options);
+  add("application_name", application);
+  add("client_encoding", encoding);
+  names.push_back(nullptr);
+  values.push_back(nullptr);
+
+  Connection connection(PQconnectStartParams(names.data(), values.data(), 0), limits);
+  pg_conn* handle = connection.connection_.get();
+  const auto failed = [&](const std::string& why) {
+    return Error{routing::sqlstate::kConnectionFailure, fmt::format("cannot connect to {}", target.to_text()), why, ""};
+  };
+  if (handle == nullptr) return failed("out of memory");
+  const auto deadline = deadline_after(limits.connect);
+  PostgresPollingStatusType state = PQstatus(handle) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+  while (state != PGRES_POLLING_OK) {
+    if (state == PGRES_POLLING_FAILED) {
+      // Only an error that the server sent with the login carries a SQLSTATE, and libpq does not show it here.
+      return failed(trimmed(PQerrorMessage(handle)));
+    }
+    const Wake wake =
+        wait_for(PQsocket(handle), state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, limits.stop);
+    if (wake == Wake::kTimeout) return failed(fmt::format("no answer within {} ms", limits.connect.count()));
+    if (wake == Wake::kStopped) return cut_short(wake, "connecting");
+    state = PQconnectPoll(handle);
+  }
+  PQsetnonblocking(handle, 1);
+  // Notices ("relation already exists, skipping") are expected here and would land on stderr.
+  PQsetNoticeProcessor(handle, [](void*, const char*) {}, nullptr);
+  return connection;
+}
+
+Error Connection::lost() const {
+  const std::string reason = trimmed(PQerrorMessage(connection_.get()));
+  return Error{routing::sqlstate::kConnectionFailure,
+               fmt::format("the connection to {}:{} is lost", PQhost(connection_.get()), PQport(connection_.get())),
+               reason, ""};
+}
+
+Status Connection::flush_and_wait(Clock::time_point deadline) {
+  pg_conn* handle = connection_.get();
+  while (true) {
+    const int unsent = PQflush(handle);
+    if (unsent < 0) return lost();
+    if (unsent == 0 && PQisBusy(handle) == 0) return {};
+    const short events = static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
+    const Wake wake = wait_for(PQsocket(handle), events, deadline, limits_.stop);
+    if (wake != Wake::kReady) return cut_short(wake, "a statement");
+    if (PQconsumeInput(handle) == 0) return lost();
+  }
+}
+
+Result<Rows> Connection::take_results() {
+  const auto deadline = deadline_after(limits_.query);
+  std::optional<Error> error;
+  std::optional<Rows> rows;
+  while (true) {
+    if (Status status = flush_and_wait(deadline); !status) return status.error();
+    PGresult* result = PQgetResult(connection_.get());
+    if (result == nullptr) break;
+    Rows taken(result);
+    if (is_failure(PQresultStatus(result))) {
+      if (!error) error = error_of(result);
+    } else {
+      rows = std::move(taken);
+    }
+  }
+  if (error) return *error;
+  if (!rows) return lost();
+  return *rows;
+}
+
+Result<Rows> Connection::query(const std::string& statement, const Values& parameters) {
+  std::vector<const char*> values;
+  values.reserve(parameters.size());
+  for (const auto& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
+  if (PQsendQueryParams(connection_.get(), statement.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
+                        nullptr, nullptr, 0) == 0)
+    return lost();
+  return take_results();
+}
+
+Status Connection::execute(const std::string& statements) {
+  if (PQsendQuery(connection_.get(), statements.c_str()) == 0) return lost();
+  if (auto rows = take_results(); !rows) return rows.error();
+  return {};
+}
+
+Result<bool> Connection::wait_for_notification(std::chrono::milliseconds limit) {
+  const auto deadline = Clock::now() + limit;
+  while (true) {
+    bool has_any = false;
+    while (PGnotify* notification = PQnotifies(connection_.get())) {
+      PQfreemem(notification);
+      has_any = true;
+    }
+    if (has_any) return true;
+    const Wake wake = wait_for(PQsocket(connection_.get()), POLLIN, deadline, limits_.stop);
+    if (wake != Wake::kReady) return false;
+    if (PQconsumeInput(connection_.get()) == 0) return lost();
+  }
+}
+
+std::string quoted_list(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + routing::quote_identifier(name);
+  return list;
+}
+
+}  // namespace mosaic::admin

@@ -1,0 +1,88 @@
+#pragma once
+// One blocking libpq connection for control-plane work: the only place in admin/ that calls PQ functions. Every
+// wait has a deadline and can be interrupted by a StopSignal, so that no thread hangs on a dead node.
+// One thread at a time.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "admin/stop_signal.h"
+#include "routing/result.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace mosaic::admin {
+
+struct ConnectionTarget {
+  std::string host;
+  uint16_t port = 5432;
+  std::string dbname;
+  std::string user;
+  std::string password;  // empty: what libpq finds
+  std::string passfile;  // empty: libpq's default
+  std::string options;   // PostgreSQL settings: "-c name=value"
+  std::string to_text() const;  // "postgres@127.0.0.1:5432/app", for messages
+};
+
+// How long to wait, and what ends a wait early. `stop` may be null and must outlive the connection.
+struct WaitLimits {
+  std::chrono::milliseconds connect{5000};
+  std::chrono::milliseconds query{0};  // 0: no limit
+  const StopSignal* stop = nullptr;
+};
+
+// The rows of one result, in text form; the object owns them.
+class Rows {
+ public:
+  explicit Rows(pg_result* result);
+  int count() const;
+  // Empty for NULL: ask is_null() where that matters.
+  std::string_view text(int row, int column) const;
+  bool is_null(int row, int column) const;
+  int64_t integer(int row, int column) const;  // 0 when it is no number
+
+ private:
+  std::shared_ptr<pg_result> result_;
+};
+
+class Connection {
+ public:
+  static routing::Result<Connection> open(const ConnectionTarget& target, const WaitLimits& limits);
+  Connection(Connection&&) = default;
+  Connection& operator=(Connection&&) = default;
+
+  using Values = std::vector<std::optional<std::string>>;
+
+  // One statement with parameters $1 ... in text form. Errors: the server's own SQLSTATE, message, detail and
+  // hint; kConnectionFailure when it is lost, kQueryCanceled when stopped or too slow (the connection is then
+  // unusable).
+  routing::Result<Rows> query(const std::string& statement, const Values& parameters = {});
+  // One or several statements separated by semicolons, in one round trip; results are dropped.
+  routing::Status execute(const std::string& statements);
+  // Waits for a notification on any channel that this connection listens to. False: none came in time, or
+  // stopped. Errors: the connection is lost.
+  routing::Result<bool> wait_for_notification(std::chrono::milliseconds limit);
+
+ private:
+  Connection(pg_conn* connection, WaitLimits limits);
+  routing::Status flush_and_wait(std::chrono::steady_clock::time_point deadline);
+  routing::Result<Rows> take_results();
+  routing::Error lost() const;
+
+  struct Close {
+    void operator()(pg_conn* connection) const;
+  };
+  std::unique_ptr<pg_conn, Close> connection_;
+  WaitLimits limits_;
+};
+
+// "schema" for use in a statement.
+std::string quoted_list(const std::vector<std::string>& names);  // "a", "b"
+
+}  // namespace mosaic::admin

@@ -1,0 +1,174 @@
+#include "proxy/proxy.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "proxy/random.h"
+#include "proxy/worker.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::proxy {
+
+using routing::Error;
+
+struct Proxy::State {
+  ProxySettings settings;
+  std::shared_ptr<const routing::CatalogSnapshot> catalog;
+  SharedState shared;
+  ScramKey secret{};
+  std::shared_ptr<const LoginRules> rules;
+  std::vector<std::unique_ptr<Worker>> workers;
+  bool is_started = false;
+
+  routing::Result<std::shared_ptr<const LoginRules>> load_rules(const ProxySettings& from) {
+    auto made = std::make_shared<LoginRules>();
+    made->auth_type = from.auth_type;
+    made->database = from.database;
+    made->admin_users = from.admin_users;
+    made->stats_users = from.stats_users;
+    if (!from.auth_file.empty()) {
+      const AuthFile* previous = rules ? rules->auth_file.get() : nullptr;
+      auto file = AuthFile::load(from.auth_file, secret, previous);
+      if (!file) return file.error();
+      for (const std::string& warning : file->warnings()) spdlog::warn("{}", warning);
+      made->auth_file = std::make_shared<const AuthFile>(std::move(*file));
+    } else if (from.auth_type == AuthType::kScramSha256) {
+      return Error{routing::sqlstate::kConfigError, "[auth] type = \"scram-sha-256\" needs a file of users",
+                   "", "set [auth] file to a file with lines \"user\" \"password\""};
+    }
+    return std::shared_ptr<const LoginRules>(std::move(made));
+  }
+};
+
+Proxy::Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnapshot> catalog,
+             OnConsoleClient on_console)
+    : state_(std::make_unique<State>()) {
+  state_->settings = std::move(settings);
+  state_->catalog = std::move(catalog);
+  state_->shared.on_console = std::move(on_console);
+  state_->shared.cancels = std::make_unique<CancelRegistry>(state_->settings.max_client_conn, random_u64);
+  fill_random(state_->secret);
+  state_->shared.route_cancel = [state = state_.get()](const CancelTarget& target) {
+    Worker* worker = state->workers[target.worker].get();
+    worker->post([worker, target] { worker->cancel(target); });
+  };
+  state_->shared.broadcast_schema_change = [state = state_.get()](uint32_t from) {
+    for (const auto& worker : state->workers) {
+      if (worker->number() == from) continue;
+      worker->post([other = worker.get()] { other->on_schema_change(); });
+    }
+  };
+}
+
+Proxy::~Proxy() {
+  shut_down(ShutdownMode::kNow);
+  for (auto& worker : state_->workers) worker->join();
+}
+
+routing::Status Proxy::start() {
+  auto rules = state_->load_rules(state_->settings);
+  if (!rules) return rules.error();
+  state_->rules = std::move(*rules);
+  uint32_t count = state_->settings.workers;
+  if (count == 0) count = std::max(1u, std::thread::hardware_concurrency());
+  count = std::min(count, pool::kWorkersMax);
+  for (uint32_t i = 0; i < count; ++i) {
+    auto worker =
+        std::make_unique<Worker>(i, state_->settings, state_->rules, state_->catalog, state_->shared);
+    if (auto status = worker->listen(); !status) {
+      state_->workers.clear();
+      return status;
+    }
+    // With port 0 the first worker's choice is everybody's.
+    if (i == 0) state_->settings.listen_port = worker->listen_port();
+    state_->workers.push_back(std::move(worker));
+  }
+  state_->is_started = true;
+  for (auto& worker : state_->workers) worker->start();
+  return {};
+}
+
+void Proxy::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
+  for (auto& worker : state_->workers) {
+    worker->post([target = worker.get(), catalog] { target->publish(catalog); });
+  }
+}
+
+routing::Status Proxy::reload(ProxySettings settings) {
+  if (settings.nodes.size() != state_->settings.nodes.size()) {
+    return Error{
+        routing::sqlstate::kConfigError, "nodes can not be added or removed by RELOAD",
+        fmt::format("running with {}, the file has {}", state_->settings.nodes.size(), settings.nodes.size()),
+        "restart Mosaic"};
+  }
+  auto rules = state_->load_rules(settings);
+  if (!rules) return rules.error();
+  state_->rules = *rules;
+  settings.workers = state_->settings.workers;
+  settings.listen_address = state_->settings.listen_address;
+  settings.listen_port = state_->settings.listen_port;
+  settings.database = state_->settings.database;
+  state_->settings = settings;
+  state_->shared.budgets.set_limit(settings.pool.default_pool_size);
+  for (auto& worker : state_->workers) {
+    worker->post([target = worker.get(), settings, shared_rules = state_->rules] {
+      target->reload(settings, shared_rules);
+    });
+  }
+  return {};
+}
+
+Report Proxy::collect(const ReportRequest& request, std::chrono::milliseconds deadline) {
+  struct Gathering {
+    std::mutex mutex;
+    std::condition_variable is_done;
+    std::vector<WorkerReport> reports;
+  };
+  auto gathering = std::make_shared<Gathering>();
+  size_t asked = 0;
+  for (auto& worker : state_->workers) {
+    asked += worker->post([target = worker.get(), request, gathering] {
+      WorkerReport report = target->report(request);
+      const std::lock_guard lock(gathering->mutex);
+      gathering->reports.push_back(std::move(report));
+      gathering->is_done.notify_all();
+    });
+  }
+  std::unique_lock lock(gathering->mutex);
+  Report report;
+  report.is_complete =
+      gathering->is_done.wait_for(lock, deadline, [&] { return gathering->reports.size() == asked; });
+  report.workers = std::move(gathering->reports);
+  std::sort(report.workers.begin(), report.workers.end(),
+            [](const WorkerReport& a, const WorkerReport& b) { return a.worker < b.worker; });
+  return report;
+}
+
+void Proxy::shut_down(ShutdownMode mode) {
+  for (auto& worker : state_->workers) {
+    worker->post([target = worker.get(), mode] { target->shut_down(mode); });
+  }
+}
+
+bool Proxy::wait_until_stopped(std::chrono::milliseconds deadline) {
+  const auto until = std::chrono::steady_clock::now() + deadline;
+  const auto all_stopped = [this] {
+    return std::all_of(state_->workers.begin(), state_->workers.end(),
+                       [](const auto& w) { return w->is_stopped(); });
+  };
+  while (!all_stopped()) {
+    if (std::chrono::steady_clock::now() >= until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+uint16_t Proxy::listen_port() const { return state_->settings.listen_port; }
+
+}  // namespace mosaic::proxy

@@ -1,0 +1,367 @@
+// What servers answer: which frames go on to the client, which were meant for us, and what they change.
+// Bodies are looked at only where they tell something that the header does not.
+
+#include <algorithm>
+#include <cassert>
+
+#include "proxy/session.h"
+#include "routing/sqlstate.h"
+#include "routing/wire/messages.h"
+
+namespace mosaic::proxy {
+
+using routing::Error;
+namespace sqlstate = routing::sqlstate;
+
+void Session::pop_reply() {
+  Reply& reply = replies_.front();
+  if (reply.statement != nullptr) environment_.statements->release(*reply.statement);
+  replies_.pop();
+}
+
+void Session::flush_local_replies() {
+  while (!replies_.is_empty() && replies_.front().kind == Reply::Kind::kLocal) {
+    outbox_.to_client->append(local_bytes_.data(), replies_.front().local_bytes);
+    local_bytes_.consume(replies_.front().local_bytes);
+    replies_.pop();
+  }
+}
+
+// After an error a server skips what was sent until the next Sync: so do we.
+void Session::drop_replies_until_sync() {
+  while (!replies_.is_empty() && replies_.front().kind != Reply::Kind::kSync) {
+    const Reply& reply = replies_.front();
+    if (reply.kind == Reply::Kind::kParse) {
+      server_->statements.erase(reply.key);
+      server_->unnamed.reset();
+    }
+    if (reply.kind == Reply::Kind::kClose && reply.is_ours) server_->to_close.push_back(reply.key);
+    if (reply.kind == Reply::Kind::kLocal) local_bytes_.consume(reply.local_bytes);
+    pop_reply();
+  }
+}
+
+Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
+  if (phase_ == Phase::kAbandoned || phase_ == Phase::kPreparing) {
+    return header.type == 'Z' || header.type == 'E' || header.type == 'S' || header.type == 'G'
+               ? Verdict::kBody
+               : Verdict::kDrop;
+  }
+  const bool is_expected = !replies_.is_empty();
+  switch (header.type) {
+    case 'D':  // DataRow
+    case 'd':  // CopyData
+    case 'c':  // CopyDone
+    case 'H':  // CopyOutResponse
+    case 'A':  // NotificationResponse
+      return Verdict::kForward;
+    case 'N':
+      return is_expected && replies_.front().is_ours ? Verdict::kDrop : Verdict::kForward;
+    case 'T':
+    case 'n':
+      if (is_expected && replies_.front().kind == Reply::Kind::kDescribeStatement) return Verdict::kBody;
+      if (is_expected && replies_.front().kind == Reply::Kind::kDescribePortal) return Verdict::kBody;
+      return Verdict::kForward;
+    case 't':
+      return Verdict::kBody;
+    case '1':
+    case '2':
+    case '3':
+      return Verdict::kBody;
+    case 'C':
+    case 'I':
+    case 's':
+      return Verdict::kBody;
+    case 'S':
+    case 'E':
+    case 'G':
+    case 'Z':
+      return Verdict::kBody;
+    default:
+      return Verdict::kDrop;
+  }
+}
+
+Session::Verdict Session::on_server_body(char type, std::string_view body) {
+  if (phase_ == Phase::kPreparing) return on_preparing_body(type, body);
+  if (phase_ == Phase::kAbandoned) return on_abandoned_body(type, body);
+  switch (type) {
+    case 'S':
+      return on_parameter_status(body);
+    case 'E':
+      return on_error(body);
+    case 'Z':
+      return on_ready(body.empty() ? 'I' : body[0]);
+    case 'G':
+      return on_copy_in_response();
+    case 't':
+    case 'T':
+    case 'n':
+      return on_description(type, body);
+    default:
+      break;
+  }
+  // '1', '2', '3', 'C', 'I', 's': the end of what one message asked for, or of one part of a simple query.
+  if (replies_.is_empty()) return Verdict::kDrop;
+  Reply& reply = replies_.front();
+  const bool is_ours = reply.is_ours;
+  if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr) {
+    reply.statement->is_accepted = true;
+    if (reply.statement->schema_version != environment_.statements->schema_version()) {
+      reply.statement->schema_version = environment_.statements->schema_version();
+      reply.statement->description.clear();
+    }
+  }
+  if (type == 'C' && settings_.has_marks()) on_transaction_tag(body);
+  if (!is_ours && (type == 'C' || type == 'I')) on_part_complete();
+  if (reply.kind == Reply::Kind::kQuery) return Verdict::kForward;
+  if (is_ours) {
+    pop_reply();
+    flush_local_replies();
+    return Verdict::kDrop;
+  }
+  // Forwarded before the replies of ours that follow it: append it here to keep the order.
+  {
+    routing::FrameWriter frame(*outbox_.to_client, type);
+    outbox_.to_client->append(body);
+  }
+  pop_reply();
+  flush_local_replies();
+  return Verdict::kDrop;
+}
+
+// The part that just completed confirms its effects.
+void Session::on_part_complete() {
+  const size_t part = completed_parts_++;
+  for (const SettingEffect& effect : effects_) {
+    if (effect.part != part) continue;
+    if (effect.kind == SettingEffect::Kind::kPin) {
+      is_pinned_ = true;
+    } else if (effect.kind == SettingEffect::Kind::kDdl) {
+      ++environment_.ddl_statements;
+      environment_.statements->forget_descriptions();
+    } else {
+      settings_.apply(effect, server_->settings);
+    }
+  }
+}
+
+void Session::on_transaction_tag(std::string_view tag) {
+  if (tag.starts_with("COMMIT")) settings_.commit();
+  // ROLLBACK is the tag of ROLLBACK TO SAVEPOINT as well; that one has an effect of its own.
+  const bool is_partial = std::any_of(effects_.begin(), effects_.end(), [this](const SettingEffect& effect) {
+    return effect.kind == SettingEffect::Kind::kRollbackTo && effect.part == completed_parts_;
+  });
+  if (tag.starts_with("ROLLBACK") && !is_partial) settings_.roll_back(&server_->settings);
+}
+
+Session::Verdict Session::on_parameter_status(std::string_view body) {
+  const auto parameter = routing::parse_parameter_status(body);
+  if (!parameter) return Verdict::kDrop;
+  server_->parameters =
+      environment_.name_values->with(server_->parameters, parameter->first, parameter->second);
+  client_parameters_ =
+      environment_.name_values->with(client_parameters_, parameter->first, parameter->second);
+  return Verdict::kForward;
+}
+
+// Tells the client what differs between the server it had and the one it gets.
+void Session::sync_parameters() {
+  if (client_parameters_ == server_->parameters) return;
+  for (const auto& [name, value] : server_->parameters->entries()) {
+    const std::string* known = client_parameters_->find(name);
+    if (known == nullptr || *known != value)
+      routing::append_parameter_status(*outbox_.to_client, name, value);
+  }
+  client_parameters_ = server_->parameters;
+}
+
+Session::Verdict Session::on_description(char type, std::string_view body) {
+  if (replies_.is_empty()) return Verdict::kForward;
+  Reply& reply = replies_.front();
+  if (reply.kind == Reply::Kind::kDescribeStatement && reply.statement != nullptr) {
+    PreparedStatement& statement = *reply.statement;
+    routing::ByteBuffer frame_bytes;
+    {
+      routing::FrameWriter frame(frame_bytes, type);
+      frame_bytes.append(body);
+    }
+    if (type == 't') {
+      if (const auto types = routing::parse_parameter_description(body)) statement.parameter_types = *types;
+      statement.description.assign(frame_bytes.view());
+      return Verdict::kForward;
+    }
+    statement.description.append(frame_bytes.view());
+    statement.schema_version = environment_.statements->schema_version();
+  }
+  if (type == 't') return Verdict::kForward;
+  if (reply.kind != Reply::Kind::kDescribeStatement && reply.kind != Reply::Kind::kDescribePortal)
+    return Verdict::kForward;
+  {
+    routing::FrameWriter frame(*outbox_.to_client, type);
+    outbox_.to_client->append(body);
+  }
+  pop_reply();
+  flush_local_replies();
+  return Verdict::kDrop;
+}
+
+Session::Verdict Session::on_error(std::string_view body) {
+  has_error_ = true;
+  copy_rows_.reset();
+  if (replies_.is_empty()) return Verdict::kDrop;  // the server is going away: its end of stream follows
+  const bool is_simple = replies_.front().kind == Reply::Kind::kQuery;
+  const bool is_ours = replies_.front().is_ours;
+  const bool is_refusal = replies_.front().kind == Reply::Kind::kPoison || copy_failed_;
+  if (refusal_ && is_refusal) {
+    routing::append_error(*outbox_.to_client, *refusal_);
+    refusal_.reset();
+    copy_failed_ = false;
+  } else {
+    routing::FrameWriter frame(*outbox_.to_client, 'E');
+    outbox_.to_client->append(body);
+  }
+  effects_.clear();
+  if (phase_ == Phase::kCopyIn) enter(is_simple ? Phase::kInFlight : Phase::kGroup);
+  if (is_simple) return Verdict::kDrop;
+  const bool is_poisoned_query = replies_.front().kind == Reply::Kind::kPoison && replies_.size() == 2 &&
+                                 replies_.back().kind == Reply::Kind::kQuery;
+  if (is_poisoned_query) {
+    pop_reply();
+    return Verdict::kDrop;
+  }
+  drop_replies_until_sync();
+  if (is_ours && replies_.is_empty() && phase_ == Phase::kInFlight) {
+    // A held BEGIN failed: the server skips the query behind it until a Sync comes.
+    routing::append_sync(*outbox_.to_server);
+    replies_.push(Reply{Reply::Kind::kSync});
+    return Verdict::kDrop;
+  }
+  if (replies_.is_empty()) {
+    // The client's own Sync is still to come.
+    skip_until_sync_ = true;
+    enter(Phase::kGroup);
+  }
+  return Verdict::kDrop;
+}
+
+Session::Verdict Session::on_ready(char status) {
+  transaction_status_ = status;
+  if (replies_.is_empty()) return Verdict::kDrop;
+  const bool is_ours = replies_.front().is_ours;
+  assert(replies_.front().kind == Reply::Kind::kSync || replies_.front().kind == Reply::Kind::kQuery);
+  pop_reply();
+  flush_local_replies();
+  if (is_ours) {
+    // The server only described something: the statement itself goes elsewhere, see need_server().
+    const bool was_failed = has_error_;
+    has_error_ = false;
+    end_lease(LeaseEnd::kReturn);
+    enter(phase_after_lease_);
+    if (was_failed) skip_until_sync_ = true;
+    return Verdict::kDrop;
+  }
+  end_group(status);
+  return Verdict::kDrop;
+}
+
+void Session::end_group(char status) {
+  const bool is_outside_held =
+      !held_.empty();  // a statement that any node answers, within a held transaction
+  if (is_outside_held && has_error_) is_held_failed_ = true;
+  routing::append_ready(*outbox_.to_client, visible_status(status));
+  if (status == 'I') {
+    ++environment_.traffic[server_->node.value].transactions;
+    if (!is_outside_held) {
+      if (has_error_) {
+        settings_.roll_back(&server_->settings);
+      } else {
+        settings_.commit();
+      }
+    }
+    portals_.clear();
+    portal_effects_.clear();
+    if (!is_pinned_) end_lease(LeaseEnd::kReturn);
+  }
+  has_error_ = false;
+  skip_until_sync_ = false;
+  effects_.clear();
+  completed_parts_ = sent_parts_ = 0;
+  is_group_pure_ = true;
+  copy_rows_.reset();
+  copy_failed_ = false;
+  refusal_.reset();
+  enter(Phase::kReady);
+  if (is_shutting_down_) on_shutdown();
+}
+
+Session::Verdict Session::on_preparing_body(char type, std::string_view body) {
+  if (type == 'S') {
+    if (const auto parameter = routing::parse_parameter_status(body)) {
+      server_->parameters =
+          environment_.name_values->with(server_->parameters, parameter->first, parameter->second);
+    }
+    return Verdict::kDrop;
+  }
+  if (type == 'E') {
+    preparing_error_ = routing::parse_error_fields(body);
+    return Verdict::kDrop;
+  }
+  if (type != 'Z') return Verdict::kDrop;
+  if (!preparing_error_) {
+    server_->settings = settings_.wanted();
+    on_server_prepared();
+    return Verdict::kDrop;
+  }
+  // The statements of one query string are one transaction: none of the settings was changed.
+  const Error error = *std::exchange(preparing_error_, std::nullopt);
+  end_lease(LeaseEnd::kReturn);
+  if (phase_after_lease_ == Phase::kWelcome) {
+    close_with(error);
+    return Verdict::kDrop;
+  }
+  enter(phase_after_lease_);
+  if (phase_ == Phase::kCopyUnrouted) {
+    fail_copy(error);
+  } else {
+    lease_error_ = error;
+  }
+  return Verdict::kDrop;
+}
+
+// The client is gone: wait until the server is idle, roll back what is open, then give it back.
+Session::Verdict Session::on_abandoned_body(char type, std::string_view body) {
+  if (type == 'E') {
+    if (replies_.is_empty() || replies_.front().kind == Reply::Kind::kQuery) return Verdict::kDrop;
+    drop_replies_until_sync();
+    if (replies_.is_empty()) {
+      routing::append_sync(*outbox_.to_server);
+      replies_.push(Reply{Reply::Kind::kSync});
+    }
+    return Verdict::kDrop;
+  }
+  if (type == 'G') {
+    routing::append_copy_fail(*outbox_.to_server, "the client has disconnected");
+    return Verdict::kDrop;
+  }
+  if (type == 'S') {
+    if (const auto parameter = routing::parse_parameter_status(body)) {
+      server_->parameters =
+          environment_.name_values->with(server_->parameters, parameter->first, parameter->second);
+    }
+    return Verdict::kDrop;
+  }
+  if (type != 'Z') return Verdict::kDrop;
+  // Statements of ours that came through stay prepared; what else was pending is over.
+  while (!replies_.is_empty()) pop_reply();
+  if (body == "I") {
+    end_lease(LeaseEnd::kReturn);
+    enter(Phase::kClosed);
+    return Verdict::kDrop;
+  }
+  routing::append_query(*outbox_.to_server, "ROLLBACK");
+  replies_.push(Reply{Reply::Kind::kQuery});
+  return Verdict::kDrop;
+}
+
+}  // namespace mosaic::proxy

@@ -1,0 +1,314 @@
+#include "proxy/worker.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <ctime>
+
+#include "routing/sqlstate.h"
+
+namespace mosaic::proxy {
+
+namespace {
+
+constexpr uint64_t kTickMs = 100;
+constexpr uint64_t kClientTicks = 5;  // clients' timeouts are looked at every so many ticks
+constexpr size_t kReadBytes = 128 << 10;
+constexpr size_t kShapesReported = 1000;
+constexpr uint32_t kHalfOpenMax = 20'000;  // connections that have not logged in, per worker
+
+uint64_t clock_us(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+}
+
+}  // namespace
+
+uint64_t monotonic_us() { return clock_us(CLOCK_MONOTONIC); }
+uint64_t unix_us() { return clock_us(CLOCK_REALTIME); }
+
+Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<const LoginRules> rules,
+               std::shared_ptr<const routing::CatalogSnapshot> catalog, SharedState& shared)
+    : number_(number),
+      settings_(settings),
+      rules_(std::move(rules)),
+      shared_(shared),
+      mailbox_(std::make_unique<pool::Mailbox>(loop_)),
+      router_(std::make_unique<routing::Router>(routing::RouterLimits{settings.shape_cache_bytes})),
+      statements_(
+          std::make_unique<StatementCache>(settings.statement_cache_bytes, number + 1, pool::kWorkersMax)),
+      client_buffer_(kReadBytes),
+      server_buffer_(kReadBytes) {
+  environment_.router = router_.get();
+  environment_.statements = statements_.get();
+  environment_.welcomes = &welcomes_;
+  environment_.name_values = &name_values_;
+  environment_.max_prepared_statements = settings.pool.max_prepared_statements;
+  environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
+  publish(std::move(catalog));
+}
+
+Worker::~Worker() { join(); }
+
+routing::Status Worker::listen() {
+  auto opened = pool::Listener::open(
+      loop_, settings_.listen_address, settings_.listen_port, settings_.listen_backlog,
+      [this](int fd, std::string address, uint16_t port) { on_accept(fd, std::move(address), port); });
+  if (!opened) return opened.error();
+  listener_ = std::move(*opened);
+  return {};
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::run() {
+  ticker_ = std::make_unique<pool::Ticker>(loop_, kTickMs, [this] { on_tick(); });
+  loop_.run();
+  // Everything that has handles in the loop goes before the loop does, on this thread.
+  slots_.clear();
+  pools_.clear();
+  ticker_.reset();
+  listener_.reset();
+  mailbox_->close();
+  is_stopped_.store(true);
+}
+
+void Worker::on_accept(int fd, std::string address, uint16_t port) {
+  uint32_t slot = 0;
+  if (!free_slots_.empty()) {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  } else {
+    slot = static_cast<uint32_t>(slots_.size());
+    slots_.emplace_back();
+  }
+  Slot& place = slots_[slot];
+  ++place.generation;
+  ++clients_;
+  place.client = std::make_unique<ClientConnection>(*this, ClientHandle{slot, place.generation}, fd,
+                                                    std::move(address), port);
+  // Far more than can ever log in: somebody opens connections and says nothing.
+  if (clients_ > settings_.max_client_conn + kHalfOpenMax) {
+    ++clients_refused_;
+    place.client->close_now();
+  }
+}
+
+ClientConnection* Worker::find(ClientHandle handle) {
+  if (handle.slot >= slots_.size() || slots_[handle.slot].generation != handle.generation) return nullptr;
+  return slots_[handle.slot].client.get();
+}
+
+void Worker::remove(ClientHandle handle) {
+  loop_.defer([this, handle] {
+    if (find(handle) == nullptr) return;
+    slots_[handle.slot].client.reset();
+    free_slots_.push_back(handle.slot);
+    --clients_;
+    if (is_shutting_down_) stop_if_done();
+  });
+}
+
+UserPools& Worker::acquire_pools(const std::string& user) {
+  UserPools& pools = pools_[user];
+  if (pools.by_node.empty()) {
+    pools.user = user;
+    pools.by_node.resize(settings_.nodes.size());
+  }
+  ++pools.clients;
+  return pools;
+}
+
+pool::ConnectionPool& Worker::pool_of(UserPools& pools, routing::NodeId node) {
+  auto& pool = pools.by_node[node.value];
+  if (pool) return *pool;
+  pool::ConnectionPool::Environment environment;
+  environment.loop = &loop_;
+  environment.tables = &name_values_;
+  environment.worker = number_;
+  environment.mailbox = mailbox_.get();
+  environment.settings = &settings_.pool;
+  environment.next_server_id = [this] { return shared_.next_server_id.fetch_add(1); };
+  environment.log = [](const std::string& line) { spdlog::warn("{}", line); };
+  const AuthUser* secret = rules_->auth_file ? rules_->auth_file->find(pools.user) : nullptr;
+  pool = std::make_unique<pool::ConnectionPool>(
+      std::move(environment), node, settings_.nodes[node.value], pools.user,
+      secret != nullptr ? secret->plaintext : "",
+      shared_.budgets.find_or_add(node, pools.user, settings_.pool.default_pool_size));
+  return *pool;
+}
+
+void Worker::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
+  if (environment_.catalog && environment_.catalog->tables_fingerprint() != catalog->tables_fingerprint()) {
+    statements_->forget_descriptions();
+  }
+  environment_.traffic.resize(catalog->node_names().size());
+  for (size_t i = 0; i < environment_.traffic.size(); ++i)
+    environment_.traffic[i].node.value = static_cast<uint16_t>(i);
+  environment_.shard_queries.resize(catalog->shard_count());
+  environment_.catalog = std::move(catalog);
+}
+
+void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRules> rules) {
+  rules_ = std::move(rules);
+  settings_ = settings;
+  environment_.max_prepared_statements = settings.pool.max_prepared_statements;
+  environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
+  statements_->set_bytes_max(settings.statement_cache_bytes);
+  statements_->forget_descriptions();
+  welcomes_.clear();
+  for (auto& [user, pools] : pools_) {
+    const AuthUser* secret = rules_->auth_file ? rules_->auth_file->find(user) : nullptr;
+    for (size_t node = 0; node < pools.by_node.size(); ++node) {
+      if (!pools.by_node[node]) continue;
+      pools.by_node[node]->set_address(settings_.nodes[node], secret != nullptr ? secret->plaintext : "");
+    }
+  }
+}
+
+void Worker::cancel(const CancelTarget& target) {
+  if (ClientConnection* client = find(ClientHandle{target.slot, target.generation}))
+    client->on_cancel_request();
+}
+
+void Worker::on_tick() {
+  const uint64_t now_ms = loop_.now_ms();
+  ++ticks_;
+  if (listener_) listener_->on_tick();
+  for (auto& [user, pools] : pools_) {
+    for (auto& pool : pools.by_node) {
+      if (pool) pool->on_tick(now_ms);
+    }
+  }
+  if (environment_.ddl_statements != ddl_seen_) {
+    ddl_seen_ = environment_.ddl_statements;
+    shared_.broadcast_schema_change(number_);
+  }
+  if (ticks_ % kClientTicks == 0) {
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].client) slots_[i].client->on_tick(now_ms);
+    }
+    // Users who are gone and whose connections have idled out leave nothing behind.
+    std::erase_if(pools_, [](const auto& entry) {
+      if (entry.second.clients > 0) return false;
+      for (const auto& pool : entry.second.by_node) {
+        if (pool && !pool->servers().empty()) return false;
+      }
+      return true;
+    });
+  }
+  if (is_shutting_down_) stop_if_done();
+}
+
+void Worker::shut_down(ShutdownMode mode) {
+  listener_.reset();
+  const bool was_shutting_down = std::exchange(is_shutting_down_, true);
+  if (mode == ShutdownMode::kNow) {
+    stop();
+    return;
+  }
+  if (mode == ShutdownMode::kWaitForServers || was_shutting_down) {
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].client) slots_[i].client->on_shutdown();
+    }
+  }
+  stop_if_done();
+}
+
+void Worker::stop_if_done() {
+  if (clients_ == 0) stop();
+}
+
+void Worker::stop() { loop_.stop(); }
+
+WorkerReport Worker::report(const ReportRequest& request) {
+  WorkerReport report;
+  report.worker = number_;
+  report.traffic = environment_.traffic;
+  report.shard_queries = environment_.shard_queries;
+  report.shape_cache = router_->statistics();
+  if (request.shapes) report.shapes = router_->shapes(kShapesReported);
+  report.logins_failed = logins_failed_;
+  report.clients_refused = clients_refused_;
+  report.refused_statements = environment_.refused_statements;
+  report.described_from_cache = environment_.described_from_cache;
+  report.statement_cache_bytes = statements_->bytes();
+  report.statement_evictions = statements_->evictions();
+  const uint64_t now_ms = loop_.now_ms();
+  const uint64_t now_us = unix_us();
+  report.nodes.resize(settings_.nodes.size());
+  for (size_t i = 0; i < report.nodes.size(); ++i) report.nodes[i].node.value = static_cast<uint16_t>(i);
+  std::map<std::pair<std::string, uint16_t>, uint32_t> clients_active;
+  for (const Slot& slot : slots_) {
+    if (!slot.client) continue;
+    const ClientReport client = slot.client->report(now_ms);
+    if (client.server_id != 0) ++clients_active[{client.user, static_cast<uint16_t>(client.node)}];
+    if (client.state == "pinned") ++report.pinned_sessions;
+    if (request.clients) report.clients.push_back(client);
+  }
+  for (const auto& [user, pools] : pools_) {
+    for (const auto& pool : pools.by_node) {
+      if (!pool) continue;
+      PoolReport row;
+      row.node = pool->node();
+      row.user = user;
+      row.clients_active = clients_active[{user, pool->node().value}];
+      row.clients_waiting = pool->waiting();
+      row.longest_wait_us = pool->longest_wait_ms(now_ms) * 1000;
+      row.pool_size = pool->budget().limit();
+      for (const auto& server : pool->servers()) {
+        ServerReport line;
+        using State = pool::ServerConnection::State;
+        switch (server->state()) {
+          case State::kConnecting:
+            ++row.servers_login, line.state = "login";
+            break;
+          case State::kIdle:
+            ++row.servers_idle, line.state = "idle";
+            break;
+          case State::kCanceling:
+            ++row.servers_being_canceled, line.state = "being_canceled";
+            break;
+          case State::kActive:
+          case State::kClosing:
+            ++row.servers_active, line.state = "active";
+            break;
+        }
+        if (!request.servers) continue;
+        line.user = user;
+        line.database = settings_.nodes[pool->node().value].dbname;
+        line.node = pool->node();
+        line.connect_time_us =
+            server->connected_ms() == 0 ? now_us : now_us - (now_ms - server->connected_ms()) * 1000;
+        line.request_time_us = now_us - (now_ms - server->state_since_ms()) * 1000;
+        line.remote_pid = server->memory().process_id;
+        line.prepared_statements = static_cast<uint32_t>(server->memory().statements.size());
+        line.id = server->id();
+        line.local_port = server->local_port();
+        line.worker = number_;
+        if (const std::string* name = server->memory().parameters->find("application_name"))
+          line.application_name = *name;
+        report.servers.push_back(std::move(line));
+      }
+      NodeReport& node = report.nodes[pool->node().value];
+      node.connections += static_cast<uint32_t>(pool->servers().size());
+      node.connect_failures += pool->connect_failures();
+      if (pool->is_down()) {
+        node.is_down = true;
+        node.last_error = pool->last_error();
+        node.down_since_us = now_us - (now_ms - pool->down_since_ms()) * 1000;
+      }
+      report.pools.push_back(std::move(row));
+    }
+  }
+  return report;
+}
+
+}  // namespace mosaic::proxy

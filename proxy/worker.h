@@ -1,0 +1,130 @@
+#pragma once
+// One thread, one event loop: its listener, its clients, its pools, its router. Workers share nothing but the
+// catalog snapshot, the connection budgets and the cancel registry. Everything but post() belongs to the
+// worker's thread.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pool/connection_budget.h"
+#include "pool/connection_pool.h"
+#include "pool/event_loop.h"
+#include "pool/listener.h"
+#include "proxy/cancel_registry.h"
+#include "proxy/client_connection.h"
+#include "proxy/login_rules.h"
+#include "proxy/proxy.h"
+#include "proxy/proxy_settings.h"
+#include "proxy/report.h"
+#include "proxy/session.h"
+
+namespace mosaic::proxy {
+
+// The pools of one user, by node.
+struct UserPools {
+  std::string user;
+  std::vector<std::unique_ptr<pool::ConnectionPool>> by_node;
+  uint32_t clients = 0;
+};
+
+// What the workers of a proxy have in common. Thread-safe or constant.
+struct SharedState {
+  pool::BudgetTable budgets;
+  std::unique_ptr<CancelRegistry> cancels;
+  std::atomic<uint32_t> clients{0};  // logged in, over all workers
+  std::atomic<uint64_t> next_client_id{1};
+  std::atomic<uint64_t> next_server_id{1};
+  Proxy::OnConsoleClient on_console;
+  // Delivers a CancelRequest to the worker that has the client; tells every worker that a schema has changed.
+  std::function<void(const CancelTarget&)> route_cancel;
+  std::function<void(uint32_t from_worker)> broadcast_schema_change;
+};
+
+class Worker {
+ public:
+  Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<const LoginRules> rules,
+         std::shared_ptr<const routing::CatalogSnapshot> catalog, SharedState& shared);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  routing::Status listen();  // before start(); binds
+  uint16_t listen_port() const { return listener_ ? listener_->port() : 0; }
+  void start();
+  bool post(std::function<void()> message) { return mailbox_->post(std::move(message)); }
+  bool is_stopped() const { return is_stopped_.load(); }
+  void join();
+
+  // On the worker's thread.
+  void publish(std::shared_ptr<const routing::CatalogSnapshot> catalog);
+  void reload(const ProxySettings& settings, std::shared_ptr<const LoginRules> rules);
+  void shut_down(ShutdownMode mode);
+  void cancel(const CancelTarget& target);
+  void on_schema_change() { environment_.statements->forget_descriptions(); }
+  WorkerReport report(const ReportRequest& request);
+
+  // For its clients.
+  pool::EventLoop& loop() { return loop_; }
+  SessionEnvironment& environment() { return environment_; }
+  const ProxySettings& settings() const { return settings_; }
+  const std::shared_ptr<const LoginRules>& rules() const { return rules_; }
+  SharedState& shared() { return shared_; }
+  std::span<char> client_buffer() { return client_buffer_; }
+  std::span<char> server_buffer() { return server_buffer_; }
+  UserPools& acquire_pools(const std::string& user);
+  pool::ConnectionPool& pool_of(UserPools& pools, routing::NodeId node);
+  void remove(ClientHandle handle);  // at the end of the turn
+  uint32_t number() const { return number_; }
+  bool is_shutting_down() const { return is_shutting_down_; }
+  void count_failed_login() { ++logins_failed_; }
+  void count_refused_client() { ++clients_refused_; }
+
+ private:
+  void run();
+  void on_accept(int fd, std::string address, uint16_t port);
+  void on_tick();
+  void stop_if_done();
+  void stop();
+  ClientConnection* find(ClientHandle handle);
+  void log(const std::string& line);
+
+  const uint32_t number_;
+  ProxySettings settings_;
+  std::shared_ptr<const LoginRules> rules_;
+  SharedState& shared_;
+  pool::EventLoop loop_;
+  pool::NameValuesTable name_values_;
+  std::unique_ptr<pool::Mailbox> mailbox_;
+  std::unique_ptr<pool::Listener> listener_;
+  std::unique_ptr<pool::Ticker> ticker_;
+  std::unique_ptr<routing::Router> router_;
+  std::unique_ptr<StatementCache> statements_;
+  WelcomeCache welcomes_;
+  SessionEnvironment environment_;
+  std::map<std::string, UserPools> pools_;
+  struct Slot {
+    std::unique_ptr<ClientConnection> client;
+    uint64_t generation = 0;
+  };
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_slots_;
+  uint32_t clients_ = 0;
+  std::vector<char> client_buffer_, server_buffer_;
+  uint64_t ticks_ = 0, ddl_seen_ = 0;
+  uint64_t logins_failed_ = 0, clients_refused_ = 0;
+  bool is_shutting_down_ = false;
+  std::atomic<bool> is_stopped_{false};
+  std::thread thread_;
+};
+
+// Microseconds on a clock that only goes forward; and of the day (Unix time).
+uint64_t monotonic_us();
+uint64_t unix_us();
+
+}  // namespace mosaic::proxy

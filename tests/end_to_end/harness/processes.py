@@ -1,0 +1,134 @@
+"""Child processes, ports and deadlines.
+
+Every process started here dies with the test, whatever happens to the test: the kernel delivers `death_signal` when
+the parent goes (prctl PR_SET_PDEATHSIG). Ports are reserved by a file lock, so that tests running side by side never
+pick the same one. Knows nothing of PostgreSQL or Mosaic.
+"""
+
+import atexit
+import ctypes
+import fcntl
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL("libc.so.6", use_errno=True)
+_port_locks = []  # kept open: the locks last as long as this process
+
+
+class DeadlineExceeded(AssertionError):
+    """A condition did not come true in time."""
+
+
+def wait_until(condition, what, deadline_s=30.0, interval_s=0.02):
+    """Returns the first true value of condition(); fails with `what` (text or callable) after deadline_s."""
+    deadline = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded(f"after {deadline_s:g} s still waiting for: {what() if callable(what) else what}")
+        time.sleep(interval_s)
+
+
+def reserve_port():
+    """A TCP port on 127.0.0.1 that nothing else uses: below the ephemeral range, locked for this process's life."""
+    folder = os.path.join(tempfile.gettempdir(), f"mosaic-e2e-ports-{os.getuid()}")
+    os.makedirs(folder, exist_ok=True)
+    for _ in range(2000):
+        port = random.SystemRandom().randrange(12000, 32000)
+        lock = os.open(os.path.join(folder, str(port)), os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            os.close(lock)
+            continue
+        _port_locks.append(lock)
+        return port
+    raise RuntimeError("no free port between 12000 and 32000")
+
+
+def unprivileged_user():
+    """The account to run PostgreSQL as (it refuses to run as root); None when we are not root."""
+    if os.getuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            pwd.getpwnam(name)
+            return name
+        except KeyError:
+            continue
+    raise RuntimeError("running as root, and neither user postgres nor nobody exists to run PostgreSQL as")
+
+
+def make_folder(owner=None):
+    """A temporary folder, removed at exit; set MOSAIC_E2E_KEEP=1 to keep it."""
+    folder = tempfile.mkdtemp(prefix="mosaic-e2e-")
+    os.chmod(folder, 0o755)
+    if owner:
+        shutil.chown(folder, owner)
+    if not os.environ.get("MOSAIC_E2E_KEEP"):
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def spawn(command, log_path, user=None, death_signal=signal.SIGKILL, env=None):
+    """Starts `command` with its output appended to log_path. Call from a thread that outlives the child."""
+    parent = os.getpid()
+
+    def tie_to_parent():
+        # Runs after the change of user, which would clear the setting.
+        if _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0) != 0 or os.getppid() != parent:
+            os._exit(127)
+
+    identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
+    with open(log_path, "ab") as log:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env,
+                                cwd="/", preexec_fn=tie_to_parent, **identity)
+
+
+def run(command, user=None, input_text=None, deadline_s=60.0, env=None, check=True):
+    """Runs `command` to its end; returns CompletedProcess with text output (stdout and stderr apart)."""
+    identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
+    done = subprocess.run(command, input=input_text, capture_output=True, text=True, timeout=deadline_s, env=env,
+                          cwd="/", **identity)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(command)} exited {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def children_of(pid):
+    """The direct children of a process, by the kernel's list."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as listing:
+            return [int(child) for child in listing.read().split()]
+    except FileNotFoundError:
+        return []
+
+
+def send_signal(pid, number):
+    """Signals a process that may be gone already."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def free_descriptors(count):
+    """Raises the soft limit of open files to `count` or fails saying what is needed."""
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        if hard < count:
+            raise RuntimeError(f"this test needs {count} open files; the hard limit is {hard}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))

@@ -1,0 +1,105 @@
+"""500 clients on 20 server connections per node: never more than 20, whatever `workers` is, and no client starves."""
+
+import glob
+import os
+import statistics
+import threading
+import unittest
+
+from harness.cluster import Cluster
+from harness.processes import run
+
+CLIENTS = 500
+POOL = 20
+SECONDS = 8
+SCRIPT = "\\set user random(1, 100000)\nSELECT count(*) FROM media WHERE user_id = :user;\n"
+
+
+class Sampler(threading.Thread):
+    """Looks at pg_stat_activity of one node until told to stop; keeps the most connections of `app` it saw."""
+
+    def __init__(self, node):
+        super().__init__()
+        self.node = node
+        self.most = 0
+        self.samples = 0
+        self.stop = threading.Event()
+
+    def run(self):
+        connection = self.node.connect()
+        with connection.cursor() as cursor:
+            while not self.stop.wait(0.1):
+                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'")
+                self.most = max(self.most, cursor.fetchone()[0])
+                self.samples += 1
+        connection.close()
+
+
+class PoolLimit(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(node_count=3, shards=12, config={"pool": {"default_pool_size": POOL}})
+        cls.addClassCleanup(cls.cluster.stop)
+        cls.cluster.start_nodes()
+        cls.cluster.initialise()
+        for node in cls.cluster.nodes:
+            # The server itself refuses the 21st: a failure that sampling could miss.
+            node.query(f"ALTER ROLE app CONNECTION LIMIT {POOL}")
+
+    def check(self, workers):
+        self.cluster.sections["mosaic"]["workers"] = workers
+        self.cluster.write_files()
+        self.cluster.mosaic.start()
+        script = os.path.join(self.cluster.folder, "select.sql")
+        log = os.path.join(self.cluster.folder, f"latencies-{workers}")
+        with open(script, "w") as file:
+            file.write(SCRIPT)
+        samplers = [Sampler(node) for node in self.cluster.nodes]
+        for sampler in samplers:
+            sampler.start()
+        address = self.cluster.address()
+        done = run(["pgbench", "-n", "-c", str(CLIENTS), "-j", "2", "-T", str(SECONDS), "-M", "extended", "-f", script, "-l",
+                    f"--log-prefix={log}", "-h", address["host"], "-p", str(address["port"]), "-U", address["user"],
+                    address["dbname"]], env={"PGPASSWORD": address["password"], "PATH": "/usr/bin:/bin"},
+                   check=False, deadline_s=120)
+        for sampler in samplers:
+            sampler.stop.set()
+            sampler.join()
+        output = done.stdout + done.stderr + self.cluster.mosaic.log_tail()
+        self.assertEqual(done.returncode, 0, output)
+        self.assertIn("number of failed transactions: 0 (0.000%)", output)
+        for sampler in samplers:
+            self.assertGreater(sampler.samples, 10)
+            self.assertGreater(sampler.most, POOL // 2, "the pool was hardly used: this test shows nothing")
+            self.assertLessEqual(sampler.most, POOL)
+        self.check_fairness(log, workers)
+        self.cluster.mosaic.clean_stop()
+
+    def check_fairness(self, log, workers):
+        counts, waits = {}, []
+        for path in glob.glob(log + "*"):
+            with open(path) as lines:
+                for line in lines:
+                    client, _, latency_us = line.split()[:3]
+                    counts[int(client)] = counts.get(int(client), 0) + 1
+                    waits.append(int(latency_us))
+        self.assertEqual(len(counts), CLIENTS, "some client never finished a transaction")
+        mean, fewest, most = statistics.mean(counts.values()), min(counts.values()), max(counts.values())
+        mean_wait, longest_wait = statistics.mean(waits), max(waits)
+        print(f"{workers} workers: {sum(counts.values())} transactions; per client {fewest}..{most}, mean {mean:.0f}; "
+              f"wait mean {mean_wait / 1000:.1f} ms, longest {longest_wait / 1000:.1f} ms", flush=True)
+        self.assertGreaterEqual(fewest, mean / 4)
+        self.assertLessEqual(longest_wait, max(20 * mean_wait, 3_000_000))
+
+    def test_one_worker(self):
+        self.check(1)
+
+    def test_two_workers(self):
+        self.check(2)
+
+    def test_three_workers(self):
+        self.check(3)
+
+
+if __name__ == "__main__":
+    unittest.main()
