@@ -46,14 +46,13 @@ Error no_such_portal(std::string_view name) {
 
 // Where a statement may be parsed and described before its key is known: types are the same on every shard.
 Result<Route> route_to_describe(const AnalyzedStatement& statement, const Result<Route>& by_itself,
-                                const routing::CatalogSnapshot& catalog,
-                                std::optional<routing::NodeId> bound) {
+                                const routing::CatalogSnapshot& catalog, routing::NodeId near) {
   if (by_itself) return by_itself;
   const auto& parts = statement.plan->parts;
   const bool is_sharded = std::any_of(parts.begin(), parts.end(),
                                       [](const auto& part) { return part.placement == Placement::kSharded; });
   if (!is_sharded || catalog.shard_count() == 0 || parts.size() != 1 || parts[0].refusal) return by_itself;
-  std::optional<routing::ShardId> shard = catalog.first_shard_on(bound.value_or(catalog.default_node()));
+  std::optional<routing::ShardId> shard = catalog.first_shard_on(near);
   if (!shard) shard = routing::ShardId{0};
   Route route;
   route.target = Route::Target::kShard;
@@ -156,9 +155,9 @@ Session::Intake Session::settle_parse(bool with_description) {
   }
   if (!pending_route_) {
     const AnalyzedStatement& view = statement.compiled->view();
-    const std::optional<routing::NodeId> bound =
-        server_ != nullptr && transaction_status_ != 'I' ? std::optional(server_->node) : std::nullopt;
-    Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), bound);
+    const bool is_bound = server_ != nullptr && transaction_status_ != 'I';
+    const routing::NodeId near = is_bound ? server_->node : catalog().default_node();
+    Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), near);
     if (!route) {
       owed_parse_ = nullptr;
       fail_group(route.error());
@@ -361,9 +360,9 @@ Session::Intake Session::on_describe(std::string_view body) {
   } else {
     const AnalyzedStatement& view = statement->compiled->view();
     if (!pending_route_) {
-      const std::optional<routing::NodeId> bound =
-          server_ != nullptr && transaction_status_ != 'I' ? std::optional(server_->node) : std::nullopt;
-      Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), bound);
+      const bool is_bound = server_ != nullptr && transaction_status_ != 'I';
+      const routing::NodeId near = is_bound ? server_->node : catalog().default_node();
+      Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), near);
       if (!route) {
         fail_group(route.error());
         return Intake::kTaken;
