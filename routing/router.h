@@ -21,6 +21,7 @@ namespace mosaic::routing {
 
 struct RouterLimits {
   size_t shape_cache_bytes = 16 << 20;  // per Router: `shape_cache_bytes` in the config
+  uint64_t (*now_ns)() = nullptr;  // a monotonic clock for the time that parsing takes; none: counted as 0
 };
 
 // A statement that has been looked up. Views: `text` must outlive it; `plan` and `tokens` are valid until the

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "routing/result.h"
+#include "routing/shard_function.h"
 
 namespace mosaic::routing {
 
@@ -65,7 +66,9 @@ struct KeySource {
 
 // "this table's key (or ID) is one of these values".
 struct KeyTerm {
-  bool is_id = false;  // the values embed their shard; otherwise they are hashed
+  bool is_id = false;     // the values embed their shard; otherwise they are hashed
+  bool is_every = false;  // every value gets a row (INSERT), so that all must be on the shard, not just one
+  KeyType key_type = KeyType::kInt8;  // how to read the values
   std::vector<KeySource> any_of;
   bool operator==(const KeyTerm&) const = default;
 };
@@ -74,7 +77,10 @@ struct KeyTerm {
 struct TableUse {
   uint16_t table = 0;  // index into CatalogSnapshot::tables()
   bool is_written = false;
-  std::vector<KeyTerm> terms;  // empty: nothing binds it; only a hint can
+  bool repeats = false;         // an earlier use has the same terms: nothing to evaluate here
+  std::vector<KeyTerm> terms;   // empty: nothing binds it; only a hint can
+  std::vector<KeyTerm> checks;  // new values (UPDATE ... SET key = 5): must be on the shard that `terms` tell
+  std::optional<Error> unbound;  // what to say instead of the general "no shard key" when `terms` is empty
 };
 
 // Tokens [token, token+count) are replaced by schema + "." + `name`.
@@ -118,10 +124,13 @@ struct StatementPart {
       false;                 // leaves state in the server session (kSessionState, session advisory locks ...)
   uint32_t first_token = 0;  // the part's tokens, without the semicolon
   uint32_t last_token = 0;
-  uint16_t pinned_table = 0;  // kPinned: index into CatalogSnapshot::tables()
+  uint16_t pinned_table = 0;       // kPinned: index into CatalogSnapshot::tables()
+  bool uses_default_node = false;  // kPinned: also touches tables that live on the default node only
+  bool follows_hint = false;  // kDefault for want of knowledge (functions, DO, CALL): a hint may say better
+  std::optional<Error> one_node_only;  // writes a reference table: what to say while there are several nodes
   std::vector<TableUse> uses;
   std::vector<Splice> splices;  // in token order
-  std::string name;             // savepoint, prepared statement (empty: ALL), SHOWn variable
+  std::string name;             // savepoint, prepared statement (empty: ALL), SHOWn variable, DISCARDed thing
   bool begins_with_options =
       false;  // BEGIN ISOLATION LEVEL REPEATABLE READ / SERIALIZABLE: reads share a snapshot
   std::optional<SettingChange> setting;
