@@ -1,5 +1,6 @@
 #include "admin/catalog/catalog_watcher.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -24,9 +25,11 @@ CatalogWatcher::CatalogWatcher(const Config& config, ProxyIdentity identity, Cat
     : config_(config), identity_(std::move(identity)), publish_(std::move(publish)), map_file_(config.state_dir),
       known_(std::move(known)), thread_([this] { run(); }) {}
 
-CatalogWatcher::~CatalogWatcher() {
+CatalogWatcher::~CatalogWatcher() { stop(); }
+
+void CatalogWatcher::stop() {
   stop_.raise();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 CatalogStatus CatalogWatcher::status() const {

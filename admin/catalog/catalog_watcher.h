@@ -32,10 +32,12 @@ class CatalogWatcher {
 
   // `known`: the state that the process started with.
   CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogState known, Publish publish);
-  ~CatalogWatcher();  // stops; waits for the thread, which every wait lets go at once
+  ~CatalogWatcher();  // stops
   CatalogWatcher(const CatalogWatcher&) = delete;
   CatalogWatcher& operator=(const CatalogWatcher&) = delete;
 
+  // Waits for the thread, whose every wait ends at once; tells the catalog that this proxy leaves.
+  void stop();
   CatalogStatus status() const;
 
  private:
