@@ -156,8 +156,8 @@ Session::Intake Session::settle_parse(bool with_description) {
   }
   if (!pending_route_) {
     const AnalyzedStatement& view = statement.compiled->view();
-    const std::optional<routing::NodeId> bound =
-        server_ != nullptr && transaction_status_ != 'I' ? std::optional(server_->node) : std::nullopt;
+    std::optional<routing::NodeId> bound;
+    if (server_ != nullptr && transaction_status_ != 'I') bound = server_->node;
     Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), bound);
     if (!route) {
       owed_parse_ = nullptr;
@@ -361,8 +361,8 @@ Session::Intake Session::on_describe(std::string_view body) {
   } else {
     const AnalyzedStatement& view = statement->compiled->view();
     if (!pending_route_) {
-      const std::optional<routing::NodeId> bound =
-          server_ != nullptr && transaction_status_ != 'I' ? std::optional(server_->node) : std::nullopt;
+      std::optional<routing::NodeId> bound;
+      if (server_ != nullptr && transaction_status_ != 'I') bound = server_->node;
       Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), bound);
       if (!route) {
         fail_group(route.error());
