@@ -142,6 +142,12 @@ Session::Intake Session::on_parse(std::string_view body) {
 // Answers a Parse whose Bind does not follow at once: from memory when a server has accepted the same
 // statement before, else by a server. kLater: a server connection is being waited for.
 Session::Intake Session::settle_parse(bool with_description) {
+  const Intake intake = try_settle_parse(with_description);
+  if (intake == Intake::kTaken) pending_route_.reset();
+  return intake;
+}
+
+Session::Intake Session::try_settle_parse(bool with_description) {
   PreparedStatement& statement = *owed_parse_;
   environment_.statements->refresh(statement, *environment_.router, catalog());
   const bool is_known =
@@ -165,7 +171,7 @@ Session::Intake Session::settle_parse(bool with_description) {
     }
     pending_route_ = std::move(*route);
   }
-  switch (need_server(*pending_route_, std::nullopt)) {
+  switch (need_server(*pending_route_, std::nullopt, true)) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused:
@@ -187,6 +193,7 @@ pool::StatementKey Session::send_parse(PreparedStatement& statement, bool is_unn
                                        bool is_ours) {
   const pool::StatementKey key = key_of(statement, route);
   routing::ByteBuffer& out = *outbox_.to_server;
+  has_sent_ = true;
   if (!is_unnamed) {
     while (const auto evicted = server_->statements.evict(environment_.max_prepared_statements)) {
       server_->to_close.push_back(*evicted);
@@ -266,7 +273,8 @@ Session::Intake Session::on_bind(std::string_view body) {
   }
   const pool::StatementKey key = key_of(*statement, *pending_route_);
   const bool is_unnamed = message->statement.empty();
-  switch (need_server(*pending_route_, is_unnamed ? std::nullopt : std::optional(key))) {
+  switch (
+      need_server(*pending_route_, is_unnamed ? std::nullopt : std::optional(key), runs_outside_held(view))) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused:
@@ -369,7 +377,7 @@ Session::Intake Session::on_describe(std::string_view body) {
       }
       pending_route_ = std::move(*route);
     }
-    switch (need_server(*pending_route_, std::nullopt)) {
+    switch (need_server(*pending_route_, std::nullopt, true)) {
       case Server::kWaiting:
         return Intake::kLater;
       case Server::kRefused:
@@ -386,6 +394,7 @@ Session::Intake Session::on_describe(std::string_view body) {
   }
   routing::append_describe(*outbox_.to_server, 'S',
                            is_unnamed ? std::string_view() : pool::ServerStatementName(key).view());
+  has_sent_ = true;
   environment_.statements->retain(*statement);
   replies_.push(Reply{Reply::Kind::kDescribeStatement, false, key, statement});
   return Intake::kTaken;

@@ -285,6 +285,82 @@ TEST(Session, keeps_the_order_of_its_own_replies_behind_the_servers) {
               ElementsAre("ParseComplete", "BindComplete", "Complete SELECT 0", "CloseComplete", "Ready I"));
 }
 
+// Two clients prepare the same statement at once; the second finds it described when its turn comes.
+TEST(Session, routes_by_the_key_after_a_description_that_came_meanwhile) {
+  SessionScript s;
+  const char* text = "INSERT INTO media (user_id) VALUES ($1)";
+  s.parse("a", text);
+  EXPECT_EQ(s.describe('S', "a"), Intake::kLater);
+  PreparedStatement& shared = s.statements.acquire(text, {}, s.router, *s.environment.catalog);
+  shared.is_accepted = true;
+  shared.schema_version = s.statements.schema_version();
+  shared.description = std::string("t\0\0\0\6\0\0n\0\0\0\4", 12);
+  s.grant();
+  EXPECT_EQ(s.describe('S', "a"), Intake::kTaken);
+  const int64_t user = s.user_on("pg1", 3);
+  ASSERT_EQ(s.bind("", "a", {std::to_string(user)}), Intake::kTaken);
+  EXPECT_THAT(s.to_server(), testing::Contains(HasSubstr(s.schema_of_user(user) + ".media")));
+  s.statements.release(shared);
+}
+
+TEST(Session, begins_a_snapshot_transaction_before_anything_else) {
+  SessionScript s;
+  s.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+  s.parse("a", "SELECT 1 FROM media WHERE user_id = $1");
+  s.describe('S', "a");
+  s.grant();
+  s.describe('S', "a");
+  s.client('H', {});
+  s.server('1', {});
+  s.server('t', std::string(2, '\0'));
+  s.server('n', {});
+  s.to_server();
+  const std::string user = std::to_string(s.user_on("pg1"));
+  EXPECT_EQ(s.bind("", "a", {user}), Intake::kLater);
+  EXPECT_THAT(s.to_server(), ElementsAre("Sync"));
+  s.server_ready('I');
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  EXPECT_EQ(s.bind("", "a", {user}), Intake::kLater);
+  s.grant();
+  EXPECT_EQ(s.bind("", "a", {user}), Intake::kTaken);
+  EXPECT_THAT(s.to_server()[0], HasSubstr("BEGIN ISOLATION LEVEL"));
+}
+
+TEST(Session, copies_by_first_row_behind_a_description_without_sync) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg2");
+  s.parse("", "SELECT caption FROM media LIMIT 1");
+  s.describe('S', "");
+  s.grant();
+  s.describe('S', "");
+  s.client('H', {});
+  s.server('1', {});
+  s.server('t', std::string(2, '\0'));
+  s.server('n', {});
+  s.to_client();
+  s.query("COPY media (user_id, caption) FROM STDIN");
+  s.session->on_copy_bytes(fmt::format("{}\ta\n", user));
+  s.server_ready('I');  // of the Sync that lets the first server go
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  EXPECT_EQ(s.grant(), "pg2");
+  s.server('G', std::string(3, '\0'));
+  EXPECT_EQ(s.client('c', {}), Intake::kTaken);
+  EXPECT_EQ(s.to_server().back(), "CopyDone");
+}
+
+TEST(Session, maps_an_error_position_back_to_the_clients_text) {
+  SessionScript s;
+  const std::string text = fmt::format("SELECT 'é', x FROM media WHERE user_id = {}", s.user_on("pg2"));
+  s.query(text);
+  s.grant();
+  s.query(text);
+  const auto field = [](char code, const std::string& value) { return code + value + '\0'; };
+  // "x" is the 13th character; "WHERE" the 26th, and 11 more in the text that was sent: "shard_000N.".
+  s.server('E',
+           field('C', "42703") + field('M', "no such column") + field('P', std::to_string(26 + 11)) + '\0');
+  EXPECT_NE(s.client_out.view().find(std::string("P26") + '\0'), std::string_view::npos);
+}
+
 TEST(Session, skips_to_sync_after_an_error_in_a_pipeline) {
   SessionScript s;
   s.parse("", "SELECT * FROM media WHERE caption = $1");
@@ -501,7 +577,7 @@ TEST(Session, survives_the_loss_of_its_server_in_every_phase) {
     if (s.session->phase() == Session::Phase::kGroup) s.sync();
     const std::string text = text_on_pg2(s);
     if (s.query(text) == Intake::kTaken) {
-      s.query("ROLLBACK");
+      if (s.session->is_in_transaction()) s.query("ROLLBACK");
       EXPECT_EQ(s.query(text), Intake::kLater);
     }
     EXPECT_EQ(s.wanted_node(), "pg2");
