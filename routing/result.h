@@ -3,6 +3,7 @@
 // `assert` is for our own bugs, exceptions for start-up only.
 
 #include <cassert>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -57,16 +58,15 @@ class [[nodiscard]] Result {
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  Status(Error error) : error_(std::move(error)), is_ok_(false) {}
-  explicit operator bool() const { return is_ok_; }
+  Status(Error error) : error_(std::move(error)) {}
+  explicit operator bool() const { return !error_.has_value(); }
   const Error& error() const {
-    assert(!is_ok_);
-    return error_;
+    assert(error_.has_value());
+    return *error_;
   }
 
  private:
-  Error error_;
-  bool is_ok_ = true;
+  std::optional<Error> error_;  // success costs no strings
 };
 
 }  // namespace mosaic::routing

@@ -29,7 +29,7 @@ class Tokenizer {
   // The text with a ShapeMarker for each literal, comments left out, and each run of white space and comments
   // between tokens as one space. Texts of equal shape have equal tokens in all but the literals' values.
   // Valid until the next read().
-  std::string_view shape() const { return {shape_.get(), shape_size_}; }
+  std::string_view shape() const { return {shape_.get() + 1, shape_size_}; }
   // /* mosaic shard=42 */ or /* mosaic user_id=123 */ before the first token; points into the text.
   const Hint& hint() const { return hint_; }
 
@@ -38,12 +38,12 @@ class Tokenizer {
 
  private:
   class Pass;
-  void grow_tokens();
+  [[gnu::noinline]] void grow_tokens(size_t count);
 
   std::unique_ptr<Token[]> tokens_;
   size_t token_count_ = 0;
   size_t token_capacity_ = 0;
-  std::unique_ptr<char[]> shape_;
+  std::unique_ptr<char[]> shape_;  // behind one space
   size_t shape_size_ = 0;
   size_t shape_capacity_ = 0;
   Hint hint_;

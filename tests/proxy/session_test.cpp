@@ -218,7 +218,9 @@ TEST(Session, never_uses_one_shards_plan_for_another) {
     s.sync();
     const auto lines = s.to_server();
     for (const std::string& line : lines) {
-      if (line.starts_with("Parse")) EXPECT_THAT(line, HasSubstr(s.schema_of_user(user) + ".media"));
+      if (line.starts_with("Parse")) {
+        EXPECT_THAT(line, HasSubstr(s.schema_of_user(user) + ".media"));
+      }
       if (line.starts_with("Bind")) names.push_back(line + " for " + s.schema_of_user(user));
       if (line.starts_with("Parse")) s.server('1', {});
       if (line.starts_with("Close")) s.server('3', {});
@@ -233,7 +235,9 @@ TEST(Session, never_uses_one_shards_plan_for_another) {
   for (const std::string& a : names) {
     for (const std::string& b : names) {
       const bool is_same_name = a.substr(0, a.find(" for")) == b.substr(0, b.find(" for"));
-      if (is_same_name) EXPECT_EQ(a, b);
+      if (is_same_name) {
+        EXPECT_EQ(a, b);
+      }
     }
   }
 }

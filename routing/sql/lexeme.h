@@ -1,0 +1,32 @@
+#pragma once
+// Where a token of SQL ends, by the rules of PostgreSQL 15's lexer (src/backend/parser/scan.l). Functions on a range
+// of bytes without any state: `at` is the token's first byte, `end` the end of the text, the result is one behind the
+// token's last byte, and null when the lexer would refuse it.
+
+#include <cstddef>
+
+namespace mosaic::routing {
+
+// The opening quote of '...', without its prefix. Doubled quotes and continuation lines belong to the string;
+// `has_escapes`: a backslash escapes what follows (E'...').
+const char* find_string_end(const char* at, const char* end, bool has_escapes);
+// $tag$...$tag$; null also when no such string begins here.
+const char* find_dollar_string_end(const char* at, const char* end);
+// $1; null when what follows the dollar is no number, or a number with junk behind it.
+const char* find_parameter_end(const char* at, const char* end);
+// The opening quote of "...".
+const char* find_quoted_word_end(const char* at, const char* end);
+// A slash and a star; comments nest.
+const char* find_comment_end(const char* at, const char* end);
+// Two hyphens: up to the newline, which is not part of it.
+const char* find_line_end(const char* at, const char* end);
+// Any operator character that starts no comment.
+const char* find_operator_end(const char* at, const char* end);
+
+struct Number {
+  const char* end = nullptr;
+  bool is_integer = true;
+};
+Number read_number_end(const char* at, const char* end);
+
+}  // namespace mosaic::routing
