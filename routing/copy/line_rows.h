@@ -48,17 +48,24 @@ class LineRows : public RowReader {
   };
 
   void begin_chunk(std::string_view chunk);
-  Status step();
-  Status on_field_byte();
-  Status on_backslash();
-  Status on_marker();
-  Status on_quoted();
-  Status on_data_behind_end();
-  Status end_field(const char* field_end);
-  Status end_line(char c);
-  Status keep_partial_key();
+  // These return false, and leave the reason in failure_, when the data can not be read. No Status: it would
+  // be the larger part of their work.
+  bool step();
+  bool on_field_byte();
+  bool on_backslash();
+  bool on_marker();
+  bool on_quoted();
+  bool on_data_behind_end();
+  bool end_field(const char* field_end);
+  bool end_last_field(const char* field_end);
+  bool end_line(char c);
+  bool end_data();
+  bool keep_partial_key();
   bool is_reading_key() const { return !has_key_ && column_ == key_column_; }
-  Error error(std::string_view what) const { return copy_error(row_, column_, what); }
+  bool fail(std::string_view what) {
+    failure_ = copy_error(row_, column_, what);
+    return false;
+  }
 
   // What the COPY statement says.
   const bool is_csv_;
@@ -77,6 +84,7 @@ class LineRows : public RowReader {
   bool has_backslash_ = false;  // in the field so far
   bool may_be_marker_ = false;  // kBackslash: it begins the line
   std::optional<CopyKey> found_;
+  Error failure_;
 
   // The chunk.
   const char* at_ = nullptr;

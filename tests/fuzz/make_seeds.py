@@ -158,7 +158,48 @@ def auth_file():
         write("auth_file", name, content)
 
 
+def copy_rows():
+    """First three bytes: format and options, key column and header, chunk size less one (see make_target)."""
+    text, csv, binary = b"\x00", b"\x01", b"\x02"
+    header = b"PGCOPY\n\xff\r\n\0" + i32(0) + i32(0)
+    row = i16(2) + i32(4) + i32(7) + i32(1) + b"x"
+    seeds = {
+        "text": text + b"\0\x02" + b"1\ta\n22\tb\n333\tc",
+        "text_second_column": text + b"\1\x02" + b"1\ta\tx\n22\tb\ty\n",
+        "text_escapes": text + b"\1\x01" + b"a\\\tb\\\nc\t\\N\n\\\\.\t\\101\\x4a\\x\\\n",
+        "text_crlf": text + b"\0\x05" + b"1\ta\r\n2\tb\r\n",
+        "text_cr": text + b"\0\x05" + b"1\ta\r2\tb\r",
+        "text_mixed_ends": text + b"\0\x05" + b"1\ta\n2\tb\r\n",
+        "text_marker": text + b"\0\x01" + b"1\n\\.\nrubbish",
+        "text_marker_in_row": text + b"\0\x01" + b"1\\.\n2\n",
+        "text_header": text + b"\x11\x03" + b"id\\\n\tkey\n1\ta\n",
+        "text_key_too_long": text + b"\0\x03" + b"1" * 100,
+        "text_backslash_last": text + b"\0\x00" + b"a\\",
+        "text_pipes": b"\x30\1\x04" + b"1|N|x\n2|b\n",
+        "csv": csv + b"\1\x02" + b"1,a\n2,\"b,\"\"c\nd\"\n3,\n4,\"\"\n",
+        "csv_escape": b"\x40\0\x01" + b"\"a\\\"b\\\\\",1\n\"c\\d\",2\n\\e,3\n",
+        "csv_quote": b"\xc1\0\x01" + b"'a\\'b',1\n",
+        "csv_crlf": csv + b"\0\x05" + b"1,\"\n\"\r\n2,b\r\n",
+        "csv_marker": csv + b"\0\x01" + b"1\n\\.\n",
+        "csv_marker_then_row": csv + b"\0\x01" + b"1\n\\.\n2\n",
+        "csv_no_marker": csv + b"\0\x01" + b"\\.,1\n\\.x\n\\,",
+        "csv_open_quote": csv + b"\0\x01" + b"1\n\"2\n",
+        "csv_header": csv + b"\x11\x03" + b"id,\"a\nb\"\n1,a\n",
+        "binary": binary + b"\1\x06" + header + row + i16(2) + i32(-1) + i32(-1) + i16(-1),
+        "binary_extension": binary + b"\0\x06" + header[:15] + i32(3) + b"abc" + row,
+        "binary_flags": binary + b"\0\x06" + header[:11] + i32(1 << 16) + i32(0) + row,
+        "binary_lengths": binary + b"\0\x06" + header + i16(2) + i32(-2),
+        "binary_2_gb": binary + b"\1\x06" + header + i16(2) + i32(0x7FFFFFFF) + b"abc",
+        "binary_few_columns": binary + b"\3\x06" + header + row,
+        "binary_trailing": binary + b"\0\x06" + header + i16(-1) + b"x",
+        "binary_not": binary + b"\0\x06" + b"1\ta\n2\tb\n3\tc\n",
+    }
+    for name, content in seeds.items():
+        write("copy_rows", name, content)
+
+
 if __name__ == "__main__":
     wire()
     login()
     auth_file()
+    copy_rows()
