@@ -116,12 +116,17 @@ void SocketWatcher::watch(int events) {
   uv_poll_start(poll_, wanted, [](uv_poll_t* poll, int status, int ready) {
     auto* self = static_cast<SocketWatcher*>(poll->data);
     if (self == nullptr) return;
-    // A negative status is a socket error: whoever reads next gets it from the system.
-    const int got = status < 0 ? self->events_
+    // After an error libuv has stopped watching. The handler reads what is still there; it is asked again
+    // until its read meets the error itself.
+    const int wanted_before = self->events_;
+    if (status < 0) self->watch(0);
+    const int got = status < 0 ? wanted_before
                                : ((ready & UV_READABLE) != 0 ? kReadable : 0) |
                                      ((ready & UV_WRITABLE) != 0 ? kWritable : 0) |
                                      ((ready & UV_DISCONNECT) != 0 ? kDisconnected : 0);
     self->handler_->on_socket(got);
+    self = static_cast<SocketWatcher*>(poll->data);
+    if (status < 0 && self != nullptr && self->events_ == 0) self->watch(wanted_before);
   });
 }
 

@@ -41,33 +41,56 @@ Peer peer_of(const sockaddr_storage& from) {
 
 }  // namespace
 
-routing::Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const std::string& address,
-                                                          uint16_t port, uint32_t backlog,
-                                                          OnAccept on_accept) {
-  const auto failed = [&](const char* what, const std::string& why) {
-    return Error{routing::sqlstate::kConfigError,
-                 fmt::format("cannot listen on {}:{}: {}", address, port, what), why,
-                 "check [listen] address and port, and what else listens there (ss -ltnp)"};
-  };
+namespace {
+
+Error listen_error(const std::string& address, uint16_t port, const char* what, const std::string& why) {
+  return Error{routing::sqlstate::kConfigError,
+               fmt::format("cannot listen on {}:{}: {}", address, port, what), why,
+               "check [listen] address and port, and what else listens there (ss -ltnp)"};
+}
+
+// A bound, non-blocking socket.
+routing::Result<int> bind_socket(const std::string& address, uint16_t port, bool shares_port) {
   addrinfo wanted{};
   wanted.ai_socktype = SOCK_STREAM;
   wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   const char* host = address == "*" ? nullptr : address.c_str();
   const int status = getaddrinfo(host, std::to_string(port).c_str(), &wanted, &found);
-  if (status != 0) return failed("no such address", gai_strerror(status));
+  if (status != 0) return listen_error(address, port, "no such address", gai_strerror(status));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(found, freeaddrinfo);
   const int fd = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return failed("no socket", std::strerror(errno));
+  if (fd < 0) return listen_error(address, port, "no socket", std::strerror(errno));
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  if (::bind(fd, found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd, static_cast<int>(backlog)) != 0) {
+  if (shares_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (::bind(fd, found->ai_addr, found->ai_addrlen) == 0) return fd;
+  const std::string why = std::strerror(errno);
+  ::close(fd);
+  return listen_error(address, port, "cannot bind", why);
+}
+
+}  // namespace
+
+routing::Status Listener::probe(const std::string& address, uint16_t port) {
+  if (port == 0) return {};
+  const auto fd = bind_socket(address, port, false);
+  if (!fd) return fd.error();
+  ::close(*fd);
+  return {};
+}
+
+routing::Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const std::string& address,
+                                                          uint16_t port, uint32_t backlog,
+                                                          OnAccept on_accept) {
+  const auto fd = bind_socket(address, port, true);
+  if (!fd) return fd.error();
+  if (::listen(*fd, static_cast<int>(backlog)) != 0) {
     const std::string why = std::strerror(errno);
-    ::close(fd);
-    return failed("cannot bind", why);
+    ::close(*fd);
+    return listen_error(address, port, "cannot listen", why);
   }
-  return std::unique_ptr<Listener>(new Listener(loop, fd, std::move(on_accept)));
+  return std::unique_ptr<Listener>(new Listener(loop, *fd, std::move(on_accept)));
 }
 
 Listener::Listener(EventLoop& loop, int fd, OnAccept on_accept) : fd_(fd), on_accept_(std::move(on_accept)) {

@@ -20,6 +20,8 @@ class Listener final : public SocketWatcher::Handler {
   // Errors name the address and what is wrong with it (taken, not ours, no such host).
   static routing::Result<std::unique_ptr<Listener>> open(EventLoop& loop, const std::string& address,
                                                          uint16_t port, uint32_t backlog, OnAccept on_accept);
+  // Fails when somebody else listens there: SO_REUSEPORT would let two processes share the port unnoticed.
+  static routing::Status probe(const std::string& address, uint16_t port);
   ~Listener();
   uint16_t port() const;
   // Called about every 100 ms: takes connections again after the process ran out of descriptors.

@@ -75,6 +75,9 @@ routing::Status Proxy::start() {
   auto rules = state_->load_rules(state_->settings);
   if (!rules) return rules.error();
   state_->rules = std::move(*rules);
+  const auto& listen_on = state_->settings;
+  if (auto status = pool::Listener::probe(listen_on.listen_address, listen_on.listen_port); !status)
+    return status;
   uint32_t count = state_->settings.workers;
   if (count == 0) count = std::max(1u, std::thread::hardware_concurrency());
   count = std::min(count, pool::kWorkersMax);

@@ -199,9 +199,19 @@ Session::Intake Session::on_query(std::string_view body) {
       routing::append_ready(*outbox_.to_client, visible_status(transaction_status_));
       return Intake::kTaken;
     }
-    if (!held_.empty() && is_held_failed_) {
+    // The server's own parser speaks first, also in a failed transaction.
+    const bool is_invalid = parts.size() == 1 && parts[0].kind == StatementKind::kInvalid;
+    if (!held_.empty() && is_held_failed_ && !is_invalid) {
       reply_error_and_ready(failed_transaction_error());
       return Intake::kTaken;
+    }
+    if (transaction_status_ == 'E' && parts.size() == 1) {
+      // Nothing runs in a failed transaction but its end: the server says so, wherever the statement would
+      // go.
+      Route here;
+      here.node = server_->node;
+      pending_route_ = here;
+      return send_query(analyzed_, *pending_route_);
     }
     if (parts.size() == 1 && parts[0].copy && parts[0].kind == StatementKind::kCopyIn &&
         parts[0].copy->is_sharded && !parts[0].refusal &&
@@ -633,7 +643,9 @@ void Session::on_timeout(const Error& error) { close_with(error); }
 
 void Session::on_shutdown() {
   is_shutting_down_ = true;
-  if (phase_ != Phase::kReady || is_in_transaction()) return;
+  // A BEGIN that no server has seen, or a pipeline that asked for nothing yet, is nothing to wait for.
+  const bool is_at_rest = (phase_ == Phase::kReady || phase_ == Phase::kGroup) && replies_.is_empty();
+  if (!is_at_rest || transaction_status_ != 'I') return;
   close_with(Error{sqlstate::kAdminShutdown, "terminating connection because Mosaic is shutting down", "",
                    "connect again"});
 }

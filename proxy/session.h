@@ -254,13 +254,14 @@ class Session {
   std::optional<routing::Error> refusal_;
   std::optional<routing::Error> preparing_error_;
   bool skip_until_sync_ = false;
-  bool has_sent_ = false;               // something went to the server since it was leased or last ready
+  bool has_sent_ = false;      // something went to the server since it was leased or last ready
   bool is_group_pure_ = true;  // only Parse and Describe went to the leased server so far
 
   // Extended protocol.
   std::unordered_map<std::string, PreparedStatement*> prepared_;  // "" is the unnamed one
   PreparedStatement* owed_parse_ = nullptr;  // parsed by the client, ParseComplete not given yet
   bool owed_is_unnamed_ = false;
+  pool::StatementKey described_key_;  // of the latest Parse that was settled on a server
   std::vector<Portal> portals_;
   struct PortalEffects {
     std::string portal;

@@ -124,8 +124,9 @@ Session::Intake Session::on_parse(std::string_view body) {
   ++environment_.analyses;  // acquire may have analysed
   const auto& parts = statement.compiled->plan().parts;
   // The server parses nothing but an end of transaction while it is in a failed one, and says so itself.
-  const bool is_end = parts.size() == 1 && ends_transaction(parts[0].kind);
-  if (is_held_failed_ && !held_.empty() && !is_end) {
+  const bool is_end =
+      parts.size() == 1 && (ends_transaction(parts[0].kind) || parts[0].kind == StatementKind::kInvalid);
+  if (((is_held_failed_ && !held_.empty()) || transaction_status_ == 'E') && !is_end) {
     environment_.statements->release(statement);
     fail_group(failed_transaction_error());
     return Intake::kTaken;
@@ -135,7 +136,6 @@ Session::Intake Session::on_parse(std::string_view body) {
   owed_is_unnamed_ = message->name.empty();
   const auto node = server_ != nullptr ? server_->node : catalog().default_node();
   ++environment_.traffic[node.value].client_parses;
-  if (transaction_status_ == 'E' && !is_end) return settle_parse(false);
   return Intake::kTaken;
 }
 
@@ -183,9 +183,14 @@ Session::Intake Session::try_settle_parse(bool with_description) {
       break;
   }
   send_closes();
-  send_parse(statement, owed_is_unnamed_, *pending_route_, false);
-  pending_route_.reset();
   owed_parse_ = nullptr;
+  const pool::StatementKey key = key_of(statement, *pending_route_);
+  if (!owed_is_unnamed_ && server_->statements.touch(key)) {
+    reply_local(std::string_view("1\0\0\0\4", 5));  // this server has accepted it before
+  } else {
+    send_parse(statement, owed_is_unnamed_, *pending_route_, false);
+  }
+  described_key_ = key;
   return Intake::kTaken;
 }
 
@@ -364,7 +369,7 @@ Session::Intake Session::on_describe(std::string_view body) {
   pool::StatementKey key;
   const bool is_unnamed = message->name.empty();
   if (was_owed) {
-    key = replies_.back().key;
+    key = described_key_;
   } else {
     const AnalyzedStatement& view = statement->compiled->view();
     if (!pending_route_) {

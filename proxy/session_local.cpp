@@ -100,7 +100,11 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
       drop_prepared(part.name);
       return {"DEALLOCATE", std::nullopt};
     case StatementKind::kDiscard: {
-      if (!part.name.empty() && part.name != "all") return {"DISCARD " + part.name, std::nullopt};
+      if (!part.name.empty() && part.name != "all") {
+        std::string tag = "DISCARD " + part.name;
+        std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return std::toupper(c); });
+        return {tag, std::nullopt};
+      }
       drop_all_prepared();
       settings_.reset_all();
       if (is_pinned_) end_lease(LeaseEnd::kDiscard);

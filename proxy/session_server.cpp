@@ -51,6 +51,8 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
   const bool is_expected = !replies_.is_empty();
   switch (header.type) {
     case 'D':  // DataRow
+      return is_expected && replies_.front().kind == Reply::Kind::kSettings ? Verdict::kDrop
+                                                                            : Verdict::kForward;
     case 'd':  // CopyData
     case 'c':  // CopyDone
     case 'H':  // CopyOutResponse
@@ -62,7 +64,8 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
     case 'n':
       if (is_expected && replies_.front().kind == Reply::Kind::kDescribeStatement) return Verdict::kBody;
       if (is_expected && replies_.front().kind == Reply::Kind::kDescribePortal) return Verdict::kBody;
-      return Verdict::kForward;
+      return is_expected && replies_.front().kind == Reply::Kind::kSettings ? Verdict::kDrop
+                                                                            : Verdict::kForward;
     case 't':
       return Verdict::kBody;
     case '1':
@@ -113,6 +116,7 @@ Session::Verdict Session::on_server_body(char type, std::string_view body) {
       reply.statement->description.clear();
     }
   }
+  if (reply.kind == Reply::Kind::kSettings) return Verdict::kDrop;
   if (type == 'C' && settings_.has_marks()) on_transaction_tag(body);
   if (!is_ours && (type == 'C' || type == 'I')) on_part_complete();
   if (reply.kind == Reply::Kind::kQuery) return Verdict::kForward;
@@ -211,6 +215,7 @@ Session::Verdict Session::on_error(std::string_view body) {
   has_error_ = true;
   copy_rows_.reset();
   if (replies_.is_empty()) return Verdict::kDrop;  // the server is going away: its end of stream follows
+  if (replies_.front().kind == Reply::Kind::kSettings) return Verdict::kDrop;
   const bool is_simple = replies_.front().kind == Reply::Kind::kQuery;
   const bool is_ours = replies_.front().is_ours;
   const bool is_refusal = replies_.front().kind == Reply::Kind::kPoison || copy_failed_;
@@ -264,6 +269,12 @@ void Session::forward_error(std::string_view body) {
 Session::Verdict Session::on_ready(char status) {
   transaction_status_ = status;
   if (replies_.is_empty()) return Verdict::kDrop;
+  if (replies_.front().kind == Reply::Kind::kSettings) {
+    pop_reply();
+    if (!has_error_) server_->settings = settings_.wanted();
+    end_group(status);
+    return Verdict::kDrop;
+  }
   const bool is_ours = replies_.front().is_ours;
   assert(replies_.front().kind == Reply::Kind::kSync || replies_.front().kind == Reply::Kind::kQuery);
   pop_reply();
@@ -290,16 +301,24 @@ void Session::end_group(char status) {
   const bool is_outside_held =
       !held_.empty();  // a statement that any node answers, within a held transaction
   if (is_outside_held && has_error_) is_held_failed_ = true;
+  if (status == 'I' && !is_outside_held) {
+    if (has_error_) {
+      settings_.roll_back(&server_->settings);
+    } else {
+      settings_.commit();
+    }
+    if (!has_error_ && server_->settings != settings_.wanted()) {
+      // RESET went to the server's defaults; what the client asked for at its start-up comes next, and the
+      // client hears of it before its Ready.
+      routing::append_query(*outbox_.to_server, settings_.statement_to_reach(server_->settings));
+      replies_.push(Reply{Reply::Kind::kSettings, true});
+      enter(Phase::kInFlight);
+      return;
+    }
+  }
   routing::append_ready(*outbox_.to_client, visible_status(status));
   if (status == 'I') {
     ++environment_.traffic[server_->node.value].transactions;
-    if (!is_outside_held) {
-      if (has_error_) {
-        settings_.roll_back(&server_->settings);
-      } else {
-        settings_.commit();
-      }
-    }
     portals_.clear();
     portal_effects_.clear();
     if (!is_pinned_) end_lease(LeaseEnd::kReturn);

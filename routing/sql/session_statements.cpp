@@ -57,10 +57,6 @@ void analyze_transaction(const PgQuery__TransactionStmt& transaction, StatementP
     const std::string_view name = level->sval->sval;
     part.begins_with_options = name == "repeatable read" || name == "serializable";
   }
-  if (transaction.chain) {
-    part.refusal = Error{sqlstate::kFeatureNotSupported, "AND CHAIN is not supported", "",
-                         "End the transaction, then send BEGIN."};
-  }
 }
 
 // Where the value list of SET begins, in tokens.

@@ -47,6 +47,7 @@ class Psycopg3(EndToEndTest):
         self.connection.commit()
 
     def test_nulls_and_small_integers_as_keys(self):
+        self.connection.autocommit = True
         for key in (202, 2 ** 40 + 202):  # psycopg sends the smallest integer type that holds the value
             self.connection.execute("INSERT INTO samples (user_id, name, number) VALUES (%s, %s, %s)", (key, "", None))
             self.assertEqual(self.one("SELECT user_id, name, number FROM samples WHERE user_id = %s", (key,)), (key, "", None))

@@ -44,7 +44,8 @@ class Psql(EndToEndTest):
     def test_describes_a_sharded_table(self):
         lines = self.psql("-c", r"\d media").stdout
         direct = self.psql("-c", r"\d media", address=self.reference).stdout
-        self.assertEqual(lines, direct)
+        # The twin in `public` carries one thing more: the trigger that refuses a statement which reached it by mistake.
+        self.assertEqual(lines.split("Triggers firing always:")[0].rstrip(), direct.rstrip())
         self.assertIn('"media_by_user" btree (user_id, id DESC)', lines)
 
     def test_lists_tables_once(self):
@@ -96,7 +97,9 @@ class Psql(EndToEndTest):
         self.assertEqual(self.value("SELECT value FROM app_settings WHERE name = 'theme'"), "dark")
         pinned = self.cluster.sections["tables.app_settings"]["node"]
         for node in self.cluster.nodes:
-            self.assertEqual(node.query("SELECT count(*) FROM public.app_settings")[0][0], 1 if node.name == pinned else 0)
+            exists, = node.query("SELECT to_regclass('public.app_settings') IS NOT NULL")[0]
+            rows = node.query("SELECT count(*) FROM public.app_settings")[0][0] if exists else 0
+            self.assertEqual(rows, 1 if node.name == pinned else 0)
 
     # --- refusals
 
@@ -185,9 +188,9 @@ class Psql(EndToEndTest):
     def test_statements_of_one_string_that_agree_run_as_one_transaction(self):
         self.psql("-c", "INSERT INTO users (user_id) VALUES (20); INSERT INTO media (user_id) VALUES (20); SELECT 1")
         self.assertEqual(self.value("SELECT count(*) FROM media WHERE user_id = 20"), "1")
-        failed = self.psql("-c", "INSERT INTO users (user_id) VALUES (21); INSERT INTO users (user_id) VALUES (20)", check=False)
+        failed = self.psql("-c", "INSERT INTO follows VALUES (20, 1); INSERT INTO users (user_id) VALUES (20)", check=False)
         self.assertIn("users_pkey", failed.stderr)
-        self.assertEqual(self.value("SELECT count(*) FROM users WHERE user_id = 21"), "0" )
+        self.assertEqual(self.value("SELECT count(*) FROM follows WHERE user_id = 20"), "0")
 
     def test_statements_of_one_string_that_disagree_are_refused(self):
         one, other = self.two_users_apart()
@@ -205,7 +208,7 @@ class Psql(EndToEndTest):
                     "SELEC 1",
                     "SELECT * FROM media WHERE",
                     "SELECT 1/0 FROM (SELECT count(*) FROM users WHERE user_id = 22) one",
-                    "INSERT INTO users (user_id, country) VALUES (22, 'long')",
+                    "INSERT INTO users (user_id, country, created_at) VALUES (22, 'long', '2024-01-01')",
                     "SELECT * FROM users WHERE user_id = 22 AND name = 5 AND nofunction(1)"):
             with self.subTest(sql=sql):
                 errors = [self.psql("-c", sql, address=address, check=False).stderr for address in (None, self.reference)]
