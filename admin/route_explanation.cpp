@@ -12,21 +12,27 @@ using routing::Route;
 
 std::string_view to_text(Route::Target target) {
   switch (target) {
-    case Route::Target::kShard: return "shard";
-    case Route::Target::kNode: return "node";
-    case Route::Target::kAnyNode: return "any node";
+    case Route::Target::kShard:
+      return "shard";
+    case Route::Target::kNode:
+      return "node";
+    case Route::Target::kAnyNode:
+      return "any node";
   }
   return "";
 }
 
 }  // namespace
 
-routing::Result<std::vector<RouteFact>> explain_route(const std::string& statement, const routing::CatalogSnapshot& catalog) {
+routing::Result<std::vector<RouteFact>> explain_route(const std::string& statement,
+                                                      const routing::CatalogSnapshot& catalog) {
   routing::Router router{routing::RouterLimits{}};
   const routing::AnalyzedStatement analyzed = router.analyze(statement, catalog);
-  const auto route = routing::route(analyzed, routing::Parameters(), routing::Hint(), catalog, catalog.default_node());
+  const auto route =
+      routing::route(analyzed, routing::Parameters(), routing::Hint(), catalog, catalog.default_node());
   if (!route) return route.error();
-  std::vector<RouteFact> facts = {{"route", route->to_text(catalog)}, {"target", std::string(to_text(route->target))}};
+  std::vector<RouteFact> facts = {{"route", route->to_text(catalog)},
+                                  {"target", std::string(to_text(route->target))}};
   if (route->target != Route::Target::kAnyNode) facts.push_back({"node", catalog.node_name(route->node)});
   if (route->target == Route::Target::kShard) {
     facts.push_back({"shard", std::to_string(route->shard.value)});

@@ -1,5 +1,6 @@
 #pragma once
-// EXPLAIN ROUTE and `mosaic route`: asks the router, without running anything, and puts its answer into words.
+// EXPLAIN ROUTE and `mosaic route`: asks the router, without running anything, and puts its answer into
+// words.
 
 #include <string>
 #include <vector>
@@ -14,9 +15,10 @@ struct RouteFact {
   std::string value;
 };
 
-// Errors: the refusal that a client would get. Parameters ($1) have no values here, so a statement that is routed by
-// one is refused with that reason.
-routing::Result<std::vector<RouteFact>> explain_route(const std::string& statement, const routing::CatalogSnapshot& catalog);
+// Errors: the refusal that a client would get. Parameters ($1) have no values here, so a statement that is
+// routed by one is refused with that reason.
+routing::Result<std::vector<RouteFact>> explain_route(const std::string& statement,
+                                                      const routing::CatalogSnapshot& catalog);
 
 // As psql shows an error: "ERROR:  ...\nDETAIL:  ...\nHINT:  ...\nSQLSTATE: ...\n".
 std::string error_lines(const routing::Error& error);

@@ -29,15 +29,19 @@ ProxyIdentity identity_of_this_process(uint16_t port) {
   std::random_device random;
   char host[256] = "";
   if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
-  return {fmt::format("{:08x}{:08x}", random(), random()), host, static_cast<int>(getpid()), port, mosaic_version()};
+  return {fmt::format("{:08x}{:08x}", random(), random()), host, static_cast<int>(getpid()), port,
+          mosaic_version()};
 }
 
 // The console stops the process the way an operator's kill does, so that there is one way down.
 int signal_of(proxy::ShutdownMode mode) {
   switch (mode) {
-    case proxy::ShutdownMode::kWaitForServers: return SIGINT;
-    case proxy::ShutdownMode::kWaitForClients: return SIGTERM;
-    case proxy::ShutdownMode::kNow: break;
+    case proxy::ShutdownMode::kWaitForServers:
+      return SIGINT;
+    case proxy::ShutdownMode::kWaitForClients:
+      return SIGTERM;
+    case proxy::ShutdownMode::kNow:
+      break;
   }
   return SIGQUIT;
 }
@@ -49,8 +53,8 @@ Service::Service(Config config) : config_(std::make_shared<const Config>(std::mo
 Service::~Service() {
   if (watcher_) watcher_->stop();
   if (proxy_) {
-    // Its workers hand clients to the console, and the console asks it for reports: the workers end first, the
-    // object last.
+    // Its workers hand clients to the console, and the console asks it for reports: the workers end first,
+    // the object last.
     proxy_->shut_down(proxy::ShutdownMode::kNow);
     while (!proxy_->wait_until_stopped(kReportLimit)) spdlog::warn("workers are still stopping");
   }
@@ -76,22 +80,23 @@ Status Service::start() {
   if (!snapshot) return snapshot.error();
   catalog_ = std::move(*snapshot);
 
-  proxy_ = std::make_unique<proxy::Proxy>(config_->proxy, catalog_,
-                                          [this](proxy::ConsoleClient client) { console_->serve(std::move(client)); });
+  proxy_ = std::make_unique<proxy::Proxy>(
+      config_->proxy, catalog_, [this](proxy::ConsoleClient client) { console_->serve(std::move(client)); });
   console_ = std::make_unique<ConsoleServer>(console_backend());
   if (Status status = proxy_->start(); !status) return status;
-  watcher_ = std::make_unique<CatalogWatcher>(
-      *config_, identity_of_this_process(proxy_->listen_port()), std::move(found->state),
-      [this](std::shared_ptr<const routing::CatalogSnapshot> newer) {
-        {
-          const std::lock_guard lock(mutex_);
-          catalog_ = newer;
-        }
-        proxy_->publish(std::move(newer));
-      });
-  spdlog::info("Mosaic {} listens on {}:{} for database {}, {} shards on {} nodes, map epoch {}", mosaic_version(),
-               config_->proxy.listen_address, proxy_->listen_port(), config_->proxy.database, catalog_->shard_count(),
-               config_->nodes.size(), catalog_->epoch().value);
+  watcher_ = std::make_unique<CatalogWatcher>(*config_, identity_of_this_process(proxy_->listen_port()),
+                                              std::move(found->state),
+                                              [this](std::shared_ptr<const routing::CatalogSnapshot> newer) {
+                                                {
+                                                  const std::lock_guard lock(mutex_);
+                                                  catalog_ = newer;
+                                                }
+                                                proxy_->publish(std::move(newer));
+                                              });
+  spdlog::info("Mosaic {} listens on {}:{} for database {}, {} shards on {} nodes, map epoch {}",
+               mosaic_version(), config_->proxy.listen_address, proxy_->listen_port(),
+               config_->proxy.database, catalog_->shard_count(), config_->nodes.size(),
+               catalog_->epoch().value);
   return {};
 }
 
@@ -103,8 +108,10 @@ Status Service::reload() {
     return Error{routing::sqlstate::kConfigError, "the configuration file has errors; nothing was changed",
                  load.errors.to_text(running->path), "correct the file and RELOAD again"};
   if (const auto fixed = fixed_differences(*running, load.config); !fixed.empty())
-    return Error{routing::sqlstate::kConfigError, "the configuration file changes what needs a restart; nothing was changed",
-                 fmt::format("{}", fmt::join(fixed, "; ")), "restart Mosaic, or take these changes out and RELOAD again"};
+    return Error{routing::sqlstate::kConfigError,
+                 "the configuration file changes what needs a restart; nothing was changed",
+                 fmt::format("{}", fmt::join(fixed, "; ")),
+                 "restart Mosaic, or take these changes out and RELOAD again"};
   if (Status status = proxy_->reload(load.config.proxy); !status) return status;
   apply_log_level(load.config);
   auto taken = std::make_shared<const Config>(std::move(load.config));
@@ -122,14 +129,18 @@ void Service::shut_down(proxy::ShutdownMode mode) {
   proxy_->shut_down(mode);
 }
 
-bool Service::wait_until_stopped(std::chrono::milliseconds limit) { return proxy_->wait_until_stopped(limit); }
+bool Service::wait_until_stopped(std::chrono::milliseconds limit) {
+  return proxy_->wait_until_stopped(limit);
+}
 
 ConsoleBackend Service::console_backend() {
   ConsoleBackend backend;
   backend.config = [this] { return config(); };
   backend.catalog = [this] { return catalog(); };
   backend.catalog_status = [this] { return watcher_ ? watcher_->status() : CatalogStatus{}; };
-  backend.report = [this](const proxy::ReportRequest& request) { return proxy_->collect(request, kReportLimit); };
+  backend.report = [this](const proxy::ReportRequest& request) {
+    return proxy_->collect(request, kReportLimit);
+  };
   backend.reload = [this] { return reload(); };
   backend.shut_down = [](proxy::ShutdownMode mode) { kill(getpid(), signal_of(mode)); };
   return backend;

@@ -1,6 +1,6 @@
 #pragma once
-// A running Mosaic put together: the data plane, the catalog's watcher, the console. Knows how to reload and how to
-// stop; signals and the command line are the run command's.
+// A running Mosaic put together: the data plane, the catalog's watcher, the console. Knows how to reload and
+// how to stop; signals and the command line are the run command's.
 
 #include <chrono>
 #include <memory>

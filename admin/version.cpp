@@ -1,13 +1,14 @@
 #include "admin/version.h"
 
-#include <CLI/Version.hpp>
 #include <fmt/format.h>
 #include <libpq-fe.h>
-#include <nlohmann/json.hpp>
 #include <spdlog/version.h>
 #include <toml++/toml.h>
 #include <uv.h>
 #include <xxhash.h>
+
+#include <CLI/Version.hpp>
+#include <nlohmann/json.hpp>
 
 namespace mosaic::admin {
 
@@ -16,11 +17,12 @@ std::string mosaic_version() { return MOSAIC_VERSION; }
 std::string library_versions() {
   const unsigned xxhash = XXH_versionNumber();
   return fmt::format(
-      "libpq {}.{}\nlibuv {}\nxxHash {}.{}.{}\nfmt {}.{}.{}\nspdlog {}.{}.{}\ntoml++ {}.{}.{}\nnlohmann-json {}.{}.{}\nCLI11 {}\n",
+      "libpq {}.{}\nlibuv {}\nxxHash {}.{}.{}\nfmt {}.{}.{}\nspdlog {}.{}.{}\ntoml++ {}.{}.{}\nnlohmann-json "
+      "{}.{}.{}\nCLI11 {}\n",
       PQlibVersion() / 10000, PQlibVersion() % 10000, uv_version_string(), xxhash / 10000, xxhash / 100 % 100,
-      xxhash % 100, FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100, SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR,
-      SPDLOG_VER_PATCH, TOML_LIB_MAJOR, TOML_LIB_MINOR, TOML_LIB_PATCH, NLOHMANN_JSON_VERSION_MAJOR,
-      NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH, CLI11_VERSION);
+      xxhash % 100, FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100, SPDLOG_VER_MAJOR,
+      SPDLOG_VER_MINOR, SPDLOG_VER_PATCH, TOML_LIB_MAJOR, TOML_LIB_MINOR, TOML_LIB_PATCH,
+      NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH, CLI11_VERSION);
 }
 
 }  // namespace mosaic::admin

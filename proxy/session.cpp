@@ -52,8 +52,12 @@ void Session::on_login(const std::vector<std::pair<std::string, std::string>>& s
 void Session::finish_welcome(const pool::NameValuesRef& parameters) {
   client_parameters_ = parameters;
   if (const std::string* name = settings_.wanted()->find("application_name")) {
-    client_parameters_ =
-        environment_.name_values->with(parameters, "application_name", std::string_view(*name).substr(1));
+    // As PostgreSQL shows it: a byte that is not printable ASCII becomes a question mark.
+    std::string shown = name->substr(1);
+    for (char& c : shown) {
+      if (c < ' ' || c > '~') c = '?';
+    }
+    client_parameters_ = environment_.name_values->with(parameters, "application_name", shown);
   }
   for (const auto& [name, value] : client_parameters_->entries()) {
     routing::append_parameter_status(*outbox_.to_client, name, value);
@@ -171,7 +175,14 @@ AnalyzedStatement Session::analyze(std::string_view text) {
 
 Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parameters& parameters) {
   const routing::NodeId anywhere = server_ != nullptr ? server_->node : catalog().default_node();
-  return routing::route(statement, parameters, settings_.hint(), catalog(), anywhere);
+  Result<Route> route = routing::route(statement, parameters, settings_.hint(), catalog(), anywhere);
+  const auto& parts = statement.plan->parts;
+  if (route && parts.size() == 1 && parts[0].kind == StatementKind::kInvalid) {
+    // Only the server's error is wanted: the transaction's own server gives it as well as any.
+    route->target = Route::Target::kAnyNode;
+    route->node = anywhere;
+  }
+  return route;
 }
 
 Session::Intake Session::on_query(std::string_view body) {

@@ -217,7 +217,7 @@ pool::StatementKey Session::send_parse(PreparedStatement& statement, bool is_unn
     for (const uint32_t oid : statement.declared_types) out.append_u32(oid);
   }
   environment_.statements->retain(statement);
-  replies_.push(Reply{Reply::Kind::kParse, is_ours, key, &statement});
+  replies_.push(Reply{Reply::Kind::kParse, is_ours, is_unnamed, key, &statement});
   ++environment_.traffic[server_->node.value].server_parses;
   return key;
 }
@@ -225,7 +225,7 @@ pool::StatementKey Session::send_parse(PreparedStatement& statement, bool is_unn
 void Session::send_closes() {
   for (const pool::StatementKey& key : server_->to_close) {
     routing::append_close(*outbox_.to_server, 'S', pool::ServerStatementName(key).view());
-    replies_.push(Reply{Reply::Kind::kClose, true, key});
+    replies_.push(Reply{Reply::Kind::kClose, true, false, key});
   }
   server_->to_close.clear();
 }
@@ -401,7 +401,7 @@ Session::Intake Session::on_describe(std::string_view body) {
                            is_unnamed ? std::string_view() : pool::ServerStatementName(key).view());
   has_sent_ = true;
   environment_.statements->retain(*statement);
-  replies_.push(Reply{Reply::Kind::kDescribeStatement, false, key, statement});
+  replies_.push(Reply{Reply::Kind::kDescribeStatement, false, is_unnamed, key, statement});
   return Intake::kTaken;
 }
 

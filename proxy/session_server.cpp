@@ -33,8 +33,12 @@ void Session::drop_replies_until_sync() {
   while (!replies_.is_empty() && replies_.front().kind != Reply::Kind::kSync) {
     const Reply& reply = replies_.front();
     if (reply.kind == Reply::Kind::kParse) {
-      server_->statements.erase(reply.key);
-      server_->unnamed.reset();
+      // An unnamed Parse that failed says nothing about the named statement of the same text.
+      if (reply.is_unnamed) {
+        server_->unnamed.reset();
+      } else {
+        server_->statements.erase(reply.key);
+      }
     }
     if (reply.kind == Reply::Kind::kClose && reply.is_ours) server_->to_close.push_back(reply.key);
     if (reply.kind == Reply::Kind::kLocal) local_bytes_.consume(reply.local_bytes);

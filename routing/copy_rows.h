@@ -1,6 +1,7 @@
 #pragma once
-// Finds the shard key of each row in the data of a COPY FROM STDIN (PostgreSQL manual, COPY, "File Formats"): text, csv
-// and binary, in chunks that may be cut anywhere, in bounded memory. Pure; sessions feed it what clients send.
+// Finds the shard key of each row in the data of a COPY FROM STDIN (PostgreSQL manual, COPY, "File Formats"):
+// text, csv and binary, in chunks that may be cut anywhere, in bounded memory. Pure; sessions feed it what
+// clients send.
 
 #include <cstdint>
 #include <memory>
@@ -14,10 +15,11 @@ namespace mosaic::routing {
 
 // The key column of one row.
 struct CopyKey {
-  uint64_t row = 0;          // 1 is the first data row (a header line does not count)
+  uint64_t row = 0;  // 1 is the first data row (a header line does not count)
   bool is_null = false;
-  bool is_binary = false;    // the type's send format, as COPY ... (FORMAT binary) carries it; else text, unescaped
-  std::string_view value;    // valid until the next call
+  bool is_binary =
+      false;  // the type's send format, as COPY ... (FORMAT binary) carries it; else text, unescaped
+  std::string_view value;  // valid until the next call
 };
 
 class CopyRows {
@@ -28,8 +30,9 @@ class CopyRows {
   CopyRows(CopyRows&&) noexcept;
   CopyRows& operator=(CopyRows&&) noexcept;
 
-  // Reads on in `chunk` until the next row's key is complete and takes what it read off the front of `chunk`. Nothing:
-  // the chunk is used up. Errors: kUnusableKey, naming row and column (too few columns, a malformed binary row ...).
+  // Reads on in `chunk` until the next row's key is complete and takes what it read off the front of `chunk`.
+  // Nothing: the chunk is used up. Errors: kUnusableKey, naming row and column (too few columns, a malformed
+  // binary row ...).
   Result<std::optional<CopyKey>> next(std::string_view& chunk);
   // The data has ended: the key of a last row that had no line end.
   Result<std::optional<CopyKey>> finish();

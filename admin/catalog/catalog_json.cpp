@@ -20,7 +20,8 @@ json json_of(const Columns& columns) {
 
 Columns columns_of(const json& list) {
   Columns columns;
-  for (const json& column : list) columns.emplace_back(column.at("name").get<std::string>(), column.at("type").get<uint32_t>());
+  for (const json& column : list)
+    columns.emplace_back(column.at("name").get<std::string>(), column.at("type").get<uint32_t>());
   return columns;
 }
 
@@ -29,8 +30,13 @@ Error unreadable(const char* what, const json::exception& error) {
 }
 
 json json_of(const CatalogTable& table) {
-  return {{"name", table.name}, {"kind", to_text(table.kind)}, {"key", table.key}, {"id", table.id},
-          {"node", table.node}, {"key_type", to_text(table.key_type)}, {"columns", json_of(table.columns)}};
+  return {{"name", table.name},
+          {"kind", to_text(table.kind)},
+          {"key", table.key},
+          {"id", table.id},
+          {"node", table.node},
+          {"key_type", to_text(table.key_type)},
+          {"columns", json_of(table.columns)}};
 }
 
 CatalogTable table_of(const json& entry) {
@@ -50,18 +56,12 @@ CatalogTable table_of(const json& entry) {
 
 std::string to_json(const CatalogState& state) {
   const ClusterLayout& layout = state.layout;
-  json document = {{"cluster_id", state.cluster_id},
-                   {"epoch", state.epoch},
-                   {"is_complete", state.is_complete},
-                   {"shard_count", layout.shard_count},
-                   {"shard_function", layout.shard_function},
-                   {"schema_prefix", layout.schema_prefix},
-                   {"id_shard_bits", layout.id_shard_bits},
-                   {"id_sequence_bits", layout.id_sequence_bits},
-                   {"id_epoch_ms", layout.id_epoch_ms},
-                   {"default_node", layout.default_node},
-                   {"shard_nodes", state.shard_nodes},
-                   {"tables", json::array()}};
+  json document = {{"cluster_id", state.cluster_id},          {"epoch", state.epoch},
+                   {"is_complete", state.is_complete},        {"shard_count", layout.shard_count},
+                   {"shard_function", layout.shard_function}, {"schema_prefix", layout.schema_prefix},
+                   {"id_shard_bits", layout.id_shard_bits},   {"id_sequence_bits", layout.id_sequence_bits},
+                   {"id_epoch_ms", layout.id_epoch_ms},       {"default_node", layout.default_node},
+                   {"shard_nodes", state.shard_nodes},        {"tables", json::array()}};
   for (const CatalogTable& table : state.tables) document["tables"].push_back(json_of(table));
   return document.dump(1);
 }

@@ -113,7 +113,9 @@ END $$;
 
 }  // namespace
 
-std::string catalog_ddl(const std::string& schema) { return fmt::format(kCatalogDdl, schema, kCatalogChannel); }
+std::string catalog_ddl(const std::string& schema) {
+  return fmt::format(kCatalogDdl, schema, kCatalogChannel);
+}
 
 std::string node_record_ddl(const std::string& schema) { return fmt::format(kNodeRecordDdl, schema); }
 

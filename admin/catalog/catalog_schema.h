@@ -1,6 +1,6 @@
 #pragma once
-// The SQL that makes the catalog's own tables: on the catalog's node the shard map, on every node the record of
-// what `mosaic init` has applied there.
+// The SQL that makes the catalog's own tables: on the catalog's node the shard map, on every node the record
+// of what `mosaic init` has applied there.
 
 #include <string>
 #include <string_view>

@@ -44,9 +44,10 @@ Result<FoundCatalog> find_catalog(const Config& config, CatalogSearch search) {
     unreachable.hint = "start the catalog's node; later starts can use the map kept in [mosaic] state_dir";
     return unreachable;
   }
-  return FoundCatalog{std::move(map->state),
-                      fmt::format("using the shard map on disk, written {} ({}): {}. Moves of shards since then are unknown",
-                                  since_text(map->written_at), file.path(), reason)};
+  return FoundCatalog{
+      std::move(map->state),
+      fmt::format("using the shard map on disk, written {} ({}): {}. Moves of shards since then are unknown",
+                  since_text(map->written_at), file.path(), reason)};
 }
 
 }  // namespace mosaic::admin

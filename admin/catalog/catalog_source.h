@@ -1,5 +1,6 @@
 #pragma once
-// Where a starting process gets its shard map: the catalog, else the last map on disk, else nowhere, and says why.
+// Where a starting process gets its shard map: the catalog, else the last map on disk, else nowhere, and says
+// why.
 
 #include "admin/catalog/catalog_state.h"
 #include "admin/config/config.h"
@@ -14,8 +15,9 @@ struct FoundCatalog {
 
 enum class CatalogSearch : uint8_t { kCatalogThenDisk, kDiskOnly };
 
-// Waits at most catalog.connect_timeout for the catalog. A catalog that answers but is unusable (no tables, another
-// format) is an error at once: the map on disk stands in for a catalog that is down, not for a wrong one.
+// Waits at most catalog.connect_timeout for the catalog. A catalog that answers but is unusable (no tables,
+// another format) is an error at once: the map on disk stands in for a catalog that is down, not for a wrong
+// one.
 routing::Result<FoundCatalog> find_catalog(const Config& config, CatalogSearch search);
 
 }  // namespace mosaic::admin

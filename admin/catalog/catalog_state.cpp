@@ -7,18 +7,24 @@ using routing::TableKind;
 
 std::string_view to_text(TableKind kind) {
   switch (kind) {
-    case TableKind::kSharded: return "sharded";
-    case TableKind::kReference: return "reference";
-    case TableKind::kPinned: return "pinned";
+    case TableKind::kSharded:
+      return "sharded";
+    case TableKind::kReference:
+      return "reference";
+    case TableKind::kPinned:
+      return "pinned";
   }
   return "";
 }
 
 std::string_view to_text(KeyType type) {
   switch (type) {
-    case KeyType::kInt8: return "int8";
-    case KeyType::kText: return "text";
-    case KeyType::kUuid: return "uuid";
+    case KeyType::kInt8:
+      return "int8";
+    case KeyType::kText:
+      return "text";
+    case KeyType::kUuid:
+      return "uuid";
   }
   return "";
 }

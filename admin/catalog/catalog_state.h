@@ -1,6 +1,6 @@
 #pragma once
-// All that the catalog says, as a value: what CatalogStore reads, what the map file keeps, what a snapshot is built
-// from. Nodes by name: a NodeId is one process's own numbering.
+// All that the catalog says, as a value: what CatalogStore reads, what the map file keeps, what a snapshot is
+// built from. Nodes by name: a NodeId is one process's own numbering.
 
 #include <cstdint>
 #include <string>
@@ -16,9 +16,9 @@ struct CatalogTable {
   routing::TableKind kind = routing::TableKind::kSharded;
   std::string key;
   std::string id;
-  std::string node;                                         // pinned
-  routing::KeyType key_type = routing::KeyType::kInt8;      // sharded
-  std::vector<std::pair<std::string, uint32_t>> columns;    // name, type oid; in attribute order
+  std::string node;                                       // pinned
+  routing::KeyType key_type = routing::KeyType::kInt8;    // sharded
+  std::vector<std::pair<std::string, uint32_t>> columns;  // name, type oid; in attribute order
   bool operator==(const CatalogTable&) const = default;
 };
 

@@ -14,8 +14,8 @@ using routing::Error;
 using routing::Result;
 using routing::Status;
 
-// The columns of the tables as they stand now in `public` on the catalog's node. A pinned table of another node has
-// its stored columns only: a table of that name here would be a stranger.
+// The columns of the tables as they stand now in `public` on the catalog's node. A pinned table of another
+// node has its stored columns only: a table of that name here would be a stranger.
 constexpr std::string_view kLiveColumns = R"sql(
   SELECT c.relname AS name,
          jsonb_agg(jsonb_build_object('name', a.attname, 'type', a.atttypid::bigint) ORDER BY a.attnum) AS columns
@@ -24,7 +24,8 @@ constexpr std::string_view kLiveColumns = R"sql(
   GROUP BY c.relname)sql";
 
 Error damaged(const std::string& what) {
-  return Error{routing::sqlstate::kConfigError, "the catalog is damaged", what, "restore the catalog's schema from a backup"};
+  return Error{routing::sqlstate::kConfigError, "the catalog is damaged", what,
+               "restore the catalog's schema from a backup"};
 }
 
 }  // namespace
@@ -46,10 +47,12 @@ CatalogStore::CatalogStore(Connection connection, const Config& config)
 
 Result<CatalogStore> CatalogStore::open(const Config& config, const StopSignal* stop) {
   const std::chrono::milliseconds limit(config.catalog.connect_timeout_ms);
-  auto connection = Connection::open(catalog_target(config), {.connect = limit, .query = limit, .stop = stop});
+  auto connection =
+      Connection::open(catalog_target(config), {.connect = limit, .query = limit, .stop = stop});
   if (connection) return CatalogStore(std::move(*connection), config);
   Error error = connection.error();
-  error.message = fmt::format("the catalog on node {} can not be reached: {}", config.catalog.node, error.message);
+  error.message =
+      fmt::format("the catalog on node {} can not be reached: {}", config.catalog.node, error.message);
   return error;
 }
 
@@ -72,7 +75,8 @@ Result<CatalogState> CatalogStore::load() {
   if (!*is_there)
     return Error{routing::sqlstate::kConfigError, fmt::format("there is no catalog on node {}", node_),
                  fmt::format("schema \"{}\" has no table meta", schema_), "run `mosaic init` first"};
-  if (Status status = connection_.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); !status) return status.error();
+  if (Status status = connection_.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); !status)
+    return status.error();
   auto state = load_meta();
   Status status = state ? load_shards(*state) : Status(state.error());
   if (status) status = load_tables(*state);
@@ -84,9 +88,10 @@ Result<CatalogState> CatalogStore::load() {
 }
 
 Result<CatalogState> CatalogStore::load_meta() {
-  auto rows = connection_.query(
-      sql("SELECT format, cluster_id, shard_count, shard_function, schema_prefix, id_shard_bits, id_sequence_bits, "
-          "id_epoch_ms, default_node, epoch, init_finished_at IS NOT NULL FROM {s}.meta"));
+  auto rows =
+      connection_.query(sql("SELECT format, cluster_id, shard_count, shard_function, schema_prefix, "
+                            "id_shard_bits, id_sequence_bits, "
+                            "id_epoch_ms, default_node, epoch, init_finished_at IS NOT NULL FROM {s}.meta"));
   if (!rows) return rows.error();
   if (rows->count() != 1) return damaged(schema_ + ".meta has no row");
   if (rows->integer(0, 0) != kCatalogFormat)
@@ -119,10 +124,11 @@ Status CatalogStore::load_shards(CatalogState& state) {
 
 Status CatalogStore::load_tables(CatalogState& state) {
   auto rows = connection_.query(
-      sql(fmt::format("SELECT t.name, t.kind, t.key_column, t.id_column, t.node, t.key_type, "
-                      "coalesce(CASE WHEN t.kind <> 'pinned' OR t.node = $1 THEN live.columns END, t.columns) "
-                      "FROM {{s}}.tables t LEFT JOIN ({}) live ON live.name = t.name ORDER BY t.name",
-                      kLiveColumns)),
+      sql(fmt::format(
+          "SELECT t.name, t.kind, t.key_column, t.id_column, t.node, t.key_type, "
+          "coalesce(CASE WHEN t.kind <> 'pinned' OR t.node = $1 THEN live.columns END, t.columns) "
+          "FROM {{s}}.tables t LEFT JOIN ({}) live ON live.name = t.name ORDER BY t.name",
+          kLiveColumns)),
       {node_});
   if (!rows) return rows.error();
   for (int row = 0; row < rows->count(); ++row) {
@@ -131,7 +137,8 @@ Status CatalogStore::load_tables(CatalogState& state) {
     table.key = rows->text(row, 2);
     table.id = rows->text(row, 3);
     table.node = rows->text(row, 4);
-    if (!parse_table_kind(rows->text(row, 1), table.kind) || !parse_key_type(rows->text(row, 5), table.key_type))
+    if (!parse_table_kind(rows->text(row, 1), table.kind) ||
+        !parse_key_type(rows->text(row, 5), table.key_type))
       return damaged(fmt::format("{}.tables: unknown kind or key type of {}", schema_, table.name));
     auto columns = parse_columns_json(rows->text(row, 6));
     if (!columns) return columns.error();
@@ -143,9 +150,10 @@ Status CatalogStore::load_tables(CatalogState& state) {
 
 Status CatalogStore::refresh_columns() {
   auto rows = connection_.query(
-      sql(fmt::format("UPDATE {{s}}.tables t SET columns = live.columns FROM ({}) live WHERE live.name = t.name "
-                      "AND (t.kind <> 'pinned' OR t.node = $1) AND live.columns IS DISTINCT FROM t.columns",
-                      kLiveColumns)),
+      sql(fmt::format(
+          "UPDATE {{s}}.tables t SET columns = live.columns FROM ({}) live WHERE live.name = t.name "
+          "AND (t.kind <> 'pinned' OR t.node = $1) AND live.columns IS DISTINCT FROM t.columns",
+          kLiveColumns)),
       {node_});
   return rows ? Status() : Status(rows.error());
 }
@@ -153,11 +161,14 @@ Status CatalogStore::refresh_columns() {
 Status CatalogStore::listen() { return connection_.execute(fmt::format("LISTEN {}", kCatalogChannel)); }
 
 Status CatalogStore::beat(const ProxyIdentity& proxy, uint64_t epoch) {
-  auto rows = connection_.query(
-      sql("WITH forgotten AS (DELETE FROM {s}.proxies WHERE heartbeat_at < now() - interval '1 day' AND proxy <> $1) "
-          "INSERT INTO {s}.proxies (proxy, host, pid, port, version, epoch) VALUES ($1, $2, $3::int, $4::int, $5, $6::bigint) "
-          "ON CONFLICT (proxy) DO UPDATE SET heartbeat_at = now(), epoch = EXCLUDED.epoch"),
-      {proxy.id, proxy.host, std::to_string(proxy.pid), std::to_string(proxy.port), proxy.version, std::to_string(epoch)});
+  auto rows =
+      connection_.query(sql("WITH forgotten AS (DELETE FROM {s}.proxies WHERE heartbeat_at < now() - "
+                            "interval '1 day' AND proxy <> $1) "
+                            "INSERT INTO {s}.proxies (proxy, host, pid, port, version, epoch) VALUES ($1, "
+                            "$2, $3::int, $4::int, $5, $6::bigint) "
+                            "ON CONFLICT (proxy) DO UPDATE SET heartbeat_at = now(), epoch = EXCLUDED.epoch"),
+                        {proxy.id, proxy.host, std::to_string(proxy.pid), std::to_string(proxy.port),
+                         proxy.version, std::to_string(epoch)});
   return rows ? Status() : Status(rows.error());
 }
 
@@ -167,8 +178,9 @@ Status CatalogStore::leave(const ProxyIdentity& proxy) {
 }
 
 Result<std::vector<ProxyRow>> CatalogStore::proxies() {
-  auto rows = connection_.query(
-      sql("SELECT proxy, host, pid, port, version, epoch, started_at, heartbeat_at FROM {s}.proxies ORDER BY started_at"));
+  auto rows =
+      connection_.query(sql("SELECT proxy, host, pid, port, version, epoch, started_at, heartbeat_at FROM "
+                            "{s}.proxies ORDER BY started_at"));
   if (!rows) return rows.error();
   std::vector<ProxyRow> list;
   for (int row = 0; row < rows->count(); ++row) {

@@ -1,6 +1,6 @@
 #pragma once
-// Reads and writes the catalog over one connection to its node. Blocking; one thread at a time. Knows the catalog's
-// tables, not who changes them when: that is init's and the watcher's affair.
+// Reads and writes the catalog over one connection to its node. Blocking; one thread at a time. Knows the
+// catalog's tables, not who changes them when: that is init's and the watcher's affair.
 
 #include <string>
 #include <vector>
@@ -27,7 +27,9 @@ struct ProxyRow {
   uint64_t epoch = 0;
   std::string started_at;
   std::string heartbeat_at;
-  bool operator==(const ProxyRow& other) const { return identity.id == other.identity.id && heartbeat_at == other.heartbeat_at; }
+  bool operator==(const ProxyRow& other) const {
+    return identity.id == other.identity.id && heartbeat_at == other.heartbeat_at;
+  }
 };
 
 // Where running proxies reach the catalog.

@@ -21,9 +21,14 @@ constexpr milliseconds kLeaveLimit{500};
 
 }  // namespace
 
-CatalogWatcher::CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogState known, Publish publish)
-    : config_(config), identity_(std::move(identity)), publish_(std::move(publish)), map_file_(config.state_dir),
-      known_(std::move(known)), thread_([this] { run(); }) {}
+CatalogWatcher::CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogState known,
+                               Publish publish)
+    : config_(config),
+      identity_(std::move(identity)),
+      publish_(std::move(publish)),
+      map_file_(config.state_dir),
+      known_(std::move(known)),
+      thread_([this] { run(); }) {}
 
 CatalogWatcher::~CatalogWatcher() { stop(); }
 
@@ -88,7 +93,9 @@ void CatalogWatcher::take(CatalogState state) {
   if (!known_.cluster_id.empty() && state.cluster_id != known_.cluster_id)
     return refuse("the catalog is now that of another cluster (" + state.cluster_id + ")");
   if (state.epoch < known_.epoch)
-    return refuse(fmt::format("the catalog's map went back from epoch {} to {}: was it restored from a backup?", known_.epoch, state.epoch));
+    return refuse(
+        fmt::format("the catalog's map went back from epoch {} to {}: was it restored from a backup?",
+                    known_.epoch, state.epoch));
   auto snapshot = build_snapshot(state, config_);
   if (!snapshot) return refuse(snapshot.error().to_line());
   if (state != known_) {

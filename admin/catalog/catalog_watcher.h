@@ -1,7 +1,7 @@
 #pragma once
-// Keeps a running proxy's shard map fresh: listens to the catalog, polls as a fallback, sends heartbeats, keeps the
-// map file. Owns one thread, which publishes snapshots and never talks to clients. A catalog that is down changes
-// nothing: the last map stays in use, and the log says so once.
+// Keeps a running proxy's shard map fresh: listens to the catalog, polls as a fallback, sends heartbeats,
+// keeps the map file. Owns one thread, which publishes snapshots and never talks to clients. A catalog that
+// is down changes nothing: the last map stays in use, and the log says so once.
 
 #include <functional>
 #include <memory>
@@ -28,7 +28,8 @@ struct CatalogStatus {
 
 class CatalogWatcher {
  public:
-  using Publish = std::function<void(std::shared_ptr<const routing::CatalogSnapshot>)>;  // on the watcher's thread
+  using Publish =
+      std::function<void(std::shared_ptr<const routing::CatalogSnapshot>)>;  // on the watcher's thread
 
   // `known`: the state that the process started with.
   CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogState known, Publish publish);

@@ -29,7 +29,9 @@ constexpr int kFormat = 1;
 uint64_t checksum_of(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
 
 // The checksum covers all that stands behind it.
-std::string with_header(const std::string& rest) { return fmt::format("mosaic-map {} {:016x} {}", kFormat, checksum_of(rest), rest); }
+std::string with_header(const std::string& rest) {
+  return fmt::format("mosaic-map {} {:016x} {}", kFormat, checksum_of(rest), rest);
+}
 
 // A descriptor that closes itself.
 class Descriptor {
@@ -67,7 +69,8 @@ MapFile::MapFile(std::string state_dir) : folder_(std::move(state_dir)), path_(f
 
 Status MapFile::write(const StoredMap& map) const {
   const auto failed = [&](const std::string& what) {
-    return Error{routing::sqlstate::kConfigError, "cannot keep the shard map in " + path_, what + ": " + std::strerror(errno),
+    return Error{routing::sqlstate::kConfigError, "cannot keep the shard map in " + path_,
+                 what + ": " + std::strerror(errno),
                  "check [mosaic] state_dir: the folder, its owner and free space"};
   };
   std::error_code folder_error;
@@ -76,7 +79,8 @@ Status MapFile::write(const StoredMap& map) const {
     errno = folder_error.value();
     return failed("making the folder");
   }
-  const auto written_ms = std::chrono::duration_cast<std::chrono::milliseconds>(map.written_at.time_since_epoch()).count();
+  const auto written_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(map.written_at.time_since_epoch()).count();
   const std::string text = with_header(fmt::format("{}\n{}\n", written_ms, to_json(map.state)));
   // Several proxies may share a folder: each writes a file of its own and the last rename wins.
   const std::string temporary = fmt::format("{}.{}", path_, getpid());
@@ -112,7 +116,8 @@ Result<StoredMap> MapFile::read() const {
   int format = 0, rest_at = 0;
   unsigned long long checksum = 0;
   if (std::sscanf(text.c_str(), "mosaic-map %d %16llx %n", &format, &checksum, &rest_at) != 2 || rest_at == 0)
-    return refuse("it does not begin like a shard map", "remove the file; it is written again once the catalog is reachable");
+    return refuse("it does not begin like a shard map",
+                  "remove the file; it is written again once the catalog is reachable");
   if (format != kFormat)
     return refuse(fmt::format("it has format {}, this Mosaic reads format {}", format, kFormat),
                   "remove the file; it is written again once the catalog is reachable");

@@ -19,15 +19,19 @@ using routing::Result;
 std::string describe(const CatalogTable& table) {
   switch (table.kind) {
     case routing::TableKind::kSharded:
-      return fmt::format("key = \"{}\"{}", table.key, table.id.empty() ? "" : fmt::format(", id = \"{}\"", table.id));
-    case routing::TableKind::kReference: return "reference = true";
-    case routing::TableKind::kPinned: return fmt::format("node = \"{}\"", table.node);
+      return fmt::format("key = \"{}\"{}", table.key,
+                         table.id.empty() ? "" : fmt::format(", id = \"{}\"", table.id));
+    case routing::TableKind::kReference:
+      return "reference = true";
+    case routing::TableKind::kPinned:
+      return fmt::format("node = \"{}\"", table.node);
   }
   return "";
 }
 
 const CatalogTable* find_table(const std::vector<CatalogTable>& tables, const std::string& name) {
-  const auto at = std::find_if(tables.begin(), tables.end(), [&](const CatalogTable& table) { return table.name == name; });
+  const auto at = std::find_if(tables.begin(), tables.end(),
+                               [&](const CatalogTable& table) { return table.name == name; });
   return at == tables.end() ? nullptr : &*at;
 }
 
@@ -40,7 +44,8 @@ int find_node(const Config& config, const std::string& name) {
 
 template <typename Value>
 void compare(std::vector<std::string>& found, const char* key, const Value& catalog, const Value& config) {
-  if (catalog != config) found.push_back(fmt::format("{}: the catalog says {}, the config {}", key, catalog, config));
+  if (catalog != config)
+    found.push_back(fmt::format("{}: the catalog says {}, the config {}", key, catalog, config));
 }
 
 void compare_tables(std::vector<std::string>& found, const CatalogState& state, const Config& config) {
@@ -48,14 +53,17 @@ void compare_tables(std::vector<std::string>& found, const CatalogState& state, 
   for (const CatalogTable& table : declared) {
     const CatalogTable* stored = find_table(state.tables, table.name);
     if (stored == nullptr) {
-      found.push_back(fmt::format("tables.{}: the catalog does not list it, the config says {}", table.name, describe(table)));
+      found.push_back(fmt::format("tables.{}: the catalog does not list it, the config says {}", table.name,
+                                  describe(table)));
     } else if (describe(*stored) != describe(table)) {
-      found.push_back(fmt::format("tables.{}: the catalog says {}, the config {}", table.name, describe(*stored), describe(table)));
+      found.push_back(fmt::format("tables.{}: the catalog says {}, the config {}", table.name,
+                                  describe(*stored), describe(table)));
     }
   }
   for (const CatalogTable& stored : state.tables) {
     if (find_table(declared, stored.name) == nullptr)
-      found.push_back(fmt::format("tables.{}: the catalog says {}, the config does not list it", stored.name, describe(stored)));
+      found.push_back(fmt::format("tables.{}: the catalog says {}, the config does not list it", stored.name,
+                                  describe(stored)));
   }
 }
 
@@ -63,8 +71,13 @@ void compare_tables(std::vector<std::string>& found, const CatalogState& state, 
 
 ClusterLayout layout_of(const Config& config) {
   const routing::IdLayout& id = config.shards.id_layout;
-  return {config.shards.count, std::string(to_text(config.shards.function)), config.shards.schema_prefix,
-          id.shard_bits, id.sequence_bits, id.epoch_ms, config.default_node};
+  return {config.shards.count,
+          std::string(to_text(config.shards.function)),
+          config.shards.schema_prefix,
+          id.shard_bits,
+          id.sequence_bits,
+          id.epoch_ms,
+          config.default_node};
 }
 
 std::vector<CatalogTable> declared_tables(const Config& config) {
@@ -75,7 +88,7 @@ std::vector<CatalogTable> declared_tables(const Config& config) {
     declared.key = table.key;
     declared.id = table.id;
     declared.node = table.node;
-    declared.kind = !table.key.empty()    ? routing::TableKind::kSharded
+    declared.kind = !table.key.empty()   ? routing::TableKind::kSharded
                     : table.is_reference ? routing::TableKind::kReference
                                          : routing::TableKind::kPinned;
     tables.push_back(std::move(declared));
@@ -98,7 +111,8 @@ std::vector<std::string> differences(const CatalogState& state, const Config& co
   return found;
 }
 
-Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState& state, const Config& config) {
+Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState& state,
+                                                              const Config& config) {
   const auto refuse = [](std::string message, std::string detail, std::string hint) {
     return Error{routing::sqlstate::kConfigError, std::move(message), std::move(detail), std::move(hint)};
   };
@@ -124,11 +138,13 @@ Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState
   }
   if (!unknown_nodes.empty())
     return refuse("the catalog has shards on nodes that the configuration does not list",
-                  fmt::format("missing: {}", fmt::join(unknown_nodes, ", ")), "add a section [nodes.NAME] for each of them");
+                  fmt::format("missing: {}", fmt::join(unknown_nodes, ", ")),
+                  "add a section [nodes.NAME] for each of them");
   if (state.shard_nodes.size() != state.layout.shard_count)
-    return refuse("the catalog's shard map is incomplete",
-                  fmt::format("{} of {} shards have a node", state.shard_nodes.size(), state.layout.shard_count),
-                  "restore the catalog's table of shards from a backup");
+    return refuse(
+        "the catalog's shard map is incomplete",
+        fmt::format("{} of {} shards have a node", state.shard_nodes.size(), state.layout.shard_count),
+        "restore the catalog's table of shards from a backup");
   for (const CatalogTable& stored : state.tables) {
     routing::Table table;
     table.name = stored.name;
@@ -136,7 +152,8 @@ Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState
     table.key = stored.key;
     table.id = stored.id;
     table.key_type = stored.key_type;
-    if (stored.kind == routing::TableKind::kPinned) table.node.value = static_cast<uint16_t>(find_node(config, stored.node));
+    if (stored.kind == routing::TableKind::kPinned)
+      table.node.value = static_cast<uint16_t>(find_node(config, stored.node));
     for (const auto& [name, type] : stored.columns) table.columns.push_back({name, type});
     parts.tables.push_back(std::move(table));
   }

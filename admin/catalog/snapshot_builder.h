@@ -1,6 +1,6 @@
 #pragma once
-// From what the catalog says and what the config declares to the snapshot that routes. Pure. A disagreement is an
-// error that names every difference: routing by half-true rules would put rows where nobody finds them.
+// From what the catalog says and what the config declares to the snapshot that routes. Pure. A disagreement
+// is an error that names every difference: routing by half-true rules would put rows where nobody finds them.
 
 #include <memory>
 
@@ -20,6 +20,6 @@ std::vector<std::string> differences(const CatalogState& state, const Config& co
 
 // Errors: unfinished init, differences, a shard on a node that the config does not know.
 routing::Result<std::shared_ptr<const routing::CatalogSnapshot>> build_snapshot(const CatalogState& state,
-                                                                               const Config& config);
+                                                                                const Config& config);
 
 }  // namespace mosaic::admin

@@ -1,6 +1,6 @@
 #pragma once
-// The commands of the command line, each in its own file; called by proxy/main.cpp. They return the exit code:
-// 0 success, 1 the world said no (told on stderr).
+// The commands of the command line, each in its own file; called by proxy/main.cpp. They return the exit
+// code: 0 success, 1 the world said no (told on stderr).
 
 #include <string>
 

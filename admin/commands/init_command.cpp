@@ -21,7 +21,8 @@ int init_command(const std::string& config_path, const InitOptions& options) {
   std::ifstream file(options.schema_path, std::ios::binary);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf())) {
-    std::cerr << options.schema_path << ": cannot read the schema file: " << (file ? "it is empty" : std::strerror(errno)) << '\n';
+    std::cerr << options.schema_path
+              << ": cannot read the schema file: " << (file ? "it is empty" : std::strerror(errno)) << '\n';
     return 1;
   }
   const auto statements = routing::read_schema(text.str());

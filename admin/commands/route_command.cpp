@@ -16,7 +16,8 @@ int route_command(const std::string& config_path, const RouteOptions& options) {
     std::cerr << load.errors.to_text(config_path) << '\n';
     return 1;
   }
-  const auto found = find_catalog(load.config, options.is_offline ? CatalogSearch::kDiskOnly : CatalogSearch::kCatalogThenDisk);
+  const auto found = find_catalog(
+      load.config, options.is_offline ? CatalogSearch::kDiskOnly : CatalogSearch::kCatalogThenDisk);
   auto snapshot = found ? build_snapshot(found->state, load.config)
                         : routing::Result<std::shared_ptr<const routing::CatalogSnapshot>>(found.error());
   if (!snapshot) {

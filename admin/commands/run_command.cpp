@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kStopPoll{50};
 
-// Signals are taken by one thread, in order, outside of handlers. Blocked before any other thread exists, because
-// threads inherit the mask.
+// Signals are taken by one thread, in order, outside of handlers. Blocked before any other thread exists,
+// because threads inherit the mask.
 sigset_t block_signals() {
   sigset_t taken;
   sigemptyset(&taken);
@@ -41,10 +41,12 @@ int next_signal(const sigset_t& taken, std::chrono::milliseconds limit) {
 }
 
 void reload(Service& service) {
-  if (routing::Status status = service.reload(); !status) spdlog::error("reload: {}", status.error().to_line());
+  if (routing::Status status = service.reload(); !status)
+    spdlog::error("reload: {}", status.error().to_line());
 }
 
-// As in PgBouncer: INT lets transactions finish, TERM lets clients leave, QUIT is at once; so is a second INT or TERM.
+// As in PgBouncer: INT lets transactions finish, TERM lets clients leave, QUIT is at once; so is a second INT
+// or TERM.
 void serve_until_stopped(Service& service, const sigset_t& taken) {
   bool is_stopping = false;
   while (true) {

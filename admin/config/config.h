@@ -1,7 +1,7 @@
 #pragma once
 // One configuration file, read and checked: what an operator declares for one proxy. Plain values; never the
-// state that proxies share (that is the catalog). Made by config_loader, read by the commands, the console and,
-// as ProxySettings, by the data plane.
+// state that proxies share (that is the catalog). Made by config_loader, read by the commands, the console
+// and, as ProxySettings, by the data plane.
 
 #include <cstdint>
 #include <map>
@@ -71,8 +71,8 @@ struct Config {
   uint32_t stats_period_ms = 0;
   uint32_t max_console_clients = 0;
 
-  // Every key that applies, by full name ("pool.default_pool_size", "nodes.pg1.port"), as TOML text; secrets are
-  // masked. For SHOW CONFIG and for telling what a reload would change.
+  // Every key that applies, by full name ("pool.default_pool_size", "nodes.pg1.port"), as TOML text; secrets
+  // are masked. For SHOW CONFIG and for telling what a reload would change.
   std::map<std::string, std::string> values;
   // Where the file sets a key; "nodes.pg1" is the section's own position.
   std::map<std::string, SourcePosition> positions;

@@ -17,8 +17,9 @@ namespace {
 
 // 34 years of milliseconds, as in Instagram's layout; the 64th bit is the sign.
 constexpr uint32_t kIdBits = 63, kIdTimeBitsMin = 40;
-constexpr size_t kIdentifierBytesMax = 40;  // PostgreSQL cuts names at 63; digits and suffixes must fit behind
-constexpr size_t kNameBytesMax = 63;        // NAMEDATALEN - 1
+constexpr size_t kIdentifierBytesMax =
+    40;                               // PostgreSQL cuts names at 63; digits and suffixes must fit behind
+constexpr size_t kNameBytesMax = 63;  // NAMEDATALEN - 1
 
 class Checker {
  public:
@@ -39,7 +40,9 @@ class Checker {
     const size_t dot = key.rfind('.');
     return dot == std::string::npos ? SourcePosition{} : at(key.substr(0, dot));
   }
-  void add(const std::string& key, std::string message) { errors_.add(at(key), key + ": " + std::move(message)); }
+  void add(const std::string& key, std::string message) {
+    errors_.add(at(key), key + ": " + std::move(message));
+  }
 
   void check_node_exists(const std::string& key, const std::string& name) {
     if (config_.nodes.empty() || name.empty() || config_.find_node(name) != nullptr) return;
@@ -53,9 +56,10 @@ class Checker {
 
   void check_identifier(const std::string& key, const std::string& name) {
     if (!is_plain_identifier(name))
-      add(key, fmt::format("expected a lower-case SQL name of at most {} letters, digits and _, not starting with "
-                           "pg_ or a digit, got \"{}\"",
-                           kIdentifierBytesMax, name));
+      add(key,
+          fmt::format("expected a lower-case SQL name of at most {} letters, digits and _, not starting with "
+                      "pg_ or a digit, got \"{}\"",
+                      kIdentifierBytesMax, name));
   }
 
   void check_database() {
@@ -64,7 +68,8 @@ class Checker {
     if (is_given && (name.empty() || name.size() > kNameBytesMax))
       add("database.name", fmt::format("expected a database's name of 1 to {} bytes", kNameBytesMax));
     if (name == "mosaic" || name == "pgbouncer")
-      add("database.name", fmt::format("\"{}\" is the name of the console's database; the application's needs another", name));
+      add("database.name",
+          fmt::format("\"{}\" is the name of the console's database; the application's needs another", name));
     check_node_exists("database.default_node", config_.default_node);
     check_node_exists("catalog.node", config_.catalog.node);
     check_identifier("catalog.schema", config_.catalog.schema);
@@ -76,21 +81,25 @@ class Checker {
   }
 
   void check_nodes() {
-    if (config_.nodes.empty()) errors_.add({}, "expected at least one node: a section [nodes.NAME] with host and port");
+    if (config_.nodes.empty())
+      errors_.add({}, "expected at least one node: a section [nodes.NAME] with host and port");
     for (size_t i = 0; i < config_.nodes.size(); ++i) {
       const pool::NodeAddress& node = config_.nodes[i].address;
       const std::string section = "nodes." + node.name;
       if (node.name.empty() || node.name.find('.') != std::string::npos)
         add(section, "a node's name must not be empty and must not hold a dot");
       if (node.host.empty()) add(section + ".host", "expected a host, got \"\"");
-      if (config_.nodes[i].admin_user.empty()) add(section + ".admin_user", "expected a role's name, got \"\"");
+      if (config_.nodes[i].admin_user.empty())
+        add(section + ".admin_user", "expected a role's name, got \"\"");
       if (node.port == config_.proxy.listen_port && node.host == config_.proxy.listen_address)
-        add(section + ".port", fmt::format("{}:{} is where this proxy listens ([listen]); a node is a PostgreSQL server",
-                                           node.host, node.port));
+        add(section + ".port",
+            fmt::format("{}:{} is where this proxy listens ([listen]); a node is a PostgreSQL server",
+                        node.host, node.port));
       for (size_t k = 0; k < i; ++k) {
         const pool::NodeAddress& other = config_.nodes[k].address;
         if (other.host == node.host && other.port == node.port && other.dbname == node.dbname)
-          add(section, fmt::format("same host, port and database as nodes.{}: each node needs its own", other.name));
+          add(section,
+              fmt::format("same host, port and database as nodes.{}: each node needs its own", other.name));
       }
     }
   }
@@ -101,17 +110,19 @@ class Checker {
     check_identifier("shards.schema_prefix", shards.schema_prefix);
     if (id.shard_bits + id.sequence_bits + kIdTimeBitsMin > kIdBits)
       add("shards.id_shard_bits",
-          fmt::format("id_shard_bits + id_sequence_bits = {} + {} leaves {} bits for the time of an ID; expected at "
-                      "least {} (their sum at most {})",
-                      id.shard_bits, id.sequence_bits, kIdBits - id.shard_bits - id.sequence_bits, kIdTimeBitsMin,
-                      kIdBits - kIdTimeBitsMin));
+          fmt::format(
+              "id_shard_bits + id_sequence_bits = {} + {} leaves {} bits for the time of an ID; expected at "
+              "least {} (their sum at most {})",
+              id.shard_bits, id.sequence_bits, kIdBits - id.shard_bits - id.sequence_bits, kIdTimeBitsMin,
+              kIdBits - kIdTimeBitsMin));
     if (shards.count > (uint64_t{1} << id.shard_bits))
       add("shards.count", fmt::format("expected at most {} (2 to the power of id_shard_bits = {}), got {}",
                                       uint64_t{1} << id.shard_bits, id.shard_bits, shards.count));
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     const int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
     if (id.epoch_ms > now_ms)
-      add("shards.id_epoch_ms", fmt::format("expected a time in the past, got {} ({} is now)", id.epoch_ms, now_ms));
+      add("shards.id_epoch_ms",
+          fmt::format("expected a time in the past, got {} ({} is now)", id.epoch_ms, now_ms));
   }
 
   void check_tables() {
@@ -121,12 +132,15 @@ class Checker {
         add(section, fmt::format("expected a table's name of 1 to {} bytes", kNameBytesMax));
       if (table.name.find('.') != std::string::npos)
         add(section, "expected the table's name without a schema");
-      const int kinds = (table.key.empty() ? 0 : 1) + (table.is_reference ? 1 : 0) + (table.node.empty() ? 0 : 1);
+      const int kinds =
+          (table.key.empty() ? 0 : 1) + (table.is_reference ? 1 : 0) + (table.node.empty() ? 0 : 1);
       if (kinds != 1)
-        add(section, fmt::format("expected exactly one of key = \"column\" (sharded), reference = true and node = "
-                                 "\"name\" (pinned), got {}",
-                                 kinds == 0 ? "none" : "several"));
-      if (!table.id.empty() && table.key.empty()) add(section + ".id", "only a sharded table (key = ...) has an id");
+        add(section,
+            fmt::format("expected exactly one of key = \"column\" (sharded), reference = true and node = "
+                        "\"name\" (pinned), got {}",
+                        kinds == 0 ? "none" : "several"));
+      if (!table.id.empty() && table.key.empty())
+        add(section + ".id", "only a sharded table (key = ...) has an id");
       check_node_exists(section + ".node", table.node);
     }
   }
@@ -143,7 +157,8 @@ class Checker {
   ConfigErrors& errors_;
 };
 
-void check_readable(const Config& config, const std::string& key, const std::string& path, ConfigErrors& errors) {
+void check_readable(const Config& config, const std::string& key, const std::string& path,
+                    ConfigErrors& errors) {
   errno = 0;
   std::ifstream file(path);
   file.peek();  // a folder opens, but does not read
@@ -192,7 +207,8 @@ void check_config(const Config& config, ConfigErrors& errors) { Checker(config, 
 
 void check_files(const Config& config, ConfigErrors& errors) {
   check_auth_file(config, errors);
-  if (!config.catalog.passfile.empty()) check_readable(config, "catalog.passfile", config.catalog.passfile, errors);
+  if (!config.catalog.passfile.empty())
+    check_readable(config, "catalog.passfile", config.catalog.passfile, errors);
 }
 
 }  // namespace mosaic::admin

@@ -1,6 +1,6 @@
 #pragma once
-// What the type and range of a single key can not tell: keys that must fit each other. Adds to the errors, never
-// stops at the first.
+// What the type and range of a single key can not tell: keys that must fit each other. Adds to the errors,
+// never stops at the first.
 
 #include "admin/config/config.h"
 #include "admin/config/config_error.h"

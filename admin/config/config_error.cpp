@@ -19,8 +19,9 @@ std::string ConfigErrors::to_text(const std::string& path) const {
   std::string text;
   for (const ConfigError& error : sorted()) {
     if (!text.empty()) text += '\n';
-    text += error.at.line == 0 ? fmt::format("{}: {}", path, error.message)
-                               : fmt::format("{}:{}:{}: {}", path, error.at.line, error.at.column, error.message);
+    text += error.at.line == 0
+                ? fmt::format("{}: {}", path, error.message)
+                : fmt::format("{}:{}:{}: {}", path, error.at.line, error.at.column, error.message);
   }
   return text;
 }

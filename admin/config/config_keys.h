@@ -1,6 +1,6 @@
 #pragma once
-// The one table of all configuration keys. Reading, defaults, the nearest-key advice, SHOW CONFIG, RELOAD and the
-// test of conf/full.toml are all driven by it: to add a key, add a row here and a line to conf/full.toml.
+// The one table of all configuration keys. Reading, defaults, the nearest-key advice, SHOW CONFIG, RELOAD and
+// the test of conf/full.toml are all driven by it: to add a key, add a row here and a line to conf/full.toml.
 
 #include <span>
 #include <string>

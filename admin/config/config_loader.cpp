@@ -1,6 +1,7 @@
 #include "admin/config/config_loader.h"
 
 #include <fmt/format.h>
+#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -8,7 +9,6 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "admin/config/config_checks.h"
 #include "admin/config/config_keys.h"
@@ -18,7 +18,9 @@ namespace mosaic::admin {
 
 namespace {
 
-SourcePosition position_of(const toml::source_region& region) { return {region.begin.line, region.begin.column}; }
+SourcePosition position_of(const toml::source_region& region) {
+  return {region.begin.line, region.begin.column};
+}
 
 // Named sections in the file's order: the order of nodes is meaningful, and toml++ sorts by name.
 std::vector<std::pair<std::string, const toml::node*>> in_file_order(const toml::table& table) {
@@ -38,17 +40,20 @@ class Reader {
 
   void read(const toml::table& root) {
     for (const std::string& section : config_sections()) {
-      if (!section.ends_with(".*")) read_section(section, section, root.get_as<toml::table>(section), {load_.config});
+      if (!section.ends_with(".*"))
+        read_section(section, section, root.get_as<toml::table>(section), {load_.config});
     }
     read_nodes(root);
     read_tables(root);
-    for (const auto& [key, node] : root) check_section(std::string(key.str()), position_of(key.source()), node);
+    for (const auto& [key, node] : root)
+      check_section(std::string(key.str()), position_of(key.source()), node);
   }
 
  private:
   void check_section(const std::string& name, SourcePosition at, const toml::node& node) {
     std::vector<std::string> known;
-    for (const std::string& section : config_sections()) known.push_back(section.substr(0, section.find('.')));
+    for (const std::string& section : config_sections())
+      known.push_back(section.substr(0, section.find('.')));
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       const std::string nearest = find_nearest_word(name, known);
       std::string message = fmt::format("unknown {} \"{}\"", node.is_table() ? "section" : "key", name);
@@ -82,11 +87,13 @@ class Reader {
     }
   }
 
-  void read_named(const std::string& kind, const std::string& name, const toml::node& node, ConfigTarget target) {
+  void read_named(const std::string& kind, const std::string& name, const toml::node& node,
+                  ConfigTarget target) {
     const std::string full_name = kind + "." + name;
     load_.config.positions[full_name] = position_of(node.source());
     if (!node.is_table()) {
-      load_.errors.add(position_of(node.source()), fmt::format("expected a section [{}], got a single value", full_name));
+      load_.errors.add(position_of(node.source()),
+                       fmt::format("expected a section [{}], got a single value", full_name));
       return;
     }
     read_section(kind + ".*", full_name, node.as_table(), target);
@@ -99,7 +106,8 @@ class Reader {
       for (const auto& [key, node] : *table) read_key(section, full_name, key, node, target);
     }
     for (const ConfigKey& key : config_keys()) {
-      if (key.section == section && (table == nullptr || !table->contains(key.name))) apply_default(key, full_name, target);
+      if (key.section == section && (table == nullptr || !table->contains(key.name)))
+        apply_default(key, full_name, target);
     }
   }
 
@@ -108,8 +116,8 @@ class Reader {
     const std::string name(key.str());
     const ConfigKey* known = find_config_key(section, name);
     if (known == nullptr) {
-      load_.errors.add(position_of(key.source()), fmt::format("unknown key \"{}\" in [{}]{}", name, full_section,
-                                                              advise_key(section, name)));
+      load_.errors.add(position_of(key.source()), fmt::format("unknown key \"{}\" in [{}]{}", name,
+                                                              full_section, advise_key(section, name)));
       return;
     }
     const std::string full_name = full_section + "." + name;
@@ -133,10 +141,12 @@ class Reader {
       return;
     }
     const toml::table parsed = toml::parse(fmt::format("default = {}", key.default_toml));
-    apply(key, full_name, std::get<ConfigValue>(read_config_value(key.limits, *parsed.get("default"))), target);
+    apply(key, full_name, std::get<ConfigValue>(read_config_value(key.limits, *parsed.get("default"))),
+          target);
   }
 
-  void apply(const ConfigKey& key, const std::string& full_name, const ConfigValue& value, ConfigTarget target) {
+  void apply(const ConfigKey& key, const std::string& full_name, const ConfigValue& value,
+             ConfigTarget target) {
     key.apply(target, value);
     load_.config.values[full_name] = to_toml(key.limits.type, value);
   }
@@ -169,7 +179,8 @@ void parse_into(ConfigLoad& load, std::string_view text, const std::string& path
   load.config.path = path;
   std::error_code ignored;  // falls back to the path as it is: only relative paths inside the file notice
   const auto absolute = std::filesystem::absolute(path, ignored);
-  load.config.folder = (ignored ? std::filesystem::path(path) : absolute).parent_path().lexically_normal().string();
+  load.config.folder =
+      (ignored ? std::filesystem::path(path) : absolute).parent_path().lexically_normal().string();
   try {
     const toml::table root = toml::parse(text);
     Reader(load).read(root);

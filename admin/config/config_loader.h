@@ -19,8 +19,8 @@ struct ConfigLoad {
 // stands behind it can not be told.
 ConfigLoad load_config(const std::string& path);
 
-// The same for a text that stands for the file `path`; without the checks that look at other files. For tests and
-// the fuzzer.
+// The same for a text that stands for the file `path`; without the checks that look at other files. For tests
+// and the fuzzer.
 ConfigLoad parse_config(std::string_view text, const std::string& path);
 
 }  // namespace mosaic::admin

@@ -35,7 +35,8 @@ std::vector<std::string> fixed_differences(const Config& running, const Config& 
       lines.push_back(fmt::format("{}: {} runs, the file says {}", name, old_value, new_value));
   }
   // Values of secrets are masked, so they are compared here, and not shown.
-  if (secrets_of(running) != secrets_of(read)) lines.emplace_back("a password of [catalog] or [nodes.NAME] is another");
+  if (secrets_of(running) != secrets_of(read))
+    lines.emplace_back("a password of [catalog] or [nodes.NAME] is another");
   std::vector<std::string> old_order, new_order;
   for (const NodeConfig& node : running.nodes) old_order.push_back(node.address.name);
   for (const NodeConfig& node : read.nodes) new_order.push_back(node.address.name);

@@ -111,20 +111,27 @@ std::string describe_found(const toml::node& node) {
 
 std::string describe_expected(const ConfigLimits& limits) {
   switch (limits.type) {
-    case ConfigType::kInteger: return fmt::format("a whole number from {} to {}", limits.min, limits.max);
+    case ConfigType::kInteger:
+      return fmt::format("a whole number from {} to {}", limits.min, limits.max);
     case ConfigType::kSeconds:
-      return fmt::format("seconds from {} to {}, such as 30 or 0.5", seconds_text(limits.min), seconds_text(limits.max));
+      return fmt::format("seconds from {} to {}, such as 30 or 0.5", seconds_text(limits.min),
+                         seconds_text(limits.max));
     case ConfigType::kBytes:
       return fmt::format("a size from {} to {}: bytes, or text such as \"16MiB\"", bytes_text(limits.min),
                          bytes_text(limits.max));
-    case ConfigType::kBool: return "true or false";
+    case ConfigType::kBool:
+      return "true or false";
     case ConfigType::kText:
-    case ConfigType::kSecret: return "text in quotes";
-    case ConfigType::kPath: return "a path in quotes";
-    case ConfigType::kTextList: return "a list of texts, such as [\"app\"]";
+    case ConfigType::kSecret:
+      return "text in quotes";
+    case ConfigType::kPath:
+      return "a path in quotes";
+    case ConfigType::kTextList:
+      return "a list of texts, such as [\"app\"]";
     case ConfigType::kChoice: {
       std::string names = "\"";
-      for (const char c : std::string_view(limits.choices)) names += c == '|' ? std::string("\" or \"") : std::string(1, c);
+      for (const char c : std::string_view(limits.choices))
+        names += c == '|' ? std::string("\" or \"") : std::string(1, c);
       return names + "\"";
     }
   }
@@ -161,7 +168,8 @@ ConfigReading read_config_value(const ConfigLimits& limits, const toml::node& no
     case ConfigType::kChoice:
     case ConfigType::kText:
     case ConfigType::kPath:
-    case ConfigType::kSecret: break;
+    case ConfigType::kSecret:
+      break;
   }
   if (!node.is_string()) return refuse();
   value.text = node.as_string()->get();
@@ -173,15 +181,22 @@ ConfigReading read_config_value(const ConfigLimits& limits, const toml::node& no
 
 std::string to_toml(ConfigType type, const ConfigValue& value) {
   switch (type) {
-    case ConfigType::kInteger: return fmt::format("{}", value.number);
-    case ConfigType::kSeconds: return seconds_text(value.number);
-    case ConfigType::kBytes: return bytes_text(value.number);
-    case ConfigType::kBool: return value.number != 0 ? "true" : "false";
-    case ConfigType::kSecret: return value.text.empty() ? "\"\"" : "\"***\"";
+    case ConfigType::kInteger:
+      return fmt::format("{}", value.number);
+    case ConfigType::kSeconds:
+      return seconds_text(value.number);
+    case ConfigType::kBytes:
+      return bytes_text(value.number);
+    case ConfigType::kBool:
+      return value.number != 0 ? "true" : "false";
+    case ConfigType::kSecret:
+      return value.text.empty() ? "\"\"" : "\"***\"";
     case ConfigType::kText:
     case ConfigType::kPath:
-    case ConfigType::kChoice: return quoted(value.text);
-    case ConfigType::kTextList: break;
+    case ConfigType::kChoice:
+      return quoted(value.text);
+    case ConfigType::kTextList:
+      break;
   }
   std::string text = "[";
   for (const std::string& element : value.list) text += (text.size() > 1 ? ", " : "") + quoted(element);

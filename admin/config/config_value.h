@@ -1,9 +1,10 @@
 #pragma once
 // The value of one key, read by the type that the key table gives it. Knows TOML and units, no key.
 
+#include <toml++/toml.h>
+
 #include <cstdint>
 #include <string>
-#include <toml++/toml.h>
 #include <variant>
 #include <vector>
 

@@ -18,7 +18,8 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' |
 
 std::string lower(std::string_view text) {
   std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(result.begin(), result.end(), result.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return result;
 }
 
@@ -28,7 +29,7 @@ class Words {
   explicit Words(std::string_view text) : text_(text) {}
 
   struct Word {
-    std::string text;    // without quotes
+    std::string text;  // without quotes
     bool is_quoted = false;
   };
 
@@ -64,7 +65,10 @@ class Words {
   }
 
  private:
-  static bool is_word_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '-' || (c & 0x80) != 0; }
+  static bool is_word_character(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '-' ||
+           (c & 0x80) != 0;
+  }
   void skip_space() {
     while (!text_.empty() && is_space(text_.front())) text_.remove_prefix(1);
   }
@@ -126,30 +130,37 @@ Result<ConsoleCommand> parse_show(Words& words) {
     if (!count) return syntax_error("expected LIMIT number");
     const char* end = count->text.data() + count->text.size();
     const auto [at, error] = std::from_chars(count->text.data(), end, limit);
-    if (error != std::errc() || at != end) return syntax_error("expected LIMIT number, got \"" + count->text + "\"");
+    if (error != std::errc() || at != end)
+      return syntax_error("expected LIMIT number, got \"" + count->text + "\"");
     command.filter.limit = limit;
   }
-  if (!words.is_at_end()) return syntax_error("unexpected \"" + words.next()->text + "\" behind SHOW " + command.view);
+  if (!words.is_at_end())
+    return syntax_error("unexpected \"" + words.next()->text + "\" behind SHOW " + command.view);
   return command;
 }
 
 Result<ConsoleCommand> parse_shutdown(Words& words) {
   ConsoleCommand command{.kind = Kind::kShutdown};
-  if (words.take_keyword("wait_for_servers")) command.kind = Kind::kShutdownServers;
-  else if (words.take_keyword("wait_for_clients")) command.kind = Kind::kShutdownClients;
-  if (!words.is_at_end()) return syntax_error("expected SHUTDOWN, SHUTDOWN WAIT_FOR_SERVERS or SHUTDOWN WAIT_FOR_CLIENTS");
+  if (words.take_keyword("wait_for_servers"))
+    command.kind = Kind::kShutdownServers;
+  else if (words.take_keyword("wait_for_clients"))
+    command.kind = Kind::kShutdownClients;
+  if (!words.is_at_end())
+    return syntax_error("expected SHUTDOWN, SHUTDOWN WAIT_FOR_SERVERS or SHUTDOWN WAIT_FOR_CLIENTS");
   return command;
 }
 
 // What drivers say at connect. Anything else would be a setting of ours, and those come from the file.
 Result<ConsoleCommand> parse_set(Words& words) {
-  static constexpr std::string_view kAccepted[] = {"client_encoding", "datestyle", "timezone", "standard_conforming_strings",
-                                                   "application_name", "extra_float_digits", "session", "time", "search_path"};
+  static constexpr std::string_view kAccepted[] = {
+      "client_encoding",  "datestyle",          "timezone", "standard_conforming_strings",
+      "application_name", "extra_float_digits", "session",  "time",
+      "search_path"};
   const auto name = words.next();
   if (!name) return syntax_error("expected SET name = value");
   if (std::find(std::begin(kAccepted), std::end(kAccepted), lower(name->text)) == std::end(kAccepted))
-    return Error{routing::sqlstate::kUndefinedObject, "\"" + name->text + "\" can not be set on the console", "",
-                 "change the configuration file and RELOAD"};
+    return Error{routing::sqlstate::kUndefinedObject, "\"" + name->text + "\" can not be set on the console",
+                 "", "change the configuration file and RELOAD"};
   return ConsoleCommand{.kind = Kind::kIgnored, .tag = "SET"};
 }
 
@@ -169,12 +180,14 @@ Result<ConsoleCommand> parse_console_command(std::string_view text) {
   if (verb == "set") return parse_set(words);
   if (verb == "shutdown") return parse_shutdown(words);
   if (verb == "explain") {
-    if (!words.take_keyword("route") || words.is_at_end()) return syntax_error("expected EXPLAIN ROUTE statement");
+    if (!words.take_keyword("route") || words.is_at_end())
+      return syntax_error("expected EXPLAIN ROUTE statement");
     return ConsoleCommand{.kind = Kind::kExplainRoute, .statement = std::string(words.rest())};
   }
   if (verb == "begin" || verb == "commit" || verb == "rollback") {
     std::string tag = verb;
-    std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    std::transform(tag.begin(), tag.end(), tag.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     return ConsoleCommand{.kind = Kind::kIgnored, .tag = tag};
   }
   if (verb == "reload" && words.is_at_end()) return ConsoleCommand{.kind = Kind::kReload};
@@ -185,8 +198,10 @@ routing::Status apply_filter(const ViewFilter& filter, ViewTable& table) {
   const auto column_of = [&](const std::string& name) -> Result<size_t> {
     if (const int at = table.find_column(name); at >= 0) return static_cast<size_t>(at);
     std::string known;
-    for (const ViewColumn& column : table.columns) known += (known.empty() ? "" : ", ") + std::string(column.name);
-    return Error{routing::sqlstate::kUndefinedObject, "the view has no column \"" + name + "\"", "", "its columns are " + known};
+    for (const ViewColumn& column : table.columns)
+      known += (known.empty() ? "" : ", ") + std::string(column.name);
+    return Error{routing::sqlstate::kUndefinedObject, "the view has no column \"" + name + "\"", "",
+                 "its columns are " + known};
   };
   if (!filter.where_column.empty()) {
     const auto column = column_of(filter.where_column);

@@ -28,10 +28,10 @@ struct ConsoleCommand {
     kShow,
     kExplainRoute,
     kReload,
-    kShutdown,          // at once
-    kShutdownServers,   // WAIT_FOR_SERVERS
-    kShutdownClients,   // WAIT_FOR_CLIENTS
-    kIgnored,           // SET of what drivers set at connect, BEGIN, COMMIT ...: accepted, nothing happens
+    kShutdown,         // at once
+    kShutdownServers,  // WAIT_FOR_SERVERS
+    kShutdownClients,  // WAIT_FOR_CLIENTS
+    kIgnored,          // SET of what drivers set at connect, BEGIN, COMMIT ...: accepted, nothing happens
   };
   Kind kind = Kind::kEmpty;
   std::string view;       // kShow: lower case

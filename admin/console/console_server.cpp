@@ -25,7 +25,9 @@ void refuse(int descriptor, const routing::Error& error) {
 }  // namespace
 
 ConsoleServer::ConsoleServer(ConsoleBackend backend)
-    : backend_(std::move(backend)), averages_(TrafficAverages::Clock::now()), sampler_([this] { keep_averages(); }) {}
+    : backend_(std::move(backend)),
+      averages_(TrafficAverages::Clock::now()),
+      sampler_([this] { keep_averages(); }) {}
 
 ConsoleServer::~ConsoleServer() {
   stop_.raise();
@@ -39,7 +41,8 @@ void ConsoleServer::serve(proxy::ConsoleClient client) {
   const uint32_t limit = backend_.config()->max_console_clients;
   if (sessions_.size() >= limit || stop_.is_raised())
     return refuse(client.fd, {routing::sqlstate::kTooManyConnections, "too many console clients",
-                              fmt::format("max_console_clients is {}", limit), "close one, or raise [limits] max_console_clients"});
+                              fmt::format("max_console_clients is {}", limit),
+                              "close one, or raise [limits] max_console_clients"});
   const int descriptor = client.fd;
   Session& session = sessions_.emplace_back();
   try {
@@ -49,7 +52,8 @@ void ConsoleServer::serve(proxy::ConsoleClient client) {
     });
   } catch (const std::system_error& error) {
     sessions_.pop_back();
-    refuse(descriptor, {routing::sqlstate::kTooManyConnections, "no thread for the console", error.what(), ""});
+    refuse(descriptor,
+           {routing::sqlstate::kTooManyConnections, "no thread for the console", error.what(), ""});
   }
 }
 

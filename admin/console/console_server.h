@@ -1,6 +1,6 @@
 #pragma once
-// Takes console clients from the data plane and serves each on a thread of its own, a bounded number at a time; keeps
-// the averages of SHOW STATS. The data plane never waits for it.
+// Takes console clients from the data plane and serves each on a thread of its own, a bounded number at a
+// time; keeps the averages of SHOW STATS. The data plane never waits for it.
 
 #include <list>
 #include <memory>

@@ -24,13 +24,13 @@ using routing::Status;
 
 constexpr uint32_t kMessageBytesMax = 1u << 20;  // a statement behind EXPLAIN ROUTE may be long
 constexpr size_t kReadBytes = 8192;
-constexpr int kSendLimitMs = 30'000;             // a client that does not read its answer is dropped
+constexpr int kSendLimitMs = 30'000;  // a client that does not read its answer is dropped
 constexpr uint32_t kInt8Oid = 20, kTextOid = 25;
 
 }  // namespace
 
-ConsoleSession::ConsoleSession(const ConsoleBackend& backend, const TrafficAverages& averages, const StopSignal& stop,
-                               proxy::ConsoleClient client)
+ConsoleSession::ConsoleSession(const ConsoleBackend& backend, const TrafficAverages& averages,
+                               const StopSignal& stop, proxy::ConsoleClient client)
     : backend_(backend), averages_(averages), stop_(stop), client_(std::move(client)) {
   in_.append(client_.pending);
 }
@@ -42,7 +42,10 @@ void ConsoleSession::run() {
   while (flush()) {
     const auto header = routing::find_frame_header(in_.view());
     if (header && (!routing::is_valid(*header) || header->length > kMessageBytesMax)) {
-      routing::append_error(out_, {routing::sqlstate::kProtocolViolation, "invalid length of a message", fmt::format("{}", header->length), ""}, "FATAL");
+      routing::append_error(out_,
+                            {routing::sqlstate::kProtocolViolation, "invalid length of a message",
+                             fmt::format("{}", header->length), ""},
+                            "FATAL");
       flush();
       return;
     }
@@ -58,10 +61,11 @@ void ConsoleSession::run() {
 
 void ConsoleSession::greet() {
   const std::string version = mosaic_version() + "/mosaic";
-  for (const auto& [name, value] : {std::pair{"server_version", version.c_str()}, std::pair{"server_encoding", "UTF8"},
-                                    std::pair{"client_encoding", "UTF8"}, std::pair{"DateStyle", "ISO"},
-                                    std::pair{"TimeZone", "UTC"}, std::pair{"standard_conforming_strings", "on"},
-                                    std::pair{"integer_datetimes", "on"}, std::pair{"is_superuser", client_.is_admin ? "on" : "off"}})
+  for (const auto& [name, value] :
+       {std::pair{"server_version", version.c_str()}, std::pair{"server_encoding", "UTF8"},
+        std::pair{"client_encoding", "UTF8"}, std::pair{"DateStyle", "ISO"}, std::pair{"TimeZone", "UTC"},
+        std::pair{"standard_conforming_strings", "on"}, std::pair{"integer_datetimes", "on"},
+        std::pair{"is_superuser", client_.is_admin ? "on" : "off"}})
     routing::append_parameter_status(out_, name, value);
   // There is nothing to cancel here, so the key fits no door.
   routing::append_backend_key(out_, static_cast<uint32_t>(getpid()), 0);
@@ -77,18 +81,25 @@ ConsoleSession::Next ConsoleSession::handle(const routing::FrameHeader& header, 
   }
   if (is_skipping_) return Next::kGoOn;
   if (header.type == 'Q') {
-    if (const auto text = routing::parse_query(body)) answer(*text);
-    else routing::append_error(out_, text.error());
+    if (const auto text = routing::parse_query(body))
+      answer(*text);
+    else
+      routing::append_error(out_, text.error());
     routing::append_ready(out_, 'I');
     return Next::kGoOn;
   }
   if (std::string_view("PBDECH").find(header.type) != std::string_view::npos) {
     is_skipping_ = true;
-    routing::append_error(out_, {routing::sqlstate::kFeatureNotSupported, "the console speaks the simple query protocol only", "",
-                                 "send the command without parameters: psql, lib/pq, psycopg and node-postgres do that"});
+    routing::append_error(
+        out_, {routing::sqlstate::kFeatureNotSupported, "the console speaks the simple query protocol only",
+               "", "send the command without parameters: psql, lib/pq, psycopg and node-postgres do that"});
     return Next::kGoOn;
   }
-  routing::append_error(out_, {routing::sqlstate::kProtocolViolation, fmt::format("unexpected message type {:#04x}", static_cast<unsigned char>(header.type)), "", ""}, "FATAL");
+  routing::append_error(
+      out_,
+      {routing::sqlstate::kProtocolViolation,
+       fmt::format("unexpected message type {:#04x}", static_cast<unsigned char>(header.type)), "", ""},
+      "FATAL");
   flush();
   return Next::kClose;
 }
@@ -108,10 +119,16 @@ Status ConsoleSession::require_admin(const char* command) const {
 Status ConsoleSession::execute(const ConsoleCommand& command) {
   using Kind = ConsoleCommand::Kind;
   switch (command.kind) {
-    case Kind::kEmpty: routing::append_empty(out_, 'I'); return {};
-    case Kind::kIgnored: routing::append_command_complete(out_, command.tag); return {};
-    case Kind::kShow: return show(command);
-    case Kind::kExplainRoute: return explain(command);
+    case Kind::kEmpty:
+      routing::append_empty(out_, 'I');
+      return {};
+    case Kind::kIgnored:
+      routing::append_command_complete(out_, command.tag);
+      return {};
+    case Kind::kShow:
+      return show(command);
+    case Kind::kExplainRoute:
+      return explain(command);
     case Kind::kReload:
       if (Status status = require_admin("RELOAD"); !status) return status;
       spdlog::info("console: RELOAD by {}", client_.user);
@@ -120,7 +137,8 @@ Status ConsoleSession::execute(const ConsoleCommand& command) {
       return {};
     case Kind::kShutdown:
     case Kind::kShutdownServers:
-    case Kind::kShutdownClients: break;
+    case Kind::kShutdownClients:
+      break;
   }
   if (Status status = require_admin("SHUTDOWN"); !status) return status;
   spdlog::info("console: SHUTDOWN by {}", client_.user);
@@ -134,7 +152,8 @@ Status ConsoleSession::execute(const ConsoleCommand& command) {
 Status ConsoleSession::show(const ConsoleCommand& command) {
   const View* view = find_view(command.view);
   if (view == nullptr)
-    return Error{routing::sqlstate::kUndefinedObject, "there is no view \"" + command.view + "\"", "", "SHOW takes " + view_names()};
+    return Error{routing::sqlstate::kUndefinedObject, "there is no view \"" + command.view + "\"", "",
+                 "SHOW takes " + view_names()};
   ViewTable table = view->build({backend_, averages_});
   if (Status status = apply_filter(command.filter, table); !status) return status;
   append_table(table, "SHOW");
@@ -153,7 +172,8 @@ Status ConsoleSession::explain(const ConsoleCommand& command) {
 void ConsoleSession::append_table(const ViewTable& table, std::string_view tag) {
   std::vector<routing::ColumnDescription> descriptions;
   for (const ViewColumn& column : table.columns)
-    descriptions.push_back({column.name, column.is_number ? kInt8Oid : kTextOid, static_cast<int16_t>(column.is_number ? 8 : -1)});
+    descriptions.push_back({column.name, column.is_number ? kInt8Oid : kTextOid,
+                            static_cast<int16_t>(column.is_number ? 8 : -1)});
   routing::append_row_description(out_, descriptions);
   for (const ViewRow& values : table.rows) routing::append_data_row(out_, values);
   routing::append_command_complete(out_, tag);

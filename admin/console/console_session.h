@@ -1,6 +1,6 @@
 #pragma once
-// One console client: the simple query protocol over its socket, blocking, on its own thread. Understands commands
-// through console_command and answers them through the registry of views.
+// One console client: the simple query protocol over its socket, blocking, on its own thread. Understands
+// commands through console_command and answers them through the registry of views.
 
 #include <string>
 

@@ -1,6 +1,6 @@
 #pragma once
-// The avg_ columns of SHOW STATS: what was done per second in the last full stats_period, as in PgBouncer; before
-// the first period is over, since start.
+// The avg_ columns of SHOW STATS: what was done per second in the last full stats_period, as in PgBouncer;
+// before the first period is over, since start.
 
 #include <chrono>
 #include <mutex>
@@ -16,7 +16,8 @@ class TrafficAverages {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Per second; *_us are per transaction, per query and per assignment. `traffic` is what was counted until `now`.
+  // Per second; *_us are per transaction, per query and per assignment. `traffic` is what was counted until
+  // `now`.
   proxy::TrafficReport averages(const proxy::TrafficReport& traffic, Clock::time_point now) const;
   // Called once a period.
   void end_period(const proxy::TrafficReport& traffic, Clock::time_point now);

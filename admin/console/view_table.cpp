@@ -7,7 +7,8 @@ namespace mosaic::admin {
 int ViewTable::find_column(std::string_view name) const {
   for (size_t i = 0; i < columns.size(); ++i) {
     const std::string_view candidate = columns[i].name;
-    if (candidate.size() == name.size() && strncasecmp(candidate.data(), name.data(), name.size()) == 0) return static_cast<int>(i);
+    if (candidate.size() == name.size() && strncasecmp(candidate.data(), name.data(), name.size()) == 0)
+      return static_cast<int>(i);
   }
   return -1;
 }

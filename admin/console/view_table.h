@@ -1,6 +1,6 @@
 #pragma once
-// What a console command answers with: named columns and rows of text. A plain value, sorted and filtered before it
-// is put on the wire.
+// What a console command answers with: named columns and rows of text. A plain value, sorted and filtered
+// before it is put on the wire.
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@
 namespace mosaic::admin {
 
 struct ViewColumn {
-  std::string_view name;  // a literal
+  std::string_view name;   // a literal
   bool is_number = false;  // int8 on the wire
 };
 
@@ -33,10 +33,14 @@ inline ViewCell cell(const char* text) { return std::string(text); }
 inline ViewCell cell(const std::string& text) { return text; }
 inline ViewCell cell(std::nullopt_t) { return std::nullopt; }
 template <std::integral Number>
-ViewCell cell(Number number) { return fmt::format("{}", static_cast<int64_t>(number)); }
+ViewCell cell(Number number) {
+  return fmt::format("{}", static_cast<int64_t>(number));
+}
 
 template <typename... Values>
-ViewRow row(const Values&... values) { return ViewRow{cell(values)...}; }
+ViewRow row(const Values&... values) {
+  return ViewRow{cell(values)...};
+}
 
 // Declares columns: a trailing # marks a number, as in columns({"name", "port#"}).
 std::vector<ViewColumn> columns(std::initializer_list<std::string_view> names);

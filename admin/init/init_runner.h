@@ -1,7 +1,7 @@
 #pragma once
-// Carries `mosaic init` out: the catalog first, then `public` of each node, then the shards, several connections per
-// node, then what the catalog learns from the tables. Every step records itself in its own transaction, so a run may
-// be killed at any time and started again; a second run finds nothing to do.
+// Carries `mosaic init` out: the catalog first, then `public` of each node, then the shards, several
+// connections per node, then what the catalog learns from the tables. Every step records itself in its own
+// transaction, so a run may be killed at any time and started again; a second run finds nothing to do.
 
 #include <functional>
 #include <map>
@@ -57,9 +57,9 @@ class InitRunner {
   const InitOptions& options_;
   std::map<std::string, Connection> connections_;  // one per node, by its name
   std::vector<std::string> shard_nodes_;
-  std::string cluster_id_;      // empty in a dry run before the first init
+  std::string cluster_id_;  // empty in a dry run before the first init
   bool has_catalog_ = false;
-  bool is_complete_ = false;    // the catalog says that init has finished before
+  bool is_complete_ = false;  // the catalog says that init has finished before
   std::map<std::string, NodeWork> work_;
 };
 

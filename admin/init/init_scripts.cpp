@@ -13,16 +13,17 @@ namespace {
 using routing::quote_identifier;
 using routing::quote_literal;
 
-// IDs are unique because they come from one sequence of 64-bit tickets: (millisecond << sequence bits) | count. The
-// sequence only ever moves forward. When it lags behind the clock, one caller lifts it to the clock; with bursts of
-// more IDs than a millisecond has room for it runs ahead of the clock, and time catches up. So neither bursts nor a
-// clock that steps back can give an ID twice.
+// IDs are unique because they come from one sequence of 64-bit tickets: (millisecond << sequence bits) |
+// count. The sequence only ever moves forward. When it lags behind the clock, one caller lifts it to the
+// clock; with bursts of more IDs than a millisecond has room for it runs ahead of the clock, and time catches
+// up. So neither bursts nor a clock that steps back can give an ID twice.
 //
-// Lifting needs setval(), which must not race with nextval(). Whoever lifts holds a transaction-level advisory lock
-// and makes the generation odd meanwhile; a ticket counts only when the generation was the same even number before
-// and after taking it. A lifter that dies leaves an odd generation and no lock: the next caller lifts in its place.
-// Callers that find the lock taken (by a transaction that lifted and is still open) use their ticket as it is: unique,
-// with a time that lags. Only a lift in progress makes others wait, for microseconds.
+// Lifting needs setval(), which must not race with nextval(). Whoever lifts holds a transaction-level
+// advisory lock and makes the generation odd meanwhile; a ticket counts only when the generation was the same
+// even number before and after taking it. A lifter that dies leaves an odd generation and no lock: the next
+// caller lifts in its place. Callers that find the lock taken (by a transaction that lifted and is still
+// open) use their ticket as it is: unique, with a time that lags. Only a lift in progress makes others wait,
+// for microseconds.
 //
 // {schema}, {literal}: the quoted schema, plain and inside a string; {lock}: class of the advisory locks.
 constexpr std::string_view kNextId = R"sql(
@@ -116,9 +117,11 @@ std::string node_grants(const SchemaPlan& plan, const Config& config, const std:
   for (const auto& [table, where] : plan.single_tables) {
     if (where == node) add_table_grants(script, table, users);
   }
-  // information_schema shows a table only to who has some privilege on it: REFERENCES reads and writes nothing.
+  // information_schema shows a table only to who has some privilege on it: REFERENCES reads and writes
+  // nothing.
   for (const std::string& table : plan.sharded_tables)
-    script += fmt::format("REVOKE ALL ON {0} FROM PUBLIC, {1};\nGRANT REFERENCES ON {0} TO {1};\n", public_name(table), users);
+    script += fmt::format("REVOKE ALL ON {0} FROM PUBLIC, {1};\nGRANT REFERENCES ON {0} TO {1};\n",
+                          public_name(table), users);
   return script;
 }
 
@@ -136,22 +139,25 @@ std::string twin_guards(const SchemaPlan& plan, const Config& config) {
   return script;
 }
 
-// The record alone makes the transaction count as done; asynchronous, because one synchronous commit at the end of
-// init covers all before it.
+// The record alone makes the transaction count as done; asynchronous, because one synchronous commit at the
+// end of init covers all before it.
 std::string transaction(const std::string& search_path, const std::string& body, const std::string& record) {
-  return fmt::format("BEGIN;\nSET LOCAL synchronous_commit = off;\nSET LOCAL search_path = {};\n{}{};\nCOMMIT;\n", search_path,
-                     body, record);
+  return fmt::format(
+      "BEGIN;\nSET LOCAL synchronous_commit = off;\nSET LOCAL search_path = {};\n{}{};\nCOMMIT;\n",
+      search_path, body, record);
 }
 
 }  // namespace
 
-std::string grantees_text(const Config& config) { return fmt::format("{}", fmt::join(config.application_users, ",")); }
+std::string grantees_text(const Config& config) {
+  return fmt::format("{}", fmt::join(config.application_users, ","));
+}
 
 std::string next_id_ddl(const std::string& schema, routing::ShardId shard, const routing::IdLayout& layout) {
   const std::string quoted = quote_identifier(schema);
-  return fmt::format(kNextId, fmt::arg("schema", quoted), fmt::arg("literal", quoted), fmt::arg("lock", kIdLockClass),
-                     fmt::arg("shard", shard.value), fmt::arg("epoch", layout.epoch_ms),
-                     fmt::arg("sequence_bits", layout.sequence_bits),
+  return fmt::format(kNextId, fmt::arg("schema", quoted), fmt::arg("literal", quoted),
+                     fmt::arg("lock", kIdLockClass), fmt::arg("shard", shard.value),
+                     fmt::arg("epoch", layout.epoch_ms), fmt::arg("sequence_bits", layout.sequence_bits),
                      fmt::arg("time_shift", layout.sequence_bits + layout.shard_bits),
                      fmt::arg("sequence_mask", (uint64_t{1} << layout.sequence_bits) - 1));
 }
@@ -172,21 +178,24 @@ std::string shard_script(const SchemaPlan& plan, const Config& config, routing::
 
 std::string shard_grant_script(const Config& config, routing::ShardId shard) {
   return transaction("public", shard_grants(config, schema_name(config, shard)),
-                     fmt::format("UPDATE {}.shard_schemas SET grantees = {} WHERE shard = {}", config.catalog.schema,
-                                 quote_literal(grantees_text(config)), shard.value));
+                     fmt::format("UPDATE {}.shard_schemas SET grantees = {} WHERE shard = {}",
+                                 config.catalog.schema, quote_literal(grantees_text(config)), shard.value));
 }
 
 std::string node_script(const SchemaPlan& plan, const Config& config, const std::string& node) {
   std::string body(kTwinNextId);
   for (const PlacedStatement& placed : plan.statements) {
-    const bool is_twin = placed.place == Place::kShards && placed.statement.kind == routing::SchemaStatement::Kind::kStructure;
-    const bool is_here = placed.place == Place::kEveryNode || (placed.place == Place::kOneNode && placed.node == node);
+    const bool is_twin =
+        placed.place == Place::kShards && placed.statement.kind == routing::SchemaStatement::Kind::kStructure;
+    const bool is_here =
+        placed.place == Place::kEveryNode || (placed.place == Place::kOneNode && placed.node == node);
     if (is_twin || is_here) body += placed.statement.text + ";\n";
   }
   body += twin_guards(plan, config) + node_grants(plan, config, node);
-  return transaction("public", body,
-                     fmt::format("UPDATE {}.node_record SET public_digest = {}, grantees = {}, applied_at = now()",
-                                 config.catalog.schema, quote_literal(plan.digest), quote_literal(grantees_text(config))));
+  return transaction(
+      "public", body,
+      fmt::format("UPDATE {}.node_record SET public_digest = {}, grantees = {}, applied_at = now()",
+                  config.catalog.schema, quote_literal(plan.digest), quote_literal(grantees_text(config))));
 }
 
 std::string node_grant_script(const SchemaPlan& plan, const Config& config, const std::string& node) {

@@ -1,6 +1,6 @@
 #pragma once
-// The SQL that `mosaic init` runs: one script per shard, one per node. Pure text; each script is one transaction and
-// records itself in it, so that a killed run leaves nothing half done.
+// The SQL that `mosaic init` runs: one script per shard, one per node. Pure text; each script is one
+// transaction and records itself in it, so that a killed run leaves nothing half done.
 
 #include <string>
 
@@ -18,7 +18,8 @@ std::string shard_script(const SchemaPlan& plan, const Config& config, routing::
 // The grants alone, for a shard that exists.
 std::string shard_grant_script(const Config& config, routing::ShardId shard);
 
-// `public` of one node: types and functions, the twins, the reference tables, the node's own tables, the grants.
+// `public` of one node: types and functions, the twins, the reference tables, the node's own tables, the
+// grants.
 std::string node_script(const SchemaPlan& plan, const Config& config, const std::string& node);
 std::string node_grant_script(const SchemaPlan& plan, const Config& config, const std::string& node);
 

@@ -1,6 +1,6 @@
 #pragma once
-// How far a long piece of work is: a bar that redraws itself on a terminal, plain lines now and then elsewhere.
-// One thread draws; the count may come from many.
+// How far a long piece of work is: a bar that redraws itself on a terminal, plain lines now and then
+// elsewhere. One thread draws; the count may come from many.
 
 #include <atomic>
 #include <chrono>
@@ -10,7 +10,8 @@
 namespace mosaic::admin {
 
 // "  [#####.....] 512/1024 shards  81.3/s  6 s left"
-std::string progress_text(uint64_t done, uint64_t total, const std::string& unit, std::chrono::milliseconds elapsed);
+std::string progress_text(uint64_t done, uint64_t total, const std::string& unit,
+                          std::chrono::milliseconds elapsed);
 
 class ProgressLine {
  public:

@@ -55,7 +55,8 @@ Status ShardWorkers::run(unsigned connections_per_node) {
     auto connection = Connection::open(node.target, {.connect = kConnectLimit});
     Status session = connection ? connection->execute(kSession) : Status(connection.error());
     if (!session) fail(session.error(), "node " + node.name);
-    for (size_t job = next[index]++; session && job < node.jobs.size() && !shared.is_failed; job = next[index]++) {
+    for (size_t job = next[index]++; session && job < node.jobs.size() && !shared.is_failed;
+         job = next[index]++) {
       const Status status = connection->execute(node.jobs[job].script());
       if (!status) {
         fail(status.error(), fmt::format("shard {} on node {}", node.jobs[job].shard.value, node.name));
@@ -79,7 +80,8 @@ Status ShardWorkers::run(unsigned connections_per_node) {
   }
   {
     std::unique_lock lock(shared.mutex);
-    while (!shared.changed.wait_for(lock, kDrawInterval, [&] { return shared.running == 0; })) progress.draw();
+    while (!shared.changed.wait_for(lock, kDrawInterval, [&] { return shared.running == 0; }))
+      progress.draw();
   }
   for (std::thread& thread : threads) thread.join();
   progress.finish();

@@ -81,7 +81,8 @@ Rows::Rows(pg_result* result) : result_(result, PQclear) {}
 int Rows::count() const { return PQntuples(result_.get()); }
 bool Rows::is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) == 1; }
 std::string_view Rows::text(int row, int column) const {
-  return {PQgetvalue(result_.get(), row, column), static_cast<size_t>(PQgetlength(result_.get(), row, column))};
+  return {PQgetvalue(result_.get(), row, column),
+          static_cast<size_t>(PQgetlength(result_.get(), row, column))};
 }
 int64_t Rows::integer(int row, int column) const {
   const std::string_view value = text(row, column);
@@ -118,14 +119,17 @@ Result<Connection> Connection::open(const ConnectionTarget& target, const WaitLi
   Connection connection(PQconnectStartParams(names.data(), values.data(), 0), limits);
   pg_conn* handle = connection.connection_.get();
   const auto failed = [&](const std::string& why) {
-    return Error{routing::sqlstate::kConnectionFailure, fmt::format("cannot connect to {}", target.to_text()), why, ""};
+    return Error{routing::sqlstate::kConnectionFailure, fmt::format("cannot connect to {}", target.to_text()),
+                 why, ""};
   };
   if (handle == nullptr) return failed("out of memory");
   const auto deadline = deadline_after(limits.connect);
-  PostgresPollingStatusType state = PQstatus(handle) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+  PostgresPollingStatusType state =
+      PQstatus(handle) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
   while (state != PGRES_POLLING_OK) {
     if (state == PGRES_POLLING_FAILED) {
-      // Only an error that the server sent with the login carries a SQLSTATE, and libpq does not show it here.
+      // Only an error that the server sent with the login carries a SQLSTATE, and libpq does not show it
+      // here.
       return failed(trimmed(PQerrorMessage(handle)));
     }
     const Wake wake =
@@ -136,15 +140,17 @@ Result<Connection> Connection::open(const ConnectionTarget& target, const WaitLi
   }
   PQsetnonblocking(handle, 1);
   // Notices ("relation already exists, skipping") are expected here and would land on stderr.
-  PQsetNoticeProcessor(handle, [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(
+      handle, [](void*, const char*) {}, nullptr);
   return connection;
 }
 
 Error Connection::lost() const {
   const std::string reason = trimmed(PQerrorMessage(connection_.get()));
-  return Error{routing::sqlstate::kConnectionFailure,
-               fmt::format("the connection to {}:{} is lost", PQhost(connection_.get()), PQport(connection_.get())),
-               reason, ""};
+  return Error{
+      routing::sqlstate::kConnectionFailure,
+      fmt::format("the connection to {}:{} is lost", PQhost(connection_.get()), PQport(connection_.get())),
+      reason, ""};
 }
 
 Status Connection::flush_and_wait(Clock::time_point deadline) {
@@ -184,8 +190,8 @@ Result<Rows> Connection::query(const std::string& statement, const Values& param
   std::vector<const char*> values;
   values.reserve(parameters.size());
   for (const auto& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
-  if (PQsendQueryParams(connection_.get(), statement.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
-                        nullptr, nullptr, 0) == 0)
+  if (PQsendQueryParams(connection_.get(), statement.c_str(), static_cast<int>(values.size()), nullptr,
+                        values.data(), nullptr, nullptr, 0) == 0)
     return lost();
   return take_results();
 }

@@ -1,6 +1,6 @@
 #pragma once
-// One blocking libpq connection for control-plane work: the only place in admin/ that calls PQ functions. Every
-// wait has a deadline and can be interrupted by a StopSignal, so that no thread hangs on a dead node.
+// One blocking libpq connection for control-plane work: the only place in admin/ that calls PQ functions.
+// Every wait has a deadline and can be interrupted by a StopSignal, so that no thread hangs on a dead node.
 // One thread at a time.
 
 #include <chrono>
@@ -24,9 +24,9 @@ struct ConnectionTarget {
   uint16_t port = 5432;
   std::string dbname;
   std::string user;
-  std::string password;  // empty: what libpq finds
-  std::string passfile;  // empty: libpq's default
-  std::string options;   // PostgreSQL settings: "-c name=value"
+  std::string password;         // empty: what libpq finds
+  std::string passfile;         // empty: libpq's default
+  std::string options;          // PostgreSQL settings: "-c name=value"
   std::string to_text() const;  // "postgres@127.0.0.1:5432/app", for messages
 };
 

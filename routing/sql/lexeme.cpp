@@ -86,7 +86,8 @@ const char* find_continuation(const char* p, const char* end) {
 
 const char* find_string_end(const char* at, const char* end, bool has_escapes) {
   while (true) {
-    const char* close = has_escapes ? find_closing_quote_with_escapes(at + 1, end) : find_closing_quote(at + 1, end);
+    const char* close =
+        has_escapes ? find_closing_quote_with_escapes(at + 1, end) : find_closing_quote(at + 1, end);
     if (close == nullptr) return nullptr;
     at = find_continuation(close + 1, end);
     if (at == nullptr) return close + 1;

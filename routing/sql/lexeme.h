@@ -1,7 +1,7 @@
 #pragma once
-// Where a token of SQL ends, by the rules of PostgreSQL 15's lexer (src/backend/parser/scan.l). Functions on a range
-// of bytes without any state: `at` is the token's first byte, `end` the end of the text, the result is one behind the
-// token's last byte, and null when the lexer would refuse it.
+// Where a token of SQL ends, by the rules of PostgreSQL 15's lexer (src/backend/parser/scan.l). Functions on
+// a range of bytes without any state: `at` is the token's first byte, `end` the end of the text, the result
+// is one behind the token's last byte, and null when the lexer would refuse it.
 
 #include <cstddef>
 

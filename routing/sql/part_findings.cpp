@@ -133,8 +133,8 @@ void PartFindings::add_splice(int32_t location, size_t part_count, std::string_v
             "Write the table's name where the grammar expects it, in plain form."});
     return;
   }
-  part_.splices.push_back(
-      {static_cast<uint32_t>(token), static_cast<uint32_t>(2 * part_count - 1), identifier_behind_schema(name)});
+  part_.splices.push_back({static_cast<uint32_t>(token), static_cast<uint32_t>(2 * part_count - 1),
+                           identifier_behind_schema(name)});
 }
 
 void PartFindings::add_function(const PgQuery__FuncCall& call) {

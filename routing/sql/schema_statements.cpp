@@ -32,7 +32,8 @@ struct ParseGuard {
 };
 
 uint32_t line_at(std::string_view text, size_t offset) {
-  return static_cast<uint32_t>(1 + std::count(text.begin(), text.begin() + static_cast<long>(std::min(offset, text.size())), '\n'));
+  return static_cast<uint32_t>(
+      1 + std::count(text.begin(), text.begin() + static_cast<long>(std::min(offset, text.size())), '\n'));
 }
 
 // The parser counts white space and comments before a statement as its own.
@@ -45,9 +46,14 @@ size_t skip_blank(std::string_view text, size_t at) {
     } else if (text.substr(at, 2) == "/*") {
       int depth = 0;
       do {
-        if (text.substr(at, 2) == "/*") { ++depth; at += 2; }
-        else if (text.substr(at, 2) == "*/") { --depth; at += 2; }
-        else ++at;
+        if (text.substr(at, 2) == "/*") {
+          ++depth;
+          at += 2;
+        } else if (text.substr(at, 2) == "*/") {
+          --depth;
+          at += 2;
+        } else
+          ++at;
       } while (depth > 0 && at < text.size());
     } else {
       break;
@@ -87,7 +93,8 @@ std::vector<std::string> names_of(const PgQuery__Node* node) {
   std::vector<std::string> names;
   if (node == nullptr || node->node_case != PG_QUERY__NODE__NODE_LIST) return names;
   for (size_t i = 0; i < node->list->n_items; ++i) {
-    if (node->list->items[i]->node_case == PG_QUERY__NODE__NODE_STRING) names.emplace_back(node->list->items[i]->string->sval);
+    if (node->list->items[i]->node_case == PG_QUERY__NODE__NODE_STRING)
+      names.emplace_back(node->list->items[i]->string->sval);
   }
   return names;
 }
@@ -111,7 +118,8 @@ class Classifier {
     });
   }
   void add_relation(const std::string& name) {
-    if (std::find(out_.relations.begin(), out_.relations.end(), name) == out_.relations.end()) out_.relations.push_back(name);
+    if (std::find(out_.relations.begin(), out_.relations.end(), name) == out_.relations.end())
+      out_.relations.push_back(name);
   }
   void set(Kind kind, const PgQuery__RangeVar* relation) {
     if (relation == nullptr) return refuse("it names no table");
@@ -130,22 +138,33 @@ class Classifier {
 
   void classify_kind(const PgQuery__Node& node) {
     switch (node.node_case) {
-      case PG_QUERY__NODE__NODE_CREATE_STMT: return create_table(*node.create_stmt);
+      case PG_QUERY__NODE__NODE_CREATE_STMT:
+        return create_table(*node.create_stmt);
       case PG_QUERY__NODE__NODE_INDEX_STMT:
         if (node.index_stmt->concurrent)
           return refuse("CONCURRENTLY can not run in a transaction; the tables are empty, leave it out");
         out_.created = node.index_stmt->idxname;
         return set(Kind::kStructure, node.index_stmt->relation);
-      case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT: return set(Kind::kStructure, node.alter_table_stmt->relation);
-      case PG_QUERY__NODE__NODE_ALTER_SEQ_STMT: return set(Kind::kStructure, node.alter_seq_stmt->sequence);
-      case PG_QUERY__NODE__NODE_CREATE_STATS_STMT: return create_statistics(*node.create_stats_stmt);
-      case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT: return create_sequence(*node.create_seq_stmt);
-      case PG_QUERY__NODE__NODE_COMMENT_STMT: return comment(*node.comment_stmt);
-      case PG_QUERY__NODE__NODE_CREATE_TRIG_STMT: return set(Kind::kBehaviour, node.create_trig_stmt->relation);
-      case PG_QUERY__NODE__NODE_CREATE_POLICY_STMT: return set(Kind::kBehaviour, node.create_policy_stmt->table);
-      case PG_QUERY__NODE__NODE_RULE_STMT: return set(Kind::kBehaviour, node.rule_stmt->relation);
-      case PG_QUERY__NODE__NODE_GRANT_STMT: return grant(*node.grant_stmt);
-      case PG_QUERY__NODE__NODE_INSERT_STMT: return set(Kind::kRows, node.insert_stmt->relation);
+      case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
+        return set(Kind::kStructure, node.alter_table_stmt->relation);
+      case PG_QUERY__NODE__NODE_ALTER_SEQ_STMT:
+        return set(Kind::kStructure, node.alter_seq_stmt->sequence);
+      case PG_QUERY__NODE__NODE_CREATE_STATS_STMT:
+        return create_statistics(*node.create_stats_stmt);
+      case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT:
+        return create_sequence(*node.create_seq_stmt);
+      case PG_QUERY__NODE__NODE_COMMENT_STMT:
+        return comment(*node.comment_stmt);
+      case PG_QUERY__NODE__NODE_CREATE_TRIG_STMT:
+        return set(Kind::kBehaviour, node.create_trig_stmt->relation);
+      case PG_QUERY__NODE__NODE_CREATE_POLICY_STMT:
+        return set(Kind::kBehaviour, node.create_policy_stmt->table);
+      case PG_QUERY__NODE__NODE_RULE_STMT:
+        return set(Kind::kBehaviour, node.rule_stmt->relation);
+      case PG_QUERY__NODE__NODE_GRANT_STMT:
+        return grant(*node.grant_stmt);
+      case PG_QUERY__NODE__NODE_INSERT_STMT:
+        return set(Kind::kRows, node.insert_stmt->relation);
       case PG_QUERY__NODE__NODE_VIEW_STMT:
         set(Kind::kView, node.view_stmt->view);
         out_.created = out_.subject;
@@ -159,9 +178,12 @@ class Classifier {
       case PG_QUERY__NODE__NODE_CREATE_CAST_STMT:
       case PG_QUERY__NODE__NODE_DEFINE_STMT:
       case PG_QUERY__NODE__NODE_ALTER_ENUM_STMT:
-      case PG_QUERY__NODE__NODE_ALTER_DOMAIN_STMT: out_.kind = Kind::kEverywhere; return;
+      case PG_QUERY__NODE__NODE_ALTER_DOMAIN_STMT:
+        out_.kind = Kind::kEverywhere;
+        return;
       case PG_QUERY__NODE__NODE_TRANSACTION_STMT:
-        return refuse("leave BEGIN and COMMIT out: each shard gets the whole file in a transaction of its own");
+        return refuse(
+            "leave BEGIN and COMMIT out: each shard gets the whole file in a transaction of its own");
       case PG_QUERY__NODE__NODE_CREATE_SCHEMA_STMT:
         return refuse("Mosaic makes the schemas, one per shard; leave it out");
       case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT:
@@ -169,8 +191,10 @@ class Classifier {
       case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT:
         return refuse("roles belong to a server, not to a schema: create them on each node yourself");
       default:
-        return refuse("expected CREATE TABLE, INDEX, TYPE, DOMAIN, EXTENSION, FUNCTION, VIEW, TRIGGER, POLICY, SEQUENCE ... "
-                      "OWNED BY, ALTER TABLE, COMMENT ON, GRANT ON or INSERT");
+        return refuse(
+            "expected CREATE TABLE, INDEX, TYPE, DOMAIN, EXTENSION, FUNCTION, VIEW, TRIGGER, POLICY, "
+            "SEQUENCE ... "
+            "OWNED BY, ALTER TABLE, COMMENT ON, GRANT ON or INSERT");
     }
   }
 
@@ -183,20 +207,25 @@ class Classifier {
   }
 
   void create_statistics(const PgQuery__CreateStatsStmt& create) {
-    const bool has_table = create.n_relations == 1 && create.relations[0]->node_case == PG_QUERY__NODE__NODE_RANGE_VAR;
+    const bool has_table =
+        create.n_relations == 1 && create.relations[0]->node_case == PG_QUERY__NODE__NODE_RANGE_VAR;
     set(Kind::kStructure, has_table ? create.relations[0]->range_var : nullptr);
   }
 
   void create_sequence(const PgQuery__CreateSeqStmt& create) {
     for (size_t i = 0; i < create.n_options; ++i) {
       const PgQuery__Node* option = create.options[i];
-      if (option->node_case != PG_QUERY__NODE__NODE_DEF_ELEM || std::string_view(option->def_elem->defname) != "owned_by") continue;
+      if (option->node_case != PG_QUERY__NODE__NODE_DEF_ELEM ||
+          std::string_view(option->def_elem->defname) != "owned_by")
+        continue;
       const std::vector<std::string> owner = names_of(option->def_elem->arg);
       if (owner.size() != 2) break;
       out_.created = create.sequence->relname;
       return set(Kind::kStructure, owner[0]);
     }
-    refuse("a sequence of its own has no place: add OWNED BY table.column, or use next_id(), which is unique over all shards");
+    refuse(
+        "a sequence of its own has no place: add OWNED BY table.column, or use next_id(), which is unique "
+        "over all shards");
   }
 
   void comment(const PgQuery__CommentStmt& comment) {
@@ -212,8 +241,11 @@ class Classifier {
       case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE:
       case PG_QUERY__OBJECT_TYPE__OBJECT_INDEX:
       case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE:
-      case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW: break;
-      default: out_.kind = Kind::kEverywhere; return;
+      case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW:
+        break;
+      default:
+        out_.kind = Kind::kEverywhere;
+        return;
     }
     if (names.size() > 1) is_qualified_ = true;
     if (names.empty()) return refuse("it names no table");
@@ -224,13 +256,15 @@ class Classifier {
   }
 
   void grant(const PgQuery__GrantStmt& grant) {
-    const bool is_named = grant.targtype == PG_QUERY__GRANT_TARGET_TYPE__ACL_TARGET_OBJECT && grant.n_objects > 0;
+    const bool is_named =
+        grant.targtype == PG_QUERY__GRANT_TARGET_TYPE__ACL_TARGET_OBJECT && grant.n_objects > 0;
     if (is_named && grant.objects[0]->node_case == PG_QUERY__NODE__NODE_RANGE_VAR)
       return set(Kind::kBehaviour, grant.objects[0]->range_var);
     const bool is_everywhere = grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION ||
                                grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_TYPE ||
                                grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN;
-    if (!is_named || !is_everywhere) return refuse("grant on tables, functions or types by name; schemas are Mosaic's affair");
+    if (!is_named || !is_everywhere)
+      return refuse("grant on tables, functions or types by name; schemas are Mosaic's affair");
     out_.kind = Kind::kEverywhere;
   }
 
@@ -243,7 +277,9 @@ class Classifier {
 Result<std::vector<SchemaStatement>> read_schema(std::string_view text) {
   // The parser reads up to a zero byte.
   if (text.find('\0') != std::string_view::npos)
-    return Error{sqlstate::kSyntaxError, fmt::format("line {}: a zero byte in the schema file", line_at(text, text.find('\0'))), "", ""};
+    return Error{sqlstate::kSyntaxError,
+                 fmt::format("line {}: a zero byte in the schema file", line_at(text, text.find('\0'))), "",
+                 ""};
   const std::string copy(text);
   const ParseGuard parsed(copy);
   if (parsed.result.error != nullptr) {
@@ -251,9 +287,13 @@ Result<std::vector<SchemaStatement>> read_schema(std::string_view text) {
     std::string hint;
     if (text.starts_with('\\') || text.find("\n\\") != std::string_view::npos)
       hint = "lines that begin with a backslash are psql's own commands; the schema file is plain SQL";
-    return Error{sqlstate::kSyntaxError, fmt::format("line {}: {}", line_at(text, static_cast<size_t>(cursor - 1)), parsed.result.error->message), "", hint};
+    return Error{sqlstate::kSyntaxError,
+                 fmt::format("line {}: {}", line_at(text, static_cast<size_t>(cursor - 1)),
+                             parsed.result.error->message),
+                 "", hint};
   }
-  if (parsed.tree == nullptr) return Error{sqlstate::kInternalError, "the parser's tree can not be read", "", ""};
+  if (parsed.tree == nullptr)
+    return Error{sqlstate::kInternalError, "the parser's tree can not be read", "", ""};
   std::vector<SchemaStatement> statements;
   for (size_t i = 0; i < parsed.tree->n_stmts; ++i) {
     const PgQuery__RawStmt& raw = *parsed.tree->stmts[i];
@@ -262,7 +302,8 @@ Result<std::vector<SchemaStatement>> read_schema(std::string_view text) {
     const size_t first = skip_blank(text, begin);
     SchemaStatement statement;
     std::string_view words = text.substr(first, end - first);
-    while (!words.empty() && std::string_view(" \t\r\n;").find(words.back()) != std::string_view::npos) words.remove_suffix(1);
+    while (!words.empty() && std::string_view(" \t\r\n;").find(words.back()) != std::string_view::npos)
+      words.remove_suffix(1);
     statement.text = words;
     statement.line = line_at(text, first);
     Classifier(statement).classify(*raw.stmt);

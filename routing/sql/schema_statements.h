@@ -1,6 +1,7 @@
 #pragma once
-// Reads a schema file: plain SQL with unqualified names, split into statements, each told what it is about. Decides
-// nothing about nodes or shards: `mosaic init` does, from the tables in the config. Pure; uses libpg_query.
+// Reads a schema file: plain SQL with unqualified names, split into statements, each told what it is about.
+// Decides nothing about nodes or shards: `mosaic init` does, from the tables in the config. Pure; uses
+// libpg_query.
 
 #include <cstdint>
 #include <string>
@@ -21,10 +22,10 @@ struct SchemaStatement {
     kRefused,     // has no place in a schema file; `refusal` says why
   };
   Kind kind = Kind::kRefused;
-  std::string text;     // without surrounding white space, comments and semicolon
-  uint32_t line = 1;    // of its first word
-  std::string subject;  // the relation that it belongs to (of a partition: its parent)
-  std::string created;  // the relation that it makes, if any
+  std::string text;                    // without surrounding white space, comments and semicolon
+  uint32_t line = 1;                   // of its first word
+  std::string subject;                 // the relation that it belongs to (of a partition: its parent)
+  std::string created;                 // the relation that it makes, if any
   std::vector<std::string> relations;  // all relations that it names, without duplicates
   bool is_create_table = false;
   std::string refusal;

@@ -1,6 +1,6 @@
 #pragma once
-// Copies a word of a statement while looking for its end: half of all bytes go through here, so it takes sixteen at a
-// time where the machine can.
+// Copies a word of a statement while looking for its end: half of all bytes go through here, so it takes
+// sixteen at a time where the machine can.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,10 +18,12 @@ inline constexpr size_t kWordBlockBytes = 16;
 inline bool is_word_part(char c) {
   const auto byte = static_cast<unsigned char>(c);
   const auto letter = static_cast<unsigned char>((byte | 0x20) - 'a');
-  return letter < 26 || static_cast<unsigned char>(byte - '0') < 10 || byte == '_' || byte == '$' || byte >= 0x80;
+  return letter < 26 || static_cast<unsigned char>(byte - '0') < 10 || byte == '_' || byte == '$' ||
+         byte >= 0x80;
 }
 
-// Copies the word at `at` to `out` and returns its end. May write up to kWordBlockBytes beyond what it copies.
+// Copies the word at `at` to `out` and returns its end. May write up to kWordBlockBytes beyond what it
+// copies.
 inline const char* copy_word(const char* at, const char* end, char* out) {
 #if defined(__SSE2__)
   while (end - at >= static_cast<ptrdiff_t>(kWordBlockBytes)) {

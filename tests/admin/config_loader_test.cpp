@@ -34,7 +34,8 @@ TEST(ConfigLoader, tells_the_nearest_section) {
 TEST(ConfigLoader, tells_the_section_that_a_key_belongs_to) {
   EXPECT_EQ(errors_with("[limits]\ndefault_pool_size = 3\n"),
             "x.toml:7:1: unknown key \"default_pool_size\" in [limits]; it belongs in [pool]");
-  EXPECT_EQ(errors_of("workers = 3\n" + std::string(kGood)), "x.toml:1:1: unknown key \"workers\"; it belongs in [mosaic]");
+  EXPECT_EQ(errors_of("workers = 3\n" + std::string(kGood)),
+            "x.toml:1:1: unknown key \"workers\"; it belongs in [mosaic]");
 }
 
 TEST(ConfigLoader, lists_the_keys_when_none_is_near) {
@@ -43,10 +44,12 @@ TEST(ConfigLoader, lists_the_keys_when_none_is_near) {
 }
 
 TEST(ConfigLoader, tells_all_errors_at_once_in_the_order_of_the_file) {
-  const std::string errors = errors_with("[listen]\nport = 70000\n[pool]\nserver_lifetime = \"long\"\n[auth]\ntype = \"md5\"\n");
+  const std::string errors =
+      errors_with("[listen]\nport = 70000\n[pool]\nserver_lifetime = \"long\"\n[auth]\ntype = \"md5\"\n");
   EXPECT_EQ(errors,
             "x.toml:7:8: listen.port: expected a whole number from 0 to 65535, got 70000\n"
-            "x.toml:9:19: pool.server_lifetime: expected seconds from 0 to 1000000, such as 30 or 0.5, got \"long\"\n"
+            "x.toml:9:19: pool.server_lifetime: expected seconds from 0 to 1000000, such as 30 or 0.5, got "
+            "\"long\"\n"
             "x.toml:11:8: auth.type: expected \"scram-sha-256\" or \"trust\", got \"md5\"");
 }
 
@@ -56,13 +59,16 @@ TEST(ConfigLoader, tells_the_line_of_a_syntax_error) {
 
 TEST(ConfigLoader, tells_what_is_missing) {
   EXPECT_EQ(errors_of("[nodes.pg1]\n"),
-            "x.toml: missing key \"name\" in [database]: text in quotes (The application's database, as clients name it.)");
+            "x.toml: missing key \"name\" in [database]: text in quotes (The application's database, as "
+            "clients name it.)");
   EXPECT_EQ(errors_of("[database]\nname = 'app'\n"),
             "x.toml: expected at least one node: a section [nodes.NAME] with host and port");
 }
 
 TEST(ConfigLoader, reads_durations_as_seconds) {
-  const Config config = parse_config(kGood + std::string("[pool]\nquery_wait_timeout = 0.5\nserver_lifetime = 7\n"), "x").config;
+  const Config config =
+      parse_config(kGood + std::string("[pool]\nquery_wait_timeout = 0.5\nserver_lifetime = 7\n"), "x")
+          .config;
   EXPECT_EQ(config.proxy.pool.query_wait_timeout_ms, 500u);
   EXPECT_EQ(config.proxy.pool.server_lifetime_ms, 7000u);
   EXPECT_EQ(config.values.at("pool.query_wait_timeout"), "0.5");
@@ -70,7 +76,9 @@ TEST(ConfigLoader, reads_durations_as_seconds) {
 
 TEST(ConfigLoader, reads_sizes_as_bytes_or_text) {
   const Config config =
-      parse_config(kGood + std::string("[limits]\nclient_buffer_bytes = 8192\nserver_buffer_bytes = \"2 MiB\"\n"), "x").config;
+      parse_config(
+          kGood + std::string("[limits]\nclient_buffer_bytes = 8192\nserver_buffer_bytes = \"2 MiB\"\n"), "x")
+          .config;
   EXPECT_EQ(config.proxy.client_buffer_bytes, 8192u);
   EXPECT_EQ(config.proxy.server_buffer_bytes, 2u << 20);
   EXPECT_NE(errors_with("[limits]\nclient_buffer_bytes = \"2 MB\"\n"), "");
@@ -78,7 +86,9 @@ TEST(ConfigLoader, reads_sizes_as_bytes_or_text) {
 }
 
 TEST(ConfigLoader, keeps_the_nodes_in_the_order_of_the_file) {
-  const Config config = parse_config("[database]\nname='app'\n[nodes.z]\n[nodes.a]\nport = 1\n[nodes.m]\nport = 2\n", "x").config;
+  const Config config =
+      parse_config("[database]\nname='app'\n[nodes.z]\n[nodes.a]\nport = 1\n[nodes.m]\nport = 2\n", "x")
+          .config;
   ASSERT_EQ(config.proxy.nodes.size(), 3u);
   EXPECT_EQ(config.proxy.nodes[0].name, "z");
   EXPECT_EQ(config.proxy.nodes[1].name, "a");
@@ -89,8 +99,10 @@ TEST(ConfigLoader, keeps_the_nodes_in_the_order_of_the_file) {
 }
 
 TEST(ConfigLoader, starts_relative_paths_at_the_folder_of_the_file) {
-  const Config config = parse_config(kGood + std::string("[mosaic]\nstate_dir = \"../state\"\npid_file = \"/run/m.pid\"\n"),
-                                     "/etc/mosaic/x.toml").config;
+  const Config config =
+      parse_config(kGood + std::string("[mosaic]\nstate_dir = \"../state\"\npid_file = \"/run/m.pid\"\n"),
+                   "/etc/mosaic/x.toml")
+          .config;
   EXPECT_EQ(config.state_dir, "/etc/state");
   EXPECT_EQ(config.pid_file, "/run/m.pid");
   EXPECT_EQ(config.proxy.auth_file, "/etc/mosaic/userlist.txt");
@@ -120,8 +132,9 @@ TEST_P(ConfigChecks, refuse_what_does_not_fit) {
 INSTANTIATE_TEST_SUITE_P(
     all, ConfigChecks,
     testing::Values(
-        WrongFile{"[catalog]\nnode = \"pg3\"\n", "x.toml:7:1: catalog.node: expected the name of a [nodes.NAME] section, got "
-                                                 "\"pg3\"; did you mean \"pg1\"?"},
+        WrongFile{"[catalog]\nnode = \"pg3\"\n",
+                  "x.toml:7:1: catalog.node: expected the name of a [nodes.NAME] section, got "
+                  "\"pg3\"; did you mean \"pg1\"?"},
         WrongFile{"[tables.t]\nnode = \"elsewhere\"\n", "tables.t.node: expected the name"},
         WrongFile{"[tables.t]\nkey = \"a\"\nreference = true\n", "got several"},
         WrongFile{"[tables.t]\n", "x.toml:6:1: tables.t: expected exactly one of"},
@@ -139,7 +152,8 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ConfigChecksOfFiles, miss_an_auth_file_that_is_not_there) {
   const ConfigLoad load = load_config("/nonexistent/mosaic.toml");
-  EXPECT_EQ(load.errors.to_text("m.toml"), "m.toml: cannot read the configuration file: No such file or directory");
+  EXPECT_EQ(load.errors.to_text("m.toml"),
+            "m.toml: cannot read the configuration file: No such file or directory");
 }
 
 }  // namespace

@@ -28,7 +28,13 @@ class MapFileTest : public testing::Test {
     state.epoch = 7;
     state.is_complete = true;
     state.shard_nodes = {"pg1", "pg2", "pg1"};
-    CatalogTable media{"media", routing::TableKind::kSharded, "user_id", "id", "", routing::KeyType::kUuid, {{"id", 20}, {"user_id", 2950}}};
+    CatalogTable media{"media",
+                       routing::TableKind::kSharded,
+                       "user_id",
+                       "id",
+                       "",
+                       routing::KeyType::kUuid,
+                       {{"id", 20}, {"user_id", 2950}}};
     CatalogTable pinned{"settings", routing::TableKind::kPinned, "", "", "pg2", routing::KeyType::kInt8, {}};
     state.tables = {media, pinned};
     return map;

@@ -11,7 +11,8 @@ namespace {
 Config config_of(const std::string& more = "") {
   ConfigLoad load = parse_config(
       "[database]\nname = 'app'\n[nodes.b]\n[nodes.a]\nport = 2\n[tables.media]\nkey = 'user_id'\nid = 'id'\n"
-      "[tables.plans]\nnode = 'a'\n[tables.countries]\nreference = true\n" + (more.empty() ? "[shards]\ncount = 4\n" : more),
+      "[tables.plans]\nnode = 'a'\n[tables.countries]\nreference = true\n" +
+          (more.empty() ? "[shards]\ncount = 4\n" : more),
       "x.toml");
   EXPECT_TRUE(load.errors.is_empty()) << load.errors.to_text("x.toml");
   return load.config;
@@ -53,8 +54,10 @@ TEST(SnapshotBuilder, names_every_difference) {
   const auto snapshot = build_snapshot(state, config_of());
   ASSERT_FALSE(snapshot);
   EXPECT_EQ(snapshot.error().detail,
-            "shards.count: the catalog says 8, the config 4; shards.function: the catalog says modulo, the config xxh3; "
-            "tables.media: the catalog says key = \"owner_id\", id = \"id\", the config key = \"user_id\", id = \"id\"; "
+            "shards.count: the catalog says 8, the config 4; shards.function: the catalog says modulo, the "
+            "config xxh3; "
+            "tables.media: the catalog says key = \"owner_id\", id = \"id\", the config key = \"user_id\", "
+            "id = \"id\"; "
             "tables.plans: the catalog does not list it, the config says node = \"a\"; "
             "tables.tariffs: the catalog says node = \"a\", the config does not list it");
 }

@@ -1,5 +1,6 @@
 #pragma once
-// What a fuzz target asserts: alive in every build, unlike assert(), and fatal, so that the fuzzer keeps the input.
+// What a fuzz target asserts: alive in every build, unlike assert(), and fatal, so that the fuzzer keeps the
+// input.
 
 #include <cstdio>
 #include <cstdlib>

@@ -31,7 +31,8 @@ std::vector<NodeSum> sum_nodes(const proxy::Report& report, size_t count) {
       nodes.at(traffic.node.value).transactions += traffic.transactions;
       nodes.at(traffic.node.value).queries += traffic.queries;
     }
-    for (const proxy::PoolReport& pool : worker.pools) nodes.at(pool.node.value).waiting += pool.clients_waiting;
+    for (const proxy::PoolReport& pool : worker.pools)
+      nodes.at(pool.node.value).waiting += pool.clients_waiting;
   }
   return nodes;
 }
@@ -44,14 +45,15 @@ ViewTable show_nodes(const ViewContext& context) {
   const std::vector<NodeSum> sums = sum_nodes(context.backend.report({}), config->nodes.size());
   std::vector<uint64_t> shards(config->nodes.size());
   for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard) ++shards[catalog->node_of({shard}).value];
-  ViewTable table{columns({"name", "host", "port#", "database", "state", "shards#", "connections#", "cl_waiting#", "xact_count#",
-                           "query_count#", "connect_failures#", "last_error"}),
+  ViewTable table{columns({"name", "host", "port#", "database", "state", "shards#", "connections#",
+                           "cl_waiting#", "xact_count#", "query_count#", "connect_failures#", "last_error"}),
                   {}};
   for (size_t i = 0; i < config->nodes.size(); ++i) {
     const pool::NodeAddress& node = config->nodes[i].address;
     const NodeSum& sum = sums[i];
-    table.rows.push_back(row(node.name, node.host, node.port, node.dbname, sum.is_down ? "down" : "up", shards[i], sum.connections,
-                             sum.waiting, sum.transactions, sum.queries, sum.connect_failures, sum.last_error));
+    table.rows.push_back(row(node.name, node.host, node.port, node.dbname, sum.is_down ? "down" : "up",
+                             shards[i], sum.connections, sum.waiting, sum.transactions, sum.queries,
+                             sum.connect_failures, sum.last_error));
   }
   return table;
 }
@@ -60,11 +62,13 @@ ViewTable show_shards(const ViewContext& context) {
   const auto catalog = context.backend.catalog();
   std::vector<uint64_t> queries(catalog->shard_count());
   for (const proxy::WorkerReport& worker : context.backend.report({}).workers) {
-    for (size_t i = 0; i < std::min(queries.size(), worker.shard_queries.size()); ++i) queries[i] += worker.shard_queries[i];
+    for (size_t i = 0; i < std::min(queries.size(), worker.shard_queries.size()); ++i)
+      queries[i] += worker.shard_queries[i];
   }
   ViewTable table{columns({"shard#", "schema", "node", "query_count#"}), {}};
   for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard)
-    table.rows.push_back(row(shard, catalog->schema_of({shard}), catalog->node_name(catalog->node_of({shard})), queries[shard]));
+    table.rows.push_back(row(shard, catalog->schema_of({shard}),
+                             catalog->node_name(catalog->node_of({shard})), queries[shard]));
   return table;
 }
 
@@ -74,8 +78,9 @@ ViewTable show_tables(const ViewContext& context) {
   for (const routing::Table& entry : catalog->tables()) {
     const bool is_sharded = entry.kind == routing::TableKind::kSharded;
     const bool is_pinned = entry.kind == routing::TableKind::kPinned;
-    table.rows.push_back(row(entry.name, to_text(entry.kind), entry.key, is_sharded ? to_text(entry.key_type) : "", entry.id,
-                             is_pinned ? catalog->node_name(entry.node) : std::string(), entry.columns.size()));
+    table.rows.push_back(
+        row(entry.name, to_text(entry.kind), entry.key, is_sharded ? to_text(entry.key_type) : "", entry.id,
+            is_pinned ? catalog->node_name(entry.node) : std::string(), entry.columns.size()));
   }
   return table;
 }
@@ -92,7 +97,8 @@ ViewTable show_shapes(const ViewContext& context) {
     }
   }
   ViewTable table{columns({"shape", "placement", "calls#", "parse_us#", "bytes#"}), {}};
-  for (const auto& [key, sum] : shapes) table.rows.push_back(row(key.first, key.second, sum.hits, sum.parse_ns / 1000, sum.bytes));
+  for (const auto& [key, sum] : shapes)
+    table.rows.push_back(row(key.first, key.second, sum.hits, sum.parse_ns / 1000, sum.bytes));
   std::stable_sort(table.rows.begin(), table.rows.end(), [&](const ViewRow& left, const ViewRow& right) {
     return shapes.at({*left[0], *left[1]}).hits > shapes.at({*right[0], *right[1]}).hits;
   });
@@ -100,10 +106,11 @@ ViewTable show_shapes(const ViewContext& context) {
 }
 
 ViewTable show_proxies(const ViewContext& context) {
-  ViewTable table{columns({"proxy", "host", "pid#", "port#", "version", "epoch#", "started_at", "heartbeat_at"}), {}};
+  ViewTable table{
+      columns({"proxy", "host", "pid#", "port#", "version", "epoch#", "started_at", "heartbeat_at"}), {}};
   for (const ProxyRow& entry : context.backend.catalog_status().proxies)
-    table.rows.push_back(row(entry.identity.id, entry.identity.host, entry.identity.pid, entry.identity.port, entry.identity.version,
-                             entry.epoch, entry.started_at, entry.heartbeat_at));
+    table.rows.push_back(row(entry.identity.id, entry.identity.host, entry.identity.pid, entry.identity.port,
+                             entry.identity.version, entry.epoch, entry.started_at, entry.heartbeat_at));
   return table;
 }
 

@@ -13,7 +13,8 @@ constexpr uint64_t kMicroseconds = 1'000'000;
 
 ViewCell time_cell(uint64_t unix_us) {
   if (unix_us == 0) return std::nullopt;
-  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(unix_us / kMicroseconds)));
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC",
+                     fmt::gmtime(static_cast<std::time_t>(unix_us / kMicroseconds)));
 }
 
 // An identity that PgBouncer prints as a pointer; ours are numbers.
@@ -24,9 +25,11 @@ ViewCell id_cell(char kind, uint64_t id) {
 
 // Behind PgBouncer's columns come ours.
 std::vector<ViewColumn> connection_columns() {
-  return columns({"type", "user", "database", "replication", "state", "addr", "port#", "local_addr", "local_port#", "connect_time",
-                  "request_time", "wait#", "wait_us#", "close_needed#", "ptr", "link", "remote_pid#", "tls", "application_name",
-                  "prepared_statements#", "id#", "node", "shard#", "worker#"});
+  return columns({"type",         "user",        "database",   "replication",      "state",
+                  "addr",         "port#",       "local_addr", "local_port#",      "connect_time",
+                  "request_time", "wait#",       "wait_us#",   "close_needed#",    "ptr",
+                  "link",         "remote_pid#", "tls",        "application_name", "prepared_statements#",
+                  "id#",          "node",        "shard#",     "worker#"});
 }
 
 ViewCell node_cell(const routing::CatalogSnapshot& catalog, int node) {
@@ -42,11 +45,13 @@ ViewTable show_clients(const ViewContext& context) {
   ViewTable table{connection_columns(), {}};
   for (const proxy::WorkerReport& worker : context.backend.report({.clients = true}).workers) {
     for (const proxy::ClientReport& client : worker.clients) {
-      ViewRow cells = row("C", client.user, client.database, "none", client.state, client.address, client.port,
-                          config->proxy.listen_address, config->proxy.listen_port);
+      ViewRow cells = row("C", client.user, client.database, "none", client.state, client.address,
+                          client.port, config->proxy.listen_address, config->proxy.listen_port);
       cells.push_back(time_cell(client.connect_time_us));
       cells.push_back(time_cell(client.request_time_us));
-      for (const uint64_t number : {client.wait_us / kMicroseconds, client.wait_us % kMicroseconds, uint64_t{0}}) cells.push_back(cell(number));
+      for (const uint64_t number :
+           {client.wait_us / kMicroseconds, client.wait_us % kMicroseconds, uint64_t{0}})
+        cells.push_back(cell(number));
       cells.push_back(id_cell('c', client.id));
       cells.push_back(id_cell('s', client.server_id));
       const ViewRow rest = row(0, "", client.application_name, client.prepared_statements, client.id);
@@ -67,13 +72,15 @@ ViewTable show_servers(const ViewContext& context) {
   for (const proxy::WorkerReport& worker : context.backend.report({.servers = true}).workers) {
     for (const proxy::ServerReport& server : worker.servers) {
       const pool::NodeAddress& node = config->proxy.nodes[server.node.value];
-      ViewRow cells = row("S", server.user, server.database, "none", server.state, node.host, node.port, "", server.local_port);
+      ViewRow cells = row("S", server.user, server.database, "none", server.state, node.host, node.port, "",
+                          server.local_port);
       cells.push_back(time_cell(server.connect_time_us));
       cells.push_back(time_cell(server.request_time_us));
       for (int i = 0; i < 3; ++i) cells.push_back(cell(0));
       cells.push_back(id_cell('s', server.id));
       cells.push_back(id_cell('c', server.client_id));
-      const ViewRow rest = row(server.remote_pid, "", server.application_name, server.prepared_statements, server.id);
+      const ViewRow rest =
+          row(server.remote_pid, "", server.application_name, server.prepared_statements, server.id);
       cells.insert(cells.end(), rest.begin(), rest.end());
       cells.push_back(node_cell(*catalog, server.node.value));
       cells.push_back(std::nullopt);

@@ -35,7 +35,8 @@ ViewTable show_config(const ViewContext& context) {
     const ConfigKey* key = find_config_key_of(name);
     if (key == nullptr) continue;
     const bool has_default = key->default_toml != kRequired && key->default_toml != kNoDefault;
-    table.rows.push_back(row(shown_name(name), plain(value), has_default ? plain(std::string(key->default_toml)) : "",
+    table.rows.push_back(row(shown_name(name), plain(value),
+                             has_default ? plain(std::string(key->default_toml)) : "",
                              key->is_reloadable ? "yes" : "no"));
   }
   // Exporters ask for it; there is no such limit here.
@@ -46,8 +47,11 @@ ViewTable show_config(const ViewContext& context) {
 ViewTable show_state(const ViewContext& context) {
   const CatalogStatus status = context.backend.catalog_status();
   ViewTable table{columns({"key", "value"}), {}};
-  table.rows = {row("active", "yes"), row("paused", "no"), row("suspended", "no"),
-                row("catalog_connected", status.is_connected ? "yes" : "no"), row("catalog_error", status.last_error),
+  table.rows = {row("active", "yes"),
+                row("paused", "no"),
+                row("suspended", "no"),
+                row("catalog_connected", status.is_connected ? "yes" : "no"),
+                row("catalog_error", status.last_error),
                 row("map_epoch", std::to_string(context.backend.catalog()->epoch().value))};
   return table;
 }
@@ -59,10 +63,12 @@ ViewTable show_help(const ViewContext&) {
     for (const char c : view.name) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     table.rows.push_back(row(name, view.purpose));
   }
-  table.rows.push_back(row("SHOW view [WHERE column = value] [ORDER BY column [DESC]] [LIMIT n]", "a part of a view"));
+  table.rows.push_back(
+      row("SHOW view [WHERE column = value] [ORDER BY column [DESC]] [LIMIT n]", "a part of a view"));
   table.rows.push_back(row("EXPLAIN ROUTE statement", "where a statement would go, and why"));
   table.rows.push_back(row("RELOAD", "read the configuration and auth files again"));
-  table.rows.push_back(row("SHUTDOWN [WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]", "stop at once, after transactions, or after clients"));
+  table.rows.push_back(row("SHUTDOWN [WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]",
+                           "stop at once, after transactions, or after clients"));
   return table;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// One function per view; each fills a table from what the backend tells. Columns of PgBouncer's views come in its
-// order (PgBouncer manual, "Admin console"), one row per (database, user) or database: duplicates break exporters.
+// One function per view; each fills a table from what the backend tells. Columns of PgBouncer's views come in
+// its order (PgBouncer manual, "Admin console"), one row per (database, user) or database: duplicates break
+// exporters.
 
 #include "admin/console/views/view_registry.h"
 

@@ -37,7 +37,8 @@ constexpr View kViews[] = {
 std::span<const View> views() { return kViews; }
 
 const View* find_view(std::string_view name) {
-  const auto at = std::find_if(std::begin(kViews), std::end(kViews), [&](const View& view) { return view.name == name; });
+  const auto at =
+      std::find_if(std::begin(kViews), std::end(kViews), [&](const View& view) { return view.name == name; });
   return at == std::end(kViews) ? nullptr : at;
 }
 

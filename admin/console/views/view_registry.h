@@ -1,6 +1,6 @@
 #pragma once
-// Every view of the console's SHOW, by name. To add one: write a builder in a file of this folder, declare it in
-// view_builders.h, add a row to the table in view_registry.cpp.
+// Every view of the console's SHOW, by name. To add one: write a builder in a file of this folder, declare it
+// in view_builders.h, add a row to the table in view_registry.cpp.
 
 #include <span>
 #include <string>

@@ -125,7 +125,10 @@ def set_session(pair, rng, user):
 
 
 def set_local(pair, rng, user):
-    name = rng.choice(list(_SETTINGS))
+    # Not of those that PostgreSQL reports: behind a BEGIN that is still held, Mosaic can report them only with the first
+    # statement that names a node.
+    reported = ("timezone", "datestyle", "intervalstyle", "application_name", "client_encoding")
+    name = rng.choice([name for name in _SETTINGS if name.lower() not in reported])
     pair.query(f"SET LOCAL {name} TO {rng.choice(_SETTINGS[name])}")
 
 
