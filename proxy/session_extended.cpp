@@ -266,6 +266,16 @@ Session::Intake Session::on_bind(std::string_view body) {
     fail_group(failed_transaction_error());
     return Intake::kTaken;
   }
+  const size_t required = std::max<size_t>(view.plan->parameter_count, statement->types().size());
+  if (message->parameter_count != required && parts[0].kind != StatementKind::kInvalid) {
+    // Said here, because the server knows the statement by another name.
+    fail_group(
+        Error{sqlstate::kProtocolViolation,
+              fmt::format("bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
+                          message->parameter_count, message->statement, required),
+              "", ""});
+    return Intake::kTaken;
+  }
   if (!pending_route_) {
     Result<Route> route = route_of(view, parameters);
     if (!route) {

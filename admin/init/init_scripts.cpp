@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "admin/postgres/connection.h"
 #include "routing/catalog_snapshot.h"
 #include "routing/wire/messages.h"
@@ -125,9 +127,28 @@ std::string node_grants(const SchemaPlan& plan, const Config& config, const std:
   return script;
 }
 
-std::string twin_guards(const SchemaPlan& plan, const Config& config) {
+// Pinned tables of other nodes: seen here (\d, ORMs, the default node's catalog), but empty like the sharded
+// ones.
+std::vector<std::string> pinned_elsewhere(const SchemaPlan& plan, const std::string& node) {
+  std::vector<std::string> tables;
+  for (const auto& [table, home] : plan.single_tables) {
+    const bool is_listed =
+        std::find(plan.default_tables.begin(), plan.default_tables.end(), table) == plan.default_tables.end();
+    if (is_listed && home != node) tables.push_back(table);
+  }
+  return tables;
+}
+
+std::string twin_guards(const SchemaPlan& plan, const Config& config, const std::string& node) {
   std::string script;
-  for (const std::string& table : plan.sharded_tables) {
+  std::vector<std::string> twins = pinned_elsewhere(plan, node);
+  for (const std::string& table : twins) {
+    for (const std::string& user : config.application_users) {
+      script += fmt::format("GRANT REFERENCES ON {} TO {};\n", public_name(table), quote_identifier(user));
+    }
+  }
+  twins.insert(twins.end(), plan.sharded_tables.begin(), plan.sharded_tables.end());
+  for (const std::string& table : twins) {
     // Privileges do not bind a superuser; a trigger stops at least its writes.
     script += fmt::format(
         "REVOKE ALL ON {0} FROM PUBLIC;\n"
@@ -184,14 +205,18 @@ std::string shard_grant_script(const Config& config, routing::ShardId shard) {
 
 std::string node_script(const SchemaPlan& plan, const Config& config, const std::string& node) {
   std::string body(kTwinNextId);
+  const std::vector<std::string> foreign = pinned_elsewhere(plan, node);
   for (const PlacedStatement& placed : plan.statements) {
     const bool is_twin =
-        placed.place == Place::kShards && placed.statement.kind == routing::SchemaStatement::Kind::kStructure;
+        placed.statement.kind == routing::SchemaStatement::Kind::kStructure &&
+        (placed.place == Place::kShards ||
+         (placed.place == Place::kOneNode &&
+          std::find(foreign.begin(), foreign.end(), placed.statement.subject) != foreign.end()));
     const bool is_here =
         placed.place == Place::kEveryNode || (placed.place == Place::kOneNode && placed.node == node);
     if (is_twin || is_here) body += placed.statement.text + ";\n";
   }
-  body += twin_guards(plan, config) + node_grants(plan, config, node);
+  body += twin_guards(plan, config, node) + node_grants(plan, config, node);
   return transaction(
       "public", body,
       fmt::format("UPDATE {}.node_record SET public_digest = {}, grantees = {}, applied_at = now()",
