@@ -73,7 +73,10 @@ fuzz_one() { # $1: target, $2: seconds
 
 check_tidy() { sources | grep '\.cpp$' | xargs -r -P "$kJobs" -n 4 clang-tidy -p build/dev --quiet; }
 
-run_tests() { ctest --preset "$1" -j "$kJobs"; }
+# Random conversations run with --full: they may differ by the order of rows that no ORDER BY fixes.
+run_tests() {
+  if [ "$is_full" = yes ]; then ctest --preset "$1" -j "$kJobs"; else ctest --preset "$1" -j "$kJobs" -LE random; fi
+}
 
 # --- The run --------------------------------------------------------------------------------------------------------
 

@@ -458,11 +458,12 @@ void Session::end_lease(LeaseEnd end) {
 // --- the held transaction ---
 
 bool Session::runs_outside_held(const AnalyzedStatement& statement) const {
-  if (is_held_snapshot_ || statement.plan->parts.size() != 1) return false;
+  if (statement.plan->parts.size() != 1) return false;
   const StatementPart& part = statement.plan->parts[0];
-  return part.is_free || part.kind == StatementKind::kInvalid ||
-         ((part.kind == StatementKind::kSet || part.kind == StatementKind::kReset) && part.setting &&
-          !part.setting->is_local);
+  const bool is_session_setting = (part.kind == StatementKind::kSet || part.kind == StatementKind::kReset) &&
+                                  part.setting && !part.setting->is_local;
+  // Reads of a transaction with one snapshot belong into it; settings and syntax errors read nothing.
+  return is_session_setting || part.kind == StatementKind::kInvalid || (part.is_free && !is_held_snapshot_);
 }
 
 void Session::send_held(bool is_free) {
