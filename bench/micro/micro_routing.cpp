@@ -50,7 +50,10 @@ Parameters make_parameters(std::string_view format) {
   static constexpr uint32_t kInt8 = 20;
   static constexpr std::string_view kBinaryFormat("\0\1", 2);
   static constexpr std::string_view kBinaryValue("\0\0\0\10\0\0\0\0\0\1\342\100", 12);
-  static constexpr std::string_view kTextValue("\0\0\0\6" "123456", 10);
+  static constexpr std::string_view kTextValue(
+      "\0\0\0\6"
+      "123456",
+      10);
   if (format == "binary") return Parameters(kBinaryFormat, 1, kBinaryValue, {&kInt8, 1});
   return Parameters({}, 1, kTextValue, {&kInt8, 1});
 }
@@ -78,8 +81,8 @@ void decide(benchmark::State& state, std::string_view text, const Parameters& pa
     benchmark::DoNotOptimize(out.data());
   }
   state.counters["bytes"] = static_cast<double>(text.size());
-  state.counters["allocations"] =
-      benchmark::Counter(static_cast<double>(allocation_count - allocations_before), benchmark::Counter::kAvgIterations);
+  state.counters["allocations"] = benchmark::Counter(
+      static_cast<double>(allocation_count - allocations_before), benchmark::Counter::kAvgIterations);
 }
 
 constexpr std::string_view kSelectByKey =
@@ -89,9 +92,11 @@ constexpr std::string_view kSelectByParameter =
     "SELECT id, caption, created_at FROM media WHERE user_id = $1 ORDER BY created_at DESC LIMIT 20 -- ap";
 static_assert(kSelectByParameter.size() == 100);
 constexpr std::string_view kInsert =
-    "INSERT INTO likes (user_id, media_id, created_at) VALUES (123456, 1035278463874924549, now()) RETURNING id";
+    "INSERT INTO likes (user_id, media_id, created_at) VALUES (123456, 1035278463874924549, now()) RETURNING "
+    "id";
 constexpr std::string_view kJoin =
-    "SELECT u.name, m.caption, l.id FROM users u JOIN media m ON m.user_id = u.user_id JOIN likes l ON l.user_id = "
+    "SELECT u.name, m.caption, l.id FROM users u JOIN media m ON m.user_id = u.user_id JOIN likes l ON "
+    "l.user_id = "
     "u.user_id WHERE u.user_id = 123456 AND m.id = l.media_id";
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Runs a fuzz target over every file of a corpus folder: what libFuzzer does with -runs=0, for builds without it.
-// An empty or missing corpus is a failure: a test that ran nothing has shown nothing.
+// Runs a fuzz target over every file of a corpus folder: what libFuzzer does with -runs=0, for builds without
+// it. An empty or missing corpus is a failure: a test that ran nothing has shown nothing.
 
 #include <cstdint>
 #include <cstdio>
