@@ -78,16 +78,6 @@ refuse_taken_port() {
   ! is_port_open "$1" || fail "port $1, which $2 needs, is taken by something else. Stop that, then start again."
 }
 
-# Waits until a command succeeds. $1: seconds, $2: what for; then the command.
-wait_for() {
-  local deadline=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $deadline ] || fail "$what: not within the time"
-    sleep 0.1
-  done
-}
-
 # --- PostgreSQL nodes -----------------------------------------------------------------------------------------------
 
 # The postmaster's pid, if it runs and is ours: its working directory is its data directory.
@@ -241,6 +231,15 @@ stop_mosaic() {
   rm -f "$kProcessFile"
 }
 
+# Before anything slow is done: are the ports free, or ours?
+check_ports() {
+  local i
+  for i in "${!kNodes[@]}"; do
+    node_pid "${kNodes[i]}" >/dev/null || refuse_taken_port "${kNodePorts[i]}" "node ${kNodes[i]}"
+  done
+  mosaic_pid >/dev/null || refuse_taken_port $kProxyPort Mosaic
+}
+
 # --- The steps ------------------------------------------------------------------------------------------------------
 
 build() {
@@ -324,6 +323,7 @@ main() {
     return
   fi
 
+  check_ports
   # shellcheck source=conf/install_packages.sh
   . conf/install_packages.sh
   install_packages build demo || fail "packages are missing"

@@ -31,9 +31,13 @@ run_as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# What apt has to say is shown only when it fails.
 apt_install() {
-  run_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    -o Dpkg::Use-Pty=0 "$@" </dev/null >/dev/null
+  local output
+  output=$(run_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+    -o Dpkg::Use-Pty=0 "$@" </dev/null 2>&1) && return
+  echo "$output" | tail -n 30 >&2
+  return 1
 }
 
 # Debian's postgresql-15 creates and starts a cluster on port 5432 when it is installed. The demo and the tests start

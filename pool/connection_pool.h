@@ -29,7 +29,7 @@ class Waiter {
   uint64_t waiting_since_ms() const { return since_ms_; }
 
  protected:
-  ~Waiter() = default;
+  virtual ~Waiter() = default;
 
  private:
   friend class ConnectionPool;

@@ -106,6 +106,16 @@ Session::Intake Session::on_client_frame(char type, std::string_view body) {
     }
   }
   if (skip_until_sync_ && type != 'S' && type != 'X') return Intake::kTaken;
+  const Intake intake = dispatch(type, body);
+  // A route, or the failure to get a server for it, belongs to one frame and must not outlive it.
+  if (intake == Intake::kTaken && phase_ != Phase::kWaiting) {
+    pending_route_.reset();
+    lease_error_.reset();
+  }
+  return intake;
+}
+
+Session::Intake Session::dispatch(char type, std::string_view body) {
   switch (type) {
     case 'Q':
       return on_query(body);
@@ -210,7 +220,7 @@ Session::Intake Session::on_query(std::string_view body) {
 }
 
 Session::Intake Session::send_query(const AnalyzedStatement& statement, const Route& route) {
-  switch (need_server(route, std::nullopt)) {
+  switch (need_server(route, std::nullopt, runs_outside_held(statement))) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused: {
@@ -229,6 +239,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
     routing::append_qualified(*outbox_.to_server, statement, route, catalog());
     outbox_.to_server->append_u8(0);
   }
+  routing::collect_text_changes(statement, route, catalog(), text_changes_);
   server_->unnamed.reset();  // a simple query destroys the unnamed statement
   replies_.push(Reply{Reply::Kind::kQuery});
   collect_effects(statement, Parameters(), {}, effects_);
@@ -306,10 +317,14 @@ void Session::collect_effects(const AnalyzedStatement& statement, const Paramete
 
 // --- leases ---
 
-Session::Server Session::need_server(const Route& route, const std::optional<pool::StatementKey>& preferred) {
+Session::Server Session::need_server(const Route& route, const std::optional<pool::StatementKey>& preferred,
+                                     bool runs_outside) {
   if (lease_error_) return Server::kRefused;
   if (server_ != nullptr) {
-    if (route.target == Route::Target::kAnyNode || route.node == server_->node) return Server::kReady;
+    const bool is_there = route.target == Route::Target::kAnyNode || route.node == server_->node;
+    // A transaction with one snapshot begins before anything else, even a Parse.
+    const bool begins_late = has_sent_ && is_held_snapshot_ && !held_.empty() && !runs_outside;
+    if (is_there && !begins_late) return Server::kReady;
     if (is_group_pure_ && transaction_status_ == 'I' && !is_pinned_) {
       // Only Parse and Describe ran there, for which any shard did: let that server go and ask for the right
       // one.
@@ -359,6 +374,7 @@ void Session::on_lease(pool::ServerMemory& server) {
   server_ = &server;
   transaction_status_ = 'I';
   is_group_pure_ = true;
+  has_sent_ = false;
   ++environment_.traffic[server.node.value].assignments;
   if (server.settings == settings_.wanted()) {
     on_server_prepared();

@@ -126,11 +126,14 @@ class Session {
   enum class Server : uint8_t { kReady, kWaiting, kRefused };  // kRefused: lease_error_ says why
 
   // session.cpp
+  Intake dispatch(char type, std::string_view body);
   Intake on_query(std::string_view body);
   Intake send_query(const routing::AnalyzedStatement& statement, const routing::Route& route);
   void collect_effects(const routing::AnalyzedStatement& statement, const routing::Parameters& parameters,
                        std::span<const uint32_t> types, std::vector<SettingEffect>& effects) const;
-  Server need_server(const routing::Route& route, const std::optional<pool::StatementKey>& preferred);
+  // `runs_outside`: the statement does not need the held transaction.
+  Server need_server(const routing::Route& route, const std::optional<pool::StatementKey>& preferred,
+                     bool runs_outside);
   void on_server_prepared();
   void finish_welcome(const pool::NameValuesRef& parameters);
   // Sends the held BEGIN, unless the statement may run outside the transaction.
@@ -162,6 +165,7 @@ class Session {
   Intake on_flush();
   Intake on_sync();
   Intake settle_parse(bool with_description);
+  Intake try_settle_parse(bool with_description);
   bool has_description(const PreparedStatement& statement) const;
   pool::StatementKey send_parse(PreparedStatement& statement, bool is_unnamed, const routing::Route& route,
                                 bool is_ours);
@@ -188,6 +192,7 @@ class Session {
   Verdict on_abandoned_body(char type, std::string_view body);
   void sync_parameters();
   void end_group(char status);
+  void forward_error(std::string_view body);
 
   // session_local.cpp
   bool is_local(const routing::StatementPart& part, const routing::AnalyzedStatement& statement) const;
@@ -244,10 +249,12 @@ class Session {
   routing::ByteBuffer local_bytes_;
   std::vector<SettingEffect> effects_;  // of statements sent, in order; applied when confirmed
   size_t completed_parts_ = 0;
-  bool has_error_ = false;  // in this group
+  bool has_error_ = false;                         // in this group
+  std::vector<routing::TextChange> text_changes_;  // what qualifying did to the query that runs
   std::optional<routing::Error> refusal_;
   std::optional<routing::Error> preparing_error_;
   bool skip_until_sync_ = false;
+  bool has_sent_ = false;               // something went to the server since it was leased or last ready
   bool is_group_pure_ = true;  // only Parse and Describe went to the leased server so far
 
   // Extended protocol.

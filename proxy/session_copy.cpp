@@ -134,7 +134,7 @@ void Session::route_copy(std::string_view key, bool is_binary) {
     route.shard = *copy_shard_;
     route.node = catalog().node_of(*copy_shard_);
     pending_route_ = route;
-    const Server server = need_server(route, std::nullopt);
+    const Server server = need_server(route, std::nullopt, false);
     if (server == Server::kWaiting) return;
     if (server == Server::kRefused) {
       fail_copy(*std::exchange(lease_error_, std::nullopt));
@@ -151,6 +151,7 @@ void Session::route_copy(std::string_view key, bool is_binary) {
     routing::append_qualified(*outbox_.to_server, analyzed_, route, catalog());
     outbox_.to_server->append_u8(0);
   }
+  routing::collect_text_changes(analyzed_, route, catalog(), text_changes_);
   server_->unnamed.reset();
   replies_.push(Reply{Reply::Kind::kQuery});
   count_query(route);

@@ -46,14 +46,13 @@ Error no_such_portal(std::string_view name) {
 
 // Where a statement may be parsed and described before its key is known: types are the same on every shard.
 Result<Route> route_to_describe(const AnalyzedStatement& statement, const Result<Route>& by_itself,
-                                const routing::CatalogSnapshot& catalog,
-                                std::optional<routing::NodeId> bound) {
+                                const routing::CatalogSnapshot& catalog, routing::NodeId near) {
   if (by_itself) return by_itself;
   const auto& parts = statement.plan->parts;
   const bool is_sharded = std::any_of(parts.begin(), parts.end(),
                                       [](const auto& part) { return part.placement == Placement::kSharded; });
   if (!is_sharded || catalog.shard_count() == 0 || parts.size() != 1 || parts[0].refusal) return by_itself;
-  std::optional<routing::ShardId> shard = catalog.first_shard_on(bound.value_or(catalog.default_node()));
+  std::optional<routing::ShardId> shard = catalog.first_shard_on(near);
   if (!shard) shard = routing::ShardId{0};
   Route route;
   route.target = Route::Target::kShard;
@@ -143,6 +142,12 @@ Session::Intake Session::on_parse(std::string_view body) {
 // Answers a Parse whose Bind does not follow at once: from memory when a server has accepted the same
 // statement before, else by a server. kLater: a server connection is being waited for.
 Session::Intake Session::settle_parse(bool with_description) {
+  const Intake intake = try_settle_parse(with_description);
+  if (intake == Intake::kTaken) pending_route_.reset();
+  return intake;
+}
+
+Session::Intake Session::try_settle_parse(bool with_description) {
   PreparedStatement& statement = *owed_parse_;
   environment_.statements->refresh(statement, *environment_.router, catalog());
   const bool is_known =
@@ -156,9 +161,9 @@ Session::Intake Session::settle_parse(bool with_description) {
   }
   if (!pending_route_) {
     const AnalyzedStatement& view = statement.compiled->view();
-    const std::optional<routing::NodeId> bound =
-        server_ != nullptr && transaction_status_ != 'I' ? std::optional(server_->node) : std::nullopt;
-    Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), bound);
+    const bool is_bound = server_ != nullptr && transaction_status_ != 'I';
+    const routing::NodeId near = is_bound ? server_->node : catalog().default_node();
+    Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), near);
     if (!route) {
       owed_parse_ = nullptr;
       fail_group(route.error());
@@ -166,7 +171,7 @@ Session::Intake Session::settle_parse(bool with_description) {
     }
     pending_route_ = std::move(*route);
   }
-  switch (need_server(*pending_route_, std::nullopt)) {
+  switch (need_server(*pending_route_, std::nullopt, true)) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused:
@@ -188,6 +193,7 @@ pool::StatementKey Session::send_parse(PreparedStatement& statement, bool is_unn
                                        bool is_ours) {
   const pool::StatementKey key = key_of(statement, route);
   routing::ByteBuffer& out = *outbox_.to_server;
+  has_sent_ = true;
   if (!is_unnamed) {
     while (const auto evicted = server_->statements.evict(environment_.max_prepared_statements)) {
       server_->to_close.push_back(*evicted);
@@ -267,7 +273,8 @@ Session::Intake Session::on_bind(std::string_view body) {
   }
   const pool::StatementKey key = key_of(*statement, *pending_route_);
   const bool is_unnamed = message->statement.empty();
-  switch (need_server(*pending_route_, is_unnamed ? std::nullopt : std::optional(key))) {
+  switch (
+      need_server(*pending_route_, is_unnamed ? std::nullopt : std::optional(key), runs_outside_held(view))) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused:
@@ -361,16 +368,16 @@ Session::Intake Session::on_describe(std::string_view body) {
   } else {
     const AnalyzedStatement& view = statement->compiled->view();
     if (!pending_route_) {
-      const std::optional<routing::NodeId> bound =
-          server_ != nullptr && transaction_status_ != 'I' ? std::optional(server_->node) : std::nullopt;
-      Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), bound);
+      const bool is_bound = server_ != nullptr && transaction_status_ != 'I';
+      const routing::NodeId near = is_bound ? server_->node : catalog().default_node();
+      Result<Route> route = route_to_describe(view, route_of(view, Parameters()), catalog(), near);
       if (!route) {
         fail_group(route.error());
         return Intake::kTaken;
       }
       pending_route_ = std::move(*route);
     }
-    switch (need_server(*pending_route_, std::nullopt)) {
+    switch (need_server(*pending_route_, std::nullopt, true)) {
       case Server::kWaiting:
         return Intake::kLater;
       case Server::kRefused:
@@ -387,6 +394,7 @@ Session::Intake Session::on_describe(std::string_view body) {
   }
   routing::append_describe(*outbox_.to_server, 'S',
                            is_unnamed ? std::string_view() : pool::ServerStatementName(key).view());
+  has_sent_ = true;
   environment_.statements->retain(*statement);
   replies_.push(Reply{Reply::Kind::kDescribeStatement, false, key, statement});
   return Intake::kTaken;

@@ -11,6 +11,7 @@
 namespace mosaic::proxy {
 
 using routing::Error;
+using routing::Route;
 namespace sqlstate = routing::sqlstate;
 
 void Session::pop_reply() {
@@ -218,8 +219,7 @@ Session::Verdict Session::on_error(std::string_view body) {
     refusal_.reset();
     copy_failed_ = false;
   } else {
-    routing::FrameWriter frame(*outbox_.to_client, 'E');
-    outbox_.to_client->append(body);
+    forward_error(body);
   }
   effects_.clear();
   if (phase_ == Phase::kCopyIn) enter(is_simple ? Phase::kInFlight : Phase::kGroup);
@@ -245,6 +245,22 @@ Session::Verdict Session::on_error(std::string_view body) {
   return Verdict::kDrop;
 }
 
+// Positions count characters of the text that the server got; the client knows its own.
+void Session::forward_error(std::string_view body) {
+  const Reply& reply = replies_.front();
+  if (reply.kind == Reply::Kind::kParse && reply.statement != nullptr && reply.key.shard_plus_one > 0) {
+    Route route;
+    route.target = Route::Target::kShard;
+    route.shard.value = reply.key.shard_plus_one - 1;
+    routing::collect_text_changes(reply.statement->compiled->view(), route, catalog(), text_changes_);
+  } else if (reply.kind != Reply::Kind::kQuery) {
+    text_changes_.clear();
+  }
+  routing::append_error_moved(*outbox_.to_client, body, [this](uint32_t sent) {
+    return routing::original_position(text_changes_, sent);
+  });
+}
+
 Session::Verdict Session::on_ready(char status) {
   transaction_status_ = status;
   if (replies_.is_empty()) return Verdict::kDrop;
@@ -258,7 +274,12 @@ Session::Verdict Session::on_ready(char status) {
     has_error_ = false;
     end_lease(LeaseEnd::kReturn);
     enter(phase_after_lease_);
-    if (was_failed) skip_until_sync_ = true;
+    if (phase_ == Phase::kCopyUnrouted) {
+      outbox_.lease_request = LeaseRequest{pending_route_->node, std::nullopt};
+      enter(Phase::kWaiting);
+    } else if (was_failed) {
+      skip_until_sync_ = true;
+    }
     return Verdict::kDrop;
   }
   end_group(status);

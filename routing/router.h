@@ -81,6 +81,18 @@ Result<ShardId> shard_of_hint(const Hint& hint, KeyType key_type, const CatalogS
 void append_qualified(ByteBuffer& out, const AnalyzedStatement& statement, const Route& route,
                       const CatalogSnapshot& catalog);
 
+// What append_qualified() does to a text, in characters: for mapping error positions back.
+struct TextChange {
+  uint32_t at = 0;  // in the client's text, from 0
+  uint32_t old_length = 0;
+  uint32_t new_length = 0;
+};
+// Replaces `changes`.
+void collect_text_changes(const AnalyzedStatement& statement, const Route& route,
+                          const CatalogSnapshot& catalog, std::vector<TextChange>& changes);
+// A position (from 1) in the text that was sent, as a position in the client's text.
+uint32_t original_position(std::span<const TextChange> changes, uint32_t sent_position);
+
 // An AnalyzedStatement that owns what it points to: prepared statements keep one.
 class CompiledStatement {
  public:

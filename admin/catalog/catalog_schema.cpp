@@ -71,8 +71,9 @@ CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.meta
   FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
 CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.shards
   FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
+-- By row: an UPDATE that finds nothing to change must not wake the proxies, who make it whenever they are woken.
 CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.tables
-  FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
+  FOR EACH ROW EXECUTE FUNCTION {0}.announce_change();
 
 CREATE FUNCTION {0}.assign_shard(changed_shard integer, new_node text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

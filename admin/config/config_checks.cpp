@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "admin/config/nearest_word.h"
+#include "proxy/auth_file.h"
 
 namespace mosaic::admin {
 
@@ -152,6 +153,19 @@ void check_readable(const Config& config, const std::string& key, const std::str
              fmt::format("{}: cannot read {}: {}", key, path, std::strerror(errno)));
 }
 
+void check_auth_file(const Config& config, ConfigErrors& errors) {
+  const auto at = config.positions.find("auth.file");
+  const SourcePosition position = at == config.positions.end() ? SourcePosition{} : at->second;
+  if (config.proxy.auth_file.empty()) {
+    if (config.proxy.auth_type == proxy::AuthType::kScramSha256)
+      errors.add(position, "auth.file: scram-sha-256 needs a file of users");
+    return;
+  }
+  // The salts' secret matters to running logins only.
+  auto file = proxy::AuthFile::load(config.proxy.auth_file, proxy::ScramKey{});
+  if (!file) errors.add(position, "auth.file: " + file.error().to_line());
+}
+
 }  // namespace
 
 bool is_plain_identifier(std::string_view name) {
@@ -166,6 +180,9 @@ void complete_config(Config& config) {
     if (node.address.dbname.empty()) node.address.dbname = config.proxy.database;
     config.proxy.nodes.push_back(node.address);
   }
+  // Trust asks no password, so the default name of a file that nobody wrote must not be missed.
+  const bool is_trust = config.proxy.auth_type == proxy::AuthType::kTrust;
+  if (is_trust && !config.positions.contains("auth.file")) config.proxy.auth_file.clear();
   if (config.nodes.empty()) return;
   if (config.default_node.empty()) config.default_node = config.nodes.front().address.name;
   if (config.catalog.node.empty()) config.catalog.node = config.nodes.front().address.name;
@@ -174,8 +191,7 @@ void complete_config(Config& config) {
 void check_config(const Config& config, ConfigErrors& errors) { Checker(config, errors).check_all(); }
 
 void check_files(const Config& config, ConfigErrors& errors) {
-  if (config.proxy.auth_type == proxy::AuthType::kScramSha256 && !config.proxy.auth_file.empty())
-    check_readable(config, "auth.file", config.proxy.auth_file, errors);
+  check_auth_file(config, errors);
   if (!config.catalog.passfile.empty()) check_readable(config, "catalog.passfile", config.catalog.passfile, errors);
 }
 

@@ -34,7 +34,7 @@ bool is_transaction_local(const PgQuery__FuncCall& call) {
 
 }  // namespace
 
-std::string quote_identifier(std::string_view name) {
+std::string identifier_behind_schema(std::string_view name) {
   // Behind "schema." the grammar takes every keyword as a name, so that only the characters matter.
   const bool is_plain =
       !name.empty() && (name.front() == '_' || (name.front() >= 'a' && name.front() <= 'z')) &&
@@ -134,7 +134,7 @@ void PartFindings::add_splice(int32_t location, size_t part_count, std::string_v
     return;
   }
   part_.splices.push_back(
-      {static_cast<uint32_t>(token), static_cast<uint32_t>(2 * part_count - 1), quote_identifier(name)});
+      {static_cast<uint32_t>(token), static_cast<uint32_t>(2 * part_count - 1), identifier_behind_schema(name)});
 }
 
 void PartFindings::add_function(const PgQuery__FuncCall& call) {

@@ -76,6 +76,6 @@ class PartFindings {
 
 // An identifier as it must be written: quoted unless it is a plain lower-case word that is no keyword of
 // ours.
-std::string quote_identifier(std::string_view name);
+std::string identifier_behind_schema(std::string_view name);
 
 }  // namespace mosaic::routing

@@ -56,6 +56,8 @@ Result<StartupMessage> parse_startup(std::string_view body) {
   while (reader.is_ok() && reader.rest().size() > 1) {
     const std::string_view key = reader.read_c_string();
     const std::string_view value = reader.read_c_string();
+    if (key.empty())
+      return malformed("startup");  // an empty name is the list's end, and the list ends the packet
     message.parameters.emplace_back(key, value);
   }
   if (!reader.is_ok() || reader.rest() != std::string_view("\0", 1)) return malformed("startup");

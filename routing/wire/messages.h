@@ -2,6 +2,7 @@
 // Builders of PostgreSQL protocol messages, appended to a buffer (PostgreSQL manual, "Message Formats"), and
 // readers of the few server messages whose bodies matter to us.
 
+#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -34,14 +35,17 @@ class FrameWriter {
 
 // --- server to client ---
 void append_error(ByteBuffer& out, const Error& error, std::string_view severity = "ERROR");
+// An ErrorResponse as a server sent it (`body`), its position field (P) replaced by move(position).
+template <typename Move>
+void append_error_moved(ByteBuffer& out, std::string_view body, Move move);
 void append_notice(ByteBuffer& out, const Error& notice, std::string_view severity = "NOTICE");
 void append_ready(ByteBuffer& out, char transaction_status);
 void append_command_complete(ByteBuffer& out, std::string_view tag);
 void append_parameter_status(ByteBuffer& out, std::string_view name, std::string_view value);
 void append_backend_key(ByteBuffer& out, uint32_t process_id, uint32_t secret);
 void append_authentication(ByteBuffer& out, uint32_t code, std::string_view data = {});
-// NegotiateProtocolVersion. `version`: major << 16 | minor, as PostgreSQL writes and libpq reads it, whatever the
-// manual says of the minor part alone.
+// NegotiateProtocolVersion. `version`: major << 16 | minor, as PostgreSQL writes and libpq reads it, whatever
+// the manual says of the minor part alone.
 void append_negotiate_version(ByteBuffer& out, uint32_t version,
                               std::span<const std::string_view> unknown_options);
 void append_empty(ByteBuffer& out,
@@ -76,5 +80,24 @@ std::optional<std::vector<uint32_t>> parse_parameter_description(std::string_vie
 // Quotes for SQL text: 'it''s', "a""b".
 std::string quote_literal(std::string_view text);
 std::string quote_identifier(std::string_view name);
+
+template <typename Move>
+void append_error_moved(ByteBuffer& out, std::string_view body, Move move) {
+  FrameWriter frame(out, 'E');
+  while (!body.empty() && body[0] != 0) {
+    const size_t end = body.find('\0');
+    if (end == std::string_view::npos) break;
+    uint32_t position = 0;
+    const auto read = std::from_chars(body.data() + 1, body.data() + end, position);
+    if (body[0] == 'P' && read.ec == std::errc() && position > 0) {
+      out.append_u8('P');
+      out.append_c_string(std::to_string(move(position)));
+    } else {
+      out.append(body.substr(0, end + 1));
+    }
+    body.remove_prefix(end + 1);
+  }
+  out.append_u8(0);
+}
 
 }  // namespace mosaic::routing

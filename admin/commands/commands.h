@@ -1,0 +1,27 @@
+#pragma once
+// The commands of the command line, each in its own file; called by proxy/main.cpp. They return the exit code:
+// 0 success, 1 the world said no (told on stderr).
+
+#include <string>
+
+#include "admin/config/config.h"
+
+namespace mosaic::admin {
+
+struct InitOptions {
+  std::string schema_path;
+  bool is_dry_run = false;
+  unsigned jobs = 2;  // connections per node
+};
+
+struct RouteOptions {
+  std::string statement;
+  bool is_offline = false;
+};
+
+int check_command(const std::string& config_path);
+int init_command(const std::string& config_path, const InitOptions& options);
+int route_command(const std::string& config_path, const RouteOptions& options);
+int run_command(const std::string& config_path);
+
+}  // namespace mosaic::admin

@@ -1,0 +1,94 @@
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <time.h>
+
+#include <cerrno>
+#include <iostream>
+
+#include "admin/commands/commands.h"
+#include "admin/config/config_loader.h"
+#include "admin/pid_file.h"
+#include "admin/service.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+constexpr std::chrono::milliseconds kStopPoll{50};
+
+// Signals are taken by one thread, in order, outside of handlers. Blocked before any other thread exists, because
+// threads inherit the mask.
+sigset_t block_signals() {
+  sigset_t taken;
+  sigemptyset(&taken);
+  for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGQUIT}) sigaddset(&taken, number);
+  pthread_sigmask(SIG_BLOCK, &taken, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return taken;
+}
+
+// The next signal, 0 when none came within `limit`; waits for ever when it is zero.
+int next_signal(const sigset_t& taken, std::chrono::milliseconds limit) {
+  int number = -1;
+  if (limit.count() == 0) {
+    number = sigwaitinfo(&taken, nullptr);
+  } else {
+    const timespec time = {limit.count() / 1000, (limit.count() % 1000) * 1'000'000};
+    number = sigtimedwait(&taken, nullptr, &time);
+  }
+  return number < 0 ? 0 : number;
+}
+
+void reload(Service& service) {
+  if (routing::Status status = service.reload(); !status) spdlog::error("reload: {}", status.error().to_line());
+}
+
+// As in PgBouncer: INT lets transactions finish, TERM lets clients leave, QUIT is at once; so is a second INT or TERM.
+void serve_until_stopped(Service& service, const sigset_t& taken) {
+  bool is_stopping = false;
+  while (true) {
+    const int number = next_signal(taken, is_stopping ? kStopPoll : std::chrono::milliseconds(0));
+    if (is_stopping && service.wait_until_stopped(std::chrono::milliseconds(0))) return;
+    if (number == 0) continue;
+    if (number == SIGHUP) {
+      if (!is_stopping) reload(service);
+      continue;
+    }
+    const auto mode = is_stopping || number == SIGQUIT ? proxy::ShutdownMode::kNow
+                      : number == SIGINT               ? proxy::ShutdownMode::kWaitForServers
+                                                       : proxy::ShutdownMode::kWaitForClients;
+    spdlog::info("stopping: {}", mode == proxy::ShutdownMode::kNow              ? "at once"
+                                 : mode == proxy::ShutdownMode::kWaitForServers ? "when transactions end"
+                                                                                : "when clients leave");
+    service.shut_down(mode);
+    is_stopping = true;
+  }
+}
+
+}  // namespace
+
+int run_command(const std::string& config_path) {
+  ConfigLoad load = load_config(config_path);
+  if (!load.errors.is_empty()) {
+    std::cerr << load.errors.to_text(config_path) << '\n';
+    return 1;
+  }
+  const sigset_t taken = block_signals();
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("mosaic"));
+  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l [%P] %v");
+  const std::string pid_path = load.config.pid_file;
+  PidFile pid_file;
+  Service service(std::move(load.config));
+  routing::Status status = pid_file.write(pid_path);
+  if (status) status = service.start();
+  if (!status) {
+    spdlog::error("{}", status.error().to_line());
+    return 1;
+  }
+  serve_until_stopped(service, taken);
+  spdlog::info("stopped");
+  return 0;
+}
+
+}  // namespace mosaic::admin

@@ -1,0 +1,14 @@
+#pragma once
+// What RELOAD may take over from a file that was read again. Pure.
+
+#include <string>
+#include <vector>
+
+#include "admin/config/config.h"
+
+namespace mosaic::admin {
+
+// Keys that differ and need a restart, one line each: "listen.port: 6432 runs, the file says 6433".
+std::vector<std::string> fixed_differences(const Config& running, const Config& read);
+
+}  // namespace mosaic::admin

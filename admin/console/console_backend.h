@@ -1,0 +1,24 @@
+#pragma once
+// What the console may ask of the process around it. Functions, so that views are tested without a process.
+// Every one may be called from any console thread.
+
+#include <functional>
+#include <memory>
+
+#include "admin/catalog/catalog_watcher.h"
+#include "admin/config/config.h"
+#include "proxy/proxy.h"
+#include "routing/catalog_snapshot.h"
+
+namespace mosaic::admin {
+
+struct ConsoleBackend {
+  std::function<std::shared_ptr<const Config>()> config;
+  std::function<std::shared_ptr<const routing::CatalogSnapshot>()> catalog;
+  std::function<CatalogStatus()> catalog_status;
+  std::function<proxy::Report(const proxy::ReportRequest&)> report;
+  std::function<routing::Status()> reload;
+  std::function<void(proxy::ShutdownMode)> shut_down;
+};
+
+}  // namespace mosaic::admin

@@ -1,0 +1,215 @@
+#include "admin/console/console_command.h"
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "routing/sqlstate.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+using routing::Error;
+using routing::Result;
+using Kind = ConsoleCommand::Kind;
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return result;
+}
+
+// Words, 'strings', "names" and single characters, one after the other.
+class Words {
+ public:
+  explicit Words(std::string_view text) : text_(text) {}
+
+  struct Word {
+    std::string text;    // without quotes
+    bool is_quoted = false;
+  };
+
+  // Nothing at the end.
+  std::optional<Word> next() {
+    skip_space();
+    if (text_.empty()) return std::nullopt;
+    const char first = text_.front();
+    if (first == '\'' || first == '"') return take_quoted(first);
+    if (!is_word_character(first)) return Word{take(1), false};
+    size_t end = 0;
+    while (end < text_.size() && is_word_character(text_[end])) ++end;
+    return Word{take(end), false};
+  }
+  // The next word in lower case if it is not quoted, without taking it; empty at the end.
+  std::string peek() const {
+    Words copy = *this;
+    const auto word = copy.next();
+    return word && !word->is_quoted ? lower(word->text) : "";
+  }
+  bool take_keyword(std::string_view keyword) {
+    if (peek() != keyword) return false;
+    next();
+    return true;
+  }
+  bool is_at_end() {
+    skip_space();
+    return text_.empty();
+  }
+  std::string_view rest() {
+    skip_space();
+    return text_;
+  }
+
+ private:
+  static bool is_word_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '-' || (c & 0x80) != 0; }
+  void skip_space() {
+    while (!text_.empty() && is_space(text_.front())) text_.remove_prefix(1);
+  }
+  std::string take(size_t count) {
+    std::string taken(text_.substr(0, count));
+    text_.remove_prefix(count);
+    return taken;
+  }
+  Word take_quoted(char mark) {
+    Word word{"", true};
+    text_.remove_prefix(1);
+    while (!text_.empty()) {
+      if (text_.front() == mark) {
+        text_.remove_prefix(1);
+        if (text_.empty() || text_.front() != mark) break;
+      }
+      word.text += text_.front();
+      text_.remove_prefix(1);
+    }
+    return word;
+  }
+
+  std::string_view text_;
+};
+
+Error syntax_error(const std::string& message) {
+  return Error{routing::sqlstate::kSyntaxError, message, "",
+               "the console knows SHOW, EXPLAIN ROUTE, RELOAD and SHUTDOWN; SHOW HELP lists them"};
+}
+
+Result<ConsoleCommand> parse_show(Words& words) {
+  ConsoleCommand command{.kind = Kind::kShow};
+  const auto view = words.next();
+  if (!view) return syntax_error("SHOW needs the name of a view");
+  command.view = lower(view->text);
+  if (words.take_keyword("where")) {
+    const auto column = words.next();
+    const bool has_equals = words.peek() == "=";
+    if (has_equals) words.next();
+    const auto value = words.next();
+    if (!column || !has_equals || !value) return syntax_error("expected WHERE column = value");
+    command.filter.where_column = column->text;
+    command.filter.where_value = value->text;
+  }
+  if (words.take_keyword("order")) {
+    const bool has_by = words.take_keyword("by");
+    const auto column = words.next();
+    if (!has_by || !column) return syntax_error("expected ORDER BY column");
+    command.filter.order_column = column->text;
+    if (words.take_keyword("desc")) {
+      command.filter.is_descending = true;
+    } else {
+      words.take_keyword("asc");
+    }
+  }
+  if (words.take_keyword("limit")) {
+    const auto count = words.next();
+    uint64_t limit = 0;
+    if (!count) return syntax_error("expected LIMIT number");
+    const char* end = count->text.data() + count->text.size();
+    const auto [at, error] = std::from_chars(count->text.data(), end, limit);
+    if (error != std::errc() || at != end) return syntax_error("expected LIMIT number, got \"" + count->text + "\"");
+    command.filter.limit = limit;
+  }
+  if (!words.is_at_end()) return syntax_error("unexpected \"" + words.next()->text + "\" behind SHOW " + command.view);
+  return command;
+}
+
+Result<ConsoleCommand> parse_shutdown(Words& words) {
+  ConsoleCommand command{.kind = Kind::kShutdown};
+  if (words.take_keyword("wait_for_servers")) command.kind = Kind::kShutdownServers;
+  else if (words.take_keyword("wait_for_clients")) command.kind = Kind::kShutdownClients;
+  if (!words.is_at_end()) return syntax_error("expected SHUTDOWN, SHUTDOWN WAIT_FOR_SERVERS or SHUTDOWN WAIT_FOR_CLIENTS");
+  return command;
+}
+
+// What drivers say at connect. Anything else would be a setting of ours, and those come from the file.
+Result<ConsoleCommand> parse_set(Words& words) {
+  static constexpr std::string_view kAccepted[] = {"client_encoding", "datestyle", "timezone", "standard_conforming_strings",
+                                                   "application_name", "extra_float_digits", "session", "time", "search_path"};
+  const auto name = words.next();
+  if (!name) return syntax_error("expected SET name = value");
+  if (std::find(std::begin(kAccepted), std::end(kAccepted), lower(name->text)) == std::end(kAccepted))
+    return Error{routing::sqlstate::kUndefinedObject, "\"" + name->text + "\" can not be set on the console", "",
+                 "change the configuration file and RELOAD"};
+  return ConsoleCommand{.kind = Kind::kIgnored, .tag = "SET"};
+}
+
+std::string_view without_end(std::string_view text) {
+  while (!text.empty() && (is_space(text.back()) || text.back() == ';')) text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace
+
+Result<ConsoleCommand> parse_console_command(std::string_view text) {
+  Words words(without_end(text));
+  const auto first = words.next();
+  if (!first) return ConsoleCommand{};
+  const std::string verb = lower(first->text);
+  if (verb == "show") return parse_show(words);
+  if (verb == "set") return parse_set(words);
+  if (verb == "shutdown") return parse_shutdown(words);
+  if (verb == "explain") {
+    if (!words.take_keyword("route") || words.is_at_end()) return syntax_error("expected EXPLAIN ROUTE statement");
+    return ConsoleCommand{.kind = Kind::kExplainRoute, .statement = std::string(words.rest())};
+  }
+  if (verb == "begin" || verb == "commit" || verb == "rollback") {
+    std::string tag = verb;
+    std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return ConsoleCommand{.kind = Kind::kIgnored, .tag = tag};
+  }
+  if (verb == "reload" && words.is_at_end()) return ConsoleCommand{.kind = Kind::kReload};
+  return syntax_error("unknown console command \"" + first->text + "\"");
+}
+
+routing::Status apply_filter(const ViewFilter& filter, ViewTable& table) {
+  const auto column_of = [&](const std::string& name) -> Result<size_t> {
+    if (const int at = table.find_column(name); at >= 0) return static_cast<size_t>(at);
+    std::string known;
+    for (const ViewColumn& column : table.columns) known += (known.empty() ? "" : ", ") + std::string(column.name);
+    return Error{routing::sqlstate::kUndefinedObject, "the view has no column \"" + name + "\"", "", "its columns are " + known};
+  };
+  if (!filter.where_column.empty()) {
+    const auto column = column_of(filter.where_column);
+    if (!column) return column.error();
+    std::erase_if(table.rows, [&](const ViewRow& row) { return row[*column] != filter.where_value; });
+  }
+  if (!filter.order_column.empty()) {
+    const auto column = column_of(filter.order_column);
+    if (!column) return column.error();
+    const bool is_number = table.columns[*column].is_number;
+    const auto is_before = [&](const ViewRow& left, const ViewRow& right) {
+      const ViewCell &a = left[*column], &b = right[*column];
+      if (!a || !b) return !a && b.has_value();
+      // Decimal numbers without leading zeros: the longer one is the greater.
+      if (is_number && a->size() != b->size()) return a->size() < b->size();
+      return *a < *b;
+    };
+    std::stable_sort(table.rows.begin(), table.rows.end(), [&](const ViewRow& left, const ViewRow& right) {
+      return filter.is_descending ? is_before(right, left) : is_before(left, right);
+    });
+  }
+  if (filter.limit && *filter.limit < table.rows.size()) table.rows.resize(*filter.limit);
+  return {};
+}
+
+}  // namespace mosaic::admin

@@ -1,0 +1,200 @@
+#include "admin/console/console_session.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "admin/console/views/view_registry.h"
+#include "admin/route_explanation.h"
+#include "admin/version.h"
+#include "routing/sqlstate.h"
+#include "routing/wire/client_messages.h"
+#include "routing/wire/messages.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+using routing::Error;
+using routing::Status;
+
+constexpr uint32_t kMessageBytesMax = 1u << 20;  // a statement behind EXPLAIN ROUTE may be long
+constexpr size_t kReadBytes = 8192;
+constexpr int kSendLimitMs = 30'000;             // a client that does not read its answer is dropped
+constexpr uint32_t kInt8Oid = 20, kTextOid = 25;
+
+}  // namespace
+
+ConsoleSession::ConsoleSession(const ConsoleBackend& backend, const TrafficAverages& averages, const StopSignal& stop,
+                               proxy::ConsoleClient client)
+    : backend_(backend), averages_(averages), stop_(stop), client_(std::move(client)) {
+  in_.append(client_.pending);
+}
+
+ConsoleSession::~ConsoleSession() { close(client_.fd); }
+
+void ConsoleSession::run() {
+  greet();
+  while (flush()) {
+    const auto header = routing::find_frame_header(in_.view());
+    if (header && (!routing::is_valid(*header) || header->length > kMessageBytesMax)) {
+      routing::append_error(out_, {routing::sqlstate::kProtocolViolation, "invalid length of a message", fmt::format("{}", header->length), ""}, "FATAL");
+      flush();
+      return;
+    }
+    if (!header || in_.size() < header->frame_bytes()) {
+      if (!receive()) return;
+      continue;
+    }
+    const Next next = handle(*header, in_.view().substr(routing::kFrameHeaderBytes, header->body_bytes()));
+    in_.consume(header->frame_bytes());
+    if (next == Next::kClose) return;
+  }
+}
+
+void ConsoleSession::greet() {
+  const std::string version = mosaic_version() + "/mosaic";
+  for (const auto& [name, value] : {std::pair{"server_version", version.c_str()}, std::pair{"server_encoding", "UTF8"},
+                                    std::pair{"client_encoding", "UTF8"}, std::pair{"DateStyle", "ISO"},
+                                    std::pair{"TimeZone", "UTC"}, std::pair{"standard_conforming_strings", "on"},
+                                    std::pair{"integer_datetimes", "on"}, std::pair{"is_superuser", client_.is_admin ? "on" : "off"}})
+    routing::append_parameter_status(out_, name, value);
+  // There is nothing to cancel here, so the key fits no door.
+  routing::append_backend_key(out_, static_cast<uint32_t>(getpid()), 0);
+  routing::append_ready(out_, 'I');
+}
+
+ConsoleSession::Next ConsoleSession::handle(const routing::FrameHeader& header, std::string_view body) {
+  if (header.type == 'X') return Next::kClose;
+  if (header.type == 'S') {
+    is_skipping_ = false;
+    routing::append_ready(out_, 'I');
+    return Next::kGoOn;
+  }
+  if (is_skipping_) return Next::kGoOn;
+  if (header.type == 'Q') {
+    if (const auto text = routing::parse_query(body)) answer(*text);
+    else routing::append_error(out_, text.error());
+    routing::append_ready(out_, 'I');
+    return Next::kGoOn;
+  }
+  if (std::string_view("PBDECH").find(header.type) != std::string_view::npos) {
+    is_skipping_ = true;
+    routing::append_error(out_, {routing::sqlstate::kFeatureNotSupported, "the console speaks the simple query protocol only", "",
+                                 "send the command without parameters: psql, lib/pq, psycopg and node-postgres do that"});
+    return Next::kGoOn;
+  }
+  routing::append_error(out_, {routing::sqlstate::kProtocolViolation, fmt::format("unexpected message type {:#04x}", static_cast<unsigned char>(header.type)), "", ""}, "FATAL");
+  flush();
+  return Next::kClose;
+}
+
+void ConsoleSession::answer(std::string_view text) {
+  const auto command = parse_console_command(text);
+  const Status status = command ? execute(*command) : Status(command.error());
+  if (!status) routing::append_error(out_, status.error());
+}
+
+Status ConsoleSession::require_admin(const char* command) const {
+  if (client_.is_admin) return {};
+  return Error{routing::sqlstate::kInsufficientPrivilege, fmt::format("{} is for admin_users only", command),
+               fmt::format("\"{}\" is one of stats_users", client_.user), ""};
+}
+
+Status ConsoleSession::execute(const ConsoleCommand& command) {
+  using Kind = ConsoleCommand::Kind;
+  switch (command.kind) {
+    case Kind::kEmpty: routing::append_empty(out_, 'I'); return {};
+    case Kind::kIgnored: routing::append_command_complete(out_, command.tag); return {};
+    case Kind::kShow: return show(command);
+    case Kind::kExplainRoute: return explain(command);
+    case Kind::kReload:
+      if (Status status = require_admin("RELOAD"); !status) return status;
+      spdlog::info("console: RELOAD by {}", client_.user);
+      if (Status status = backend_.reload(); !status) return status;
+      routing::append_command_complete(out_, "RELOAD");
+      return {};
+    case Kind::kShutdown:
+    case Kind::kShutdownServers:
+    case Kind::kShutdownClients: break;
+  }
+  if (Status status = require_admin("SHUTDOWN"); !status) return status;
+  spdlog::info("console: SHUTDOWN by {}", client_.user);
+  backend_.shut_down(command.kind == Kind::kShutdownServers   ? proxy::ShutdownMode::kWaitForServers
+                     : command.kind == Kind::kShutdownClients ? proxy::ShutdownMode::kWaitForClients
+                                                              : proxy::ShutdownMode::kNow);
+  routing::append_command_complete(out_, "SHUTDOWN");
+  return {};
+}
+
+Status ConsoleSession::show(const ConsoleCommand& command) {
+  const View* view = find_view(command.view);
+  if (view == nullptr)
+    return Error{routing::sqlstate::kUndefinedObject, "there is no view \"" + command.view + "\"", "", "SHOW takes " + view_names()};
+  ViewTable table = view->build({backend_, averages_});
+  if (Status status = apply_filter(command.filter, table); !status) return status;
+  append_table(table, "SHOW");
+  return {};
+}
+
+Status ConsoleSession::explain(const ConsoleCommand& command) {
+  const auto facts = explain_route(command.statement, *backend_.catalog());
+  if (!facts) return facts.error();
+  ViewTable table{columns({"name", "value"}), {}};
+  for (const RouteFact& fact : *facts) table.rows.push_back(row(fact.name, fact.value));
+  append_table(table, "EXPLAIN");
+  return {};
+}
+
+void ConsoleSession::append_table(const ViewTable& table, std::string_view tag) {
+  std::vector<routing::ColumnDescription> descriptions;
+  for (const ViewColumn& column : table.columns)
+    descriptions.push_back({column.name, column.is_number ? kInt8Oid : kTextOid, static_cast<int16_t>(column.is_number ? 8 : -1)});
+  routing::append_row_description(out_, descriptions);
+  for (const ViewRow& values : table.rows) routing::append_data_row(out_, values);
+  routing::append_command_complete(out_, tag);
+}
+
+bool ConsoleSession::wait_for(short events) {
+  const int limit_ms = events == POLLOUT ? kSendLimitMs : -1;
+  while (true) {
+    pollfd watched[2] = {{client_.fd, events, 0}, {stop_.descriptor(), POLLIN, 0}};
+    const int count = poll(watched, 2, limit_ms);
+    if (count < 0 && errno == EINTR) continue;
+    return count > 0 && watched[0].revents != 0;  // stopped, or too slow
+  }
+}
+
+bool ConsoleSession::flush() {
+  while (!out_.is_empty()) {
+    const ssize_t count = send(client_.fd, out_.data(), out_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count > 0) {
+      out_.consume(static_cast<size_t>(count));
+    } else if (errno == EAGAIN || errno == EINTR) {
+      if (!wait_for(POLLOUT)) return false;
+    } else {
+      return false;
+    }
+  }
+  out_.release_if_empty();
+  return true;
+}
+
+bool ConsoleSession::receive() {
+  while (true) {
+    char bytes[kReadBytes];
+    const ssize_t count = recv(client_.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (count > 0) {
+      in_.append(bytes, static_cast<size_t>(count));
+      return true;
+    }
+    if (count == 0 || (errno != EAGAIN && errno != EINTR)) return false;
+    if (!wait_for(POLLIN)) return false;
+  }
+}
+
+}  // namespace mosaic::admin

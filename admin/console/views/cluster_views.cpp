@@ -1,0 +1,110 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "admin/catalog/catalog_state.h"
+#include "admin/console/views/view_builders.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+// What all workers say about one node.
+struct NodeSum {
+  bool is_down = false;
+  std::string last_error;
+  uint64_t connections = 0, connect_failures = 0, transactions = 0, queries = 0, waiting = 0;
+};
+
+std::vector<NodeSum> sum_nodes(const proxy::Report& report, size_t count) {
+  std::vector<NodeSum> nodes(count);
+  for (const proxy::WorkerReport& worker : report.workers) {
+    for (const proxy::NodeReport& node : worker.nodes) {
+      NodeSum& sum = nodes.at(node.node.value);
+      sum.is_down = sum.is_down || node.is_down;
+      if (sum.last_error.empty()) sum.last_error = node.last_error;
+      sum.connections += node.connections;
+      sum.connect_failures += node.connect_failures;
+    }
+    for (const proxy::TrafficReport& traffic : worker.traffic) {
+      nodes.at(traffic.node.value).transactions += traffic.transactions;
+      nodes.at(traffic.node.value).queries += traffic.queries;
+    }
+    for (const proxy::PoolReport& pool : worker.pools) nodes.at(pool.node.value).waiting += pool.clients_waiting;
+  }
+  return nodes;
+}
+
+}  // namespace
+
+ViewTable show_nodes(const ViewContext& context) {
+  const auto config = context.backend.config();
+  const auto catalog = context.backend.catalog();
+  const std::vector<NodeSum> sums = sum_nodes(context.backend.report({}), config->nodes.size());
+  std::vector<uint64_t> shards(config->nodes.size());
+  for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard) ++shards[catalog->node_of({shard}).value];
+  ViewTable table{columns({"name", "host", "port#", "database", "state", "shards#", "connections#", "cl_waiting#", "xact_count#",
+                           "query_count#", "connect_failures#", "last_error"}),
+                  {}};
+  for (size_t i = 0; i < config->nodes.size(); ++i) {
+    const pool::NodeAddress& node = config->nodes[i].address;
+    const NodeSum& sum = sums[i];
+    table.rows.push_back(row(node.name, node.host, node.port, node.dbname, sum.is_down ? "down" : "up", shards[i], sum.connections,
+                             sum.waiting, sum.transactions, sum.queries, sum.connect_failures, sum.last_error));
+  }
+  return table;
+}
+
+ViewTable show_shards(const ViewContext& context) {
+  const auto catalog = context.backend.catalog();
+  std::vector<uint64_t> queries(catalog->shard_count());
+  for (const proxy::WorkerReport& worker : context.backend.report({}).workers) {
+    for (size_t i = 0; i < std::min(queries.size(), worker.shard_queries.size()); ++i) queries[i] += worker.shard_queries[i];
+  }
+  ViewTable table{columns({"shard#", "schema", "node", "query_count#"}), {}};
+  for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard)
+    table.rows.push_back(row(shard, catalog->schema_of({shard}), catalog->node_name(catalog->node_of({shard})), queries[shard]));
+  return table;
+}
+
+ViewTable show_tables(const ViewContext& context) {
+  const auto catalog = context.backend.catalog();
+  ViewTable table{columns({"name", "kind", "key", "key_type", "id", "node", "columns#"}), {}};
+  for (const routing::Table& entry : catalog->tables()) {
+    const bool is_sharded = entry.kind == routing::TableKind::kSharded;
+    const bool is_pinned = entry.kind == routing::TableKind::kPinned;
+    table.rows.push_back(row(entry.name, to_text(entry.kind), entry.key, is_sharded ? to_text(entry.key_type) : "", entry.id,
+                             is_pinned ? catalog->node_name(entry.node) : std::string(), entry.columns.size()));
+  }
+  return table;
+}
+
+ViewTable show_shapes(const ViewContext& context) {
+  // The same shape in several workers' caches is one row.
+  std::map<std::pair<std::string, std::string>, routing::ShapeStatistics> shapes;
+  for (const proxy::WorkerReport& worker : context.backend.report({.shapes = true}).workers) {
+    for (const routing::ShapeStatistics& shape : worker.shapes) {
+      routing::ShapeStatistics& sum = shapes[{shape.text, shape.placement}];
+      sum.hits += shape.hits;
+      sum.parse_ns += shape.parse_ns;
+      sum.bytes += shape.bytes;
+    }
+  }
+  ViewTable table{columns({"shape", "placement", "calls#", "parse_us#", "bytes#"}), {}};
+  for (const auto& [key, sum] : shapes) table.rows.push_back(row(key.first, key.second, sum.hits, sum.parse_ns / 1000, sum.bytes));
+  std::stable_sort(table.rows.begin(), table.rows.end(), [&](const ViewRow& left, const ViewRow& right) {
+    return shapes.at({*left[0], *left[1]}).hits > shapes.at({*right[0], *right[1]}).hits;
+  });
+  return table;
+}
+
+ViewTable show_proxies(const ViewContext& context) {
+  ViewTable table{columns({"proxy", "host", "pid#", "port#", "version", "epoch#", "started_at", "heartbeat_at"}), {}};
+  for (const ProxyRow& entry : context.backend.catalog_status().proxies)
+    table.rows.push_back(row(entry.identity.id, entry.identity.host, entry.identity.pid, entry.identity.port, entry.identity.version,
+                             entry.epoch, entry.started_at, entry.heartbeat_at));
+  return table;
+}
+
+}  // namespace mosaic::admin

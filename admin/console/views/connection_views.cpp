@@ -1,0 +1,87 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "admin/console/views/view_builders.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+constexpr uint64_t kMicroseconds = 1'000'000;
+
+ViewCell time_cell(uint64_t unix_us) {
+  if (unix_us == 0) return std::nullopt;
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(unix_us / kMicroseconds)));
+}
+
+// An identity that PgBouncer prints as a pointer; ours are numbers.
+ViewCell id_cell(char kind, uint64_t id) {
+  if (id == 0) return cell("");
+  return fmt::format("{}{:x}", kind, id);
+}
+
+// Behind PgBouncer's columns come ours.
+std::vector<ViewColumn> connection_columns() {
+  return columns({"type", "user", "database", "replication", "state", "addr", "port#", "local_addr", "local_port#", "connect_time",
+                  "request_time", "wait#", "wait_us#", "close_needed#", "ptr", "link", "remote_pid#", "tls", "application_name",
+                  "prepared_statements#", "id#", "node", "shard#", "worker#"});
+}
+
+ViewCell node_cell(const routing::CatalogSnapshot& catalog, int node) {
+  if (node < 0 || static_cast<size_t>(node) >= catalog.node_names().size()) return std::nullopt;
+  return catalog.node_names()[static_cast<size_t>(node)];
+}
+
+}  // namespace
+
+ViewTable show_clients(const ViewContext& context) {
+  const auto config = context.backend.config();
+  const auto catalog = context.backend.catalog();
+  ViewTable table{connection_columns(), {}};
+  for (const proxy::WorkerReport& worker : context.backend.report({.clients = true}).workers) {
+    for (const proxy::ClientReport& client : worker.clients) {
+      ViewRow cells = row("C", client.user, client.database, "none", client.state, client.address, client.port,
+                          config->proxy.listen_address, config->proxy.listen_port);
+      cells.push_back(time_cell(client.connect_time_us));
+      cells.push_back(time_cell(client.request_time_us));
+      for (const uint64_t number : {client.wait_us / kMicroseconds, client.wait_us % kMicroseconds, uint64_t{0}}) cells.push_back(cell(number));
+      cells.push_back(id_cell('c', client.id));
+      cells.push_back(id_cell('s', client.server_id));
+      const ViewRow rest = row(0, "", client.application_name, client.prepared_statements, client.id);
+      cells.insert(cells.end(), rest.begin(), rest.end());
+      cells.push_back(node_cell(*catalog, client.node));
+      cells.push_back(client.shard < 0 ? std::nullopt : cell(client.shard));
+      cells.push_back(cell(client.worker));
+      table.rows.push_back(std::move(cells));
+    }
+  }
+  return table;
+}
+
+ViewTable show_servers(const ViewContext& context) {
+  const auto config = context.backend.config();
+  const auto catalog = context.backend.catalog();
+  ViewTable table{connection_columns(), {}};
+  for (const proxy::WorkerReport& worker : context.backend.report({.servers = true}).workers) {
+    for (const proxy::ServerReport& server : worker.servers) {
+      const pool::NodeAddress& node = config->proxy.nodes[server.node.value];
+      ViewRow cells = row("S", server.user, server.database, "none", server.state, node.host, node.port, "", server.local_port);
+      cells.push_back(time_cell(server.connect_time_us));
+      cells.push_back(time_cell(server.request_time_us));
+      for (int i = 0; i < 3; ++i) cells.push_back(cell(0));
+      cells.push_back(id_cell('s', server.id));
+      cells.push_back(id_cell('c', server.client_id));
+      const ViewRow rest = row(server.remote_pid, "", server.application_name, server.prepared_statements, server.id);
+      cells.insert(cells.end(), rest.begin(), rest.end());
+      cells.push_back(node_cell(*catalog, server.node.value));
+      cells.push_back(std::nullopt);
+      cells.push_back(cell(server.worker));
+      table.rows.push_back(std::move(cells));
+    }
+  }
+  return table;
+}
+
+}  // namespace mosaic::admin

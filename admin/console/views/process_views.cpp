@@ -1,0 +1,69 @@
+#include <set>
+
+#include "admin/config/config_keys.h"
+#include "admin/console/views/view_builders.h"
+#include "admin/version.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+// TOML text without the quotes of a plain text: what PgBouncer's users expect in a cell.
+std::string plain(const std::string& toml) {
+  if (toml.size() >= 2 && toml.front() == '"' && toml.back() == '"') return toml.substr(1, toml.size() - 2);
+  return toml;
+}
+
+// Keys that PgBouncer has too keep its flat names; the others are told with their section.
+std::string shown_name(const std::string& full_name) {
+  for (const std::string section : {"pool.", "limits."}) {
+    if (full_name.starts_with(section)) return full_name.substr(section.size());
+  }
+  return full_name;
+}
+
+}  // namespace
+
+ViewTable show_version(const ViewContext&) {
+  return {columns({"version"}), {row("Mosaic " + mosaic_version())}};
+}
+
+ViewTable show_config(const ViewContext& context) {
+  const auto config = context.backend.config();
+  ViewTable table{columns({"key", "value", "default", "changeable"}), {}};
+  for (const auto& [name, value] : config->values) {
+    const ConfigKey* key = find_config_key_of(name);
+    if (key == nullptr) continue;
+    const bool has_default = key->default_toml != kRequired && key->default_toml != kNoDefault;
+    table.rows.push_back(row(shown_name(name), plain(value), has_default ? plain(std::string(key->default_toml)) : "",
+                             key->is_reloadable ? "yes" : "no"));
+  }
+  // Exporters ask for it; there is no such limit here.
+  table.rows.push_back(row("max_user_connections", "0", "0", "no"));
+  return table;
+}
+
+ViewTable show_state(const ViewContext& context) {
+  const CatalogStatus status = context.backend.catalog_status();
+  ViewTable table{columns({"key", "value"}), {}};
+  table.rows = {row("active", "yes"), row("paused", "no"), row("suspended", "no"),
+                row("catalog_connected", status.is_connected ? "yes" : "no"), row("catalog_error", status.last_error),
+                row("map_epoch", std::to_string(context.backend.catalog()->epoch().value))};
+  return table;
+}
+
+ViewTable show_help(const ViewContext&) {
+  ViewTable table{columns({"command", "purpose"}), {}};
+  for (const View& view : views()) {
+    std::string name = "SHOW ";
+    for (const char c : view.name) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    table.rows.push_back(row(name, view.purpose));
+  }
+  table.rows.push_back(row("SHOW view [WHERE column = value] [ORDER BY column [DESC]] [LIMIT n]", "a part of a view"));
+  table.rows.push_back(row("EXPLAIN ROUTE statement", "where a statement would go, and why"));
+  table.rows.push_back(row("RELOAD", "read the configuration and auth files again"));
+  table.rows.push_back(row("SHUTDOWN [WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]", "stop at once, after transactions, or after clients"));
+  return table;
+}
+
+}  // namespace mosaic::admin

@@ -1,0 +1,33 @@
+#pragma once
+// One function per view; each fills a table from what the backend tells. Columns of PgBouncer's views come in its
+// order (PgBouncer manual, "Admin console"), one row per (database, user) or database: duplicates break exporters.
+
+#include "admin/console/views/view_registry.h"
+
+namespace mosaic::admin {
+
+// pool_views.cpp
+ViewTable show_pools(const ViewContext& context);
+ViewTable show_databases(const ViewContext& context);
+ViewTable show_users(const ViewContext& context);
+ViewTable show_lists(const ViewContext& context);
+// traffic_views.cpp
+ViewTable show_stats(const ViewContext& context);
+ViewTable show_stats_totals(const ViewContext& context);
+ViewTable show_stats_averages(const ViewContext& context);
+// connection_views.cpp
+ViewTable show_clients(const ViewContext& context);
+ViewTable show_servers(const ViewContext& context);
+// process_views.cpp
+ViewTable show_version(const ViewContext& context);
+ViewTable show_config(const ViewContext& context);
+ViewTable show_state(const ViewContext& context);
+ViewTable show_help(const ViewContext& context);
+// cluster_views.cpp
+ViewTable show_nodes(const ViewContext& context);
+ViewTable show_shards(const ViewContext& context);
+ViewTable show_tables(const ViewContext& context);
+ViewTable show_shapes(const ViewContext& context);
+ViewTable show_proxies(const ViewContext& context);
+
+}  // namespace mosaic::admin

@@ -1,0 +1,53 @@
+#include "admin/console/views/view_registry.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "admin/console/views/view_builders.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+constexpr View kViews[] = {
+    // PgBouncer's.
+    {"clients", "client connections", show_clients},
+    {"config", "configuration keys and their values", show_config},
+    {"databases", "the application's database and the console", show_databases},
+    {"help", "this list", show_help},
+    {"lists", "how many of everything", show_lists},
+    {"pools", "clients and server connections per database and user", show_pools},
+    {"servers", "server connections", show_servers},
+    {"state", "whether the process is active", show_state},
+    {"stats", "traffic: totals and averages", show_stats},
+    {"stats_averages", "traffic: averages per second", show_stats_averages},
+    {"stats_totals", "traffic: totals since start", show_stats_totals},
+    {"users", "users with connections", show_users},
+    {"version", "what this is", show_version},
+    // Ours.
+    {"nodes", "PostgreSQL nodes: state, connections, traffic", show_nodes},
+    {"proxies", "all proxies that the catalog knows", show_proxies},
+    {"shapes", "statement shapes in the caches, with their use", show_shapes},
+    {"shards", "the shard map", show_shards},
+    {"tables", "tables and how they are distributed", show_tables},
+};
+
+}  // namespace
+
+std::span<const View> views() { return kViews; }
+
+const View* find_view(std::string_view name) {
+  const auto at = std::find_if(std::begin(kViews), std::end(kViews), [&](const View& view) { return view.name == name; });
+  return at == std::end(kViews) ? nullptr : at;
+}
+
+std::string view_names() {
+  std::string names;
+  for (const View& view : kViews) {
+    if (!names.empty()) names += ", ";
+    for (const char c : view.name) names += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return names;
+}
+
+}  // namespace mosaic::admin

@@ -1,0 +1,28 @@
+#pragma once
+// The SQL that `mosaic init` runs: one script per shard, one per node. Pure text; each script is one transaction and
+// records itself in it, so that a killed run leaves nothing half done.
+
+#include <string>
+
+#include "admin/config/config.h"
+#include "admin/init/schema_plan.h"
+#include "routing/ids.h"
+
+namespace mosaic::admin {
+
+// "app,reader": who got grants; a later run with other users grants again.
+std::string grantees_text(const Config& config);
+
+// The shard's schema, next_id(), the file's tables, the grants.
+std::string shard_script(const SchemaPlan& plan, const Config& config, routing::ShardId shard);
+// The grants alone, for a shard that exists.
+std::string shard_grant_script(const Config& config, routing::ShardId shard);
+
+// `public` of one node: types and functions, the twins, the reference tables, the node's own tables, the grants.
+std::string node_script(const SchemaPlan& plan, const Config& config, const std::string& node);
+std::string node_grant_script(const SchemaPlan& plan, const Config& config, const std::string& node);
+
+// next_id() of one shard and the two sequences behind it.
+std::string next_id_ddl(const std::string& schema, routing::ShardId shard, const routing::IdLayout& layout);
+
+}  // namespace mosaic::admin

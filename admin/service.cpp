@@ -1,0 +1,138 @@
+#include "admin/service.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <random>
+
+#include "admin/catalog/catalog_source.h"
+#include "admin/catalog/snapshot_builder.h"
+#include "admin/config/config_loader.h"
+#include "admin/config/config_reload.h"
+#include "admin/version.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::admin {
+
+namespace {
+
+using routing::Error;
+using routing::Status;
+
+constexpr std::chrono::milliseconds kReportLimit{2000};
+
+void apply_log_level(const Config& config) { spdlog::set_level(spdlog::level::from_str(config.log_level)); }
+
+ProxyIdentity identity_of_this_process(uint16_t port) {
+  std::random_device random;
+  char host[256] = "";
+  if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+  return {fmt::format("{:08x}{:08x}", random(), random()), host, static_cast<int>(getpid()), port, mosaic_version()};
+}
+
+// The console stops the process the way an operator's kill does, so that there is one way down.
+int signal_of(proxy::ShutdownMode mode) {
+  switch (mode) {
+    case proxy::ShutdownMode::kWaitForServers: return SIGINT;
+    case proxy::ShutdownMode::kWaitForClients: return SIGTERM;
+    case proxy::ShutdownMode::kNow: break;
+  }
+  return SIGQUIT;
+}
+
+}  // namespace
+
+Service::Service(Config config) : config_(std::make_shared<const Config>(std::move(config))) {}
+
+Service::~Service() {
+  if (watcher_) watcher_->stop();
+  if (proxy_) {
+    // Its workers hand clients to the console, and the console asks it for reports: the workers end first, the
+    // object last.
+    proxy_->shut_down(proxy::ShutdownMode::kNow);
+    while (!proxy_->wait_until_stopped(kReportLimit)) spdlog::warn("workers are still stopping");
+  }
+  console_.reset();
+}
+
+std::shared_ptr<const Config> Service::config() const {
+  const std::lock_guard lock(mutex_);
+  return config_;
+}
+
+std::shared_ptr<const routing::CatalogSnapshot> Service::catalog() const {
+  const std::lock_guard lock(mutex_);
+  return catalog_;
+}
+
+Status Service::start() {
+  apply_log_level(*config_);
+  auto found = find_catalog(*config_, CatalogSearch::kCatalogThenDisk);
+  if (!found) return found.error();
+  if (!found->warning.empty()) spdlog::warn("catalog: {}", found->warning);
+  auto snapshot = build_snapshot(found->state, *config_);
+  if (!snapshot) return snapshot.error();
+  catalog_ = std::move(*snapshot);
+
+  proxy_ = std::make_unique<proxy::Proxy>(config_->proxy, catalog_,
+                                          [this](proxy::ConsoleClient client) { console_->serve(std::move(client)); });
+  console_ = std::make_unique<ConsoleServer>(console_backend());
+  if (Status status = proxy_->start(); !status) return status;
+  watcher_ = std::make_unique<CatalogWatcher>(
+      *config_, identity_of_this_process(proxy_->listen_port()), std::move(found->state),
+      [this](std::shared_ptr<const routing::CatalogSnapshot> newer) {
+        {
+          const std::lock_guard lock(mutex_);
+          catalog_ = newer;
+        }
+        proxy_->publish(std::move(newer));
+      });
+  spdlog::info("Mosaic {} listens on {}:{} for database {}, {} shards on {} nodes, map epoch {}", mosaic_version(),
+               config_->proxy.listen_address, proxy_->listen_port(), config_->proxy.database, catalog_->shard_count(),
+               config_->nodes.size(), catalog_->epoch().value);
+  return {};
+}
+
+Status Service::reload() {
+  const std::lock_guard one_at_a_time(reload_mutex_);
+  const auto running = config();
+  ConfigLoad load = load_config(running->path);
+  if (!load.errors.is_empty())
+    return Error{routing::sqlstate::kConfigError, "the configuration file has errors; nothing was changed",
+                 load.errors.to_text(running->path), "correct the file and RELOAD again"};
+  if (const auto fixed = fixed_differences(*running, load.config); !fixed.empty())
+    return Error{routing::sqlstate::kConfigError, "the configuration file changes what needs a restart; nothing was changed",
+                 fmt::format("{}", fmt::join(fixed, "; ")), "restart Mosaic, or take these changes out and RELOAD again"};
+  if (Status status = proxy_->reload(load.config.proxy); !status) return status;
+  apply_log_level(load.config);
+  auto taken = std::make_shared<const Config>(std::move(load.config));
+  {
+    const std::lock_guard lock(mutex_);
+    config_ = std::move(taken);
+  }
+  spdlog::info("configuration {} taken over", running->path);
+  return {};
+}
+
+void Service::shut_down(proxy::ShutdownMode mode) {
+  // The map may stay as it is for what little is left to route, and the catalog should know first.
+  watcher_->stop();
+  proxy_->shut_down(mode);
+}
+
+bool Service::wait_until_stopped(std::chrono::milliseconds limit) { return proxy_->wait_until_stopped(limit); }
+
+ConsoleBackend Service::console_backend() {
+  ConsoleBackend backend;
+  backend.config = [this] { return config(); };
+  backend.catalog = [this] { return catalog(); };
+  backend.catalog_status = [this] { return watcher_ ? watcher_->status() : CatalogStatus{}; };
+  backend.report = [this](const proxy::ReportRequest& request) { return proxy_->collect(request, kReportLimit); };
+  backend.reload = [this] { return reload(); };
+  backend.shut_down = [](proxy::ShutdownMode mode) { kill(getpid(), signal_of(mode)); };
+  return backend;
+}
+
+}  // namespace mosaic::admin

@@ -1,0 +1,46 @@
+#pragma once
+// A running Mosaic put together: the data plane, the catalog's watcher, the console. Knows how to reload and how to
+// stop; signals and the command line are the run command's.
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+
+#include "admin/catalog/catalog_watcher.h"
+#include "admin/config/config.h"
+#include "admin/console/console_server.h"
+#include "proxy/proxy.h"
+#include "routing/result.h"
+
+namespace mosaic::admin {
+
+class Service {
+ public:
+  explicit Service(Config config);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  // Finds the shard map (catalog, else disk) and starts everything.
+  routing::Status start();
+  // Reads the configuration file again. Any thread. A bad file changes nothing; the error says why.
+  routing::Status reload();
+  void shut_down(proxy::ShutdownMode mode);
+  bool wait_until_stopped(std::chrono::milliseconds limit);
+
+  std::shared_ptr<const Config> config() const;
+
+ private:
+  ConsoleBackend console_backend();
+  std::shared_ptr<const routing::CatalogSnapshot> catalog() const;
+
+  mutable std::mutex mutex_;  // guards config_ and catalog_
+  std::shared_ptr<const Config> config_;
+  std::shared_ptr<const routing::CatalogSnapshot> catalog_;
+  std::mutex reload_mutex_;  // one reload at a time
+  std::unique_ptr<proxy::Proxy> proxy_;
+  std::unique_ptr<ConsoleServer> console_;
+  std::unique_ptr<CatalogWatcher> watcher_;
+};
+
+}  // namespace mosaic::admin

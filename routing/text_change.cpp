@@ -1,0 +1,51 @@
+// Maps positions in a text that was sent back to the client's text. PostgreSQL counts positions in characters
+// (manual, "Error and Notice Message Fields"), of UTF-8 here: bytes that continue a character do not count.
+
+#include <algorithm>
+
+#include "routing/router.h"
+
+namespace mosaic::routing {
+
+namespace {
+
+uint32_t count_characters(std::string_view text) {
+  return static_cast<uint32_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+}  // namespace
+
+void collect_text_changes(const AnalyzedStatement& statement, const Route& route,
+                          const CatalogSnapshot& catalog, std::vector<TextChange>& changes) {
+  changes.clear();
+  size_t counted_bytes = 0;
+  uint32_t counted = 0;
+  for (size_t i = 0; i < statement.plan->parts.size(); ++i) {
+    const StatementPart& part = statement.plan->parts[i];
+    if (part.splices.empty()) continue;
+    const auto schema_length = static_cast<uint32_t>(catalog.schema_of(route.shard_of_part(i)).size());
+    for (const Splice& splice : part.splices) {
+      const uint32_t begin = statement.tokens[splice.token].begin;
+      const uint32_t end = statement.tokens[splice.token + splice.count - 1].end;
+      counted += count_characters(statement.text.substr(counted_bytes, begin - counted_bytes));
+      const uint32_t old_length = count_characters(statement.text.substr(begin, end - begin));
+      changes.push_back({counted, old_length, schema_length + 1 + count_characters(splice.name)});
+      counted += old_length;
+      counted_bytes = end;
+    }
+  }
+}
+
+uint32_t original_position(std::span<const TextChange> changes, uint32_t sent_position) {
+  uint32_t grown = 0;  // how much longer the sent text is before the change at hand
+  for (const TextChange& change : changes) {
+    const uint32_t sent_at = change.at + grown + 1;
+    if (sent_position < sent_at) break;
+    if (sent_position < sent_at + change.new_length) return change.at + 1;
+    grown += change.new_length - change.old_length;
+  }
+  return sent_position - grown;
+}
+
+}  // namespace mosaic::routing
