@@ -63,6 +63,18 @@ const char* find_closing_quote_with_escapes(const char* p, const char* end) {
   return nullptr;
 }
 
+const char* find_close(const char* p, const char* end, StringForm form) {
+  switch (form) {
+    case StringForm::kPlain:
+      return find_closing_quote(p, end);
+    case StringForm::kEscapes:
+      return find_closing_quote_with_escapes(p, end);
+    case StringForm::kBits:
+      return find(p, end, '\'');
+  }
+  return nullptr;
+}
+
 // The quote that continues a string: only white space with at least one newline, and line comments, may stand
 // between. Null: there is none.
 const char* find_continuation(const char* p, const char* end) {
@@ -84,10 +96,9 @@ const char* find_continuation(const char* p, const char* end) {
 
 }  // namespace
 
-const char* find_string_end(const char* at, const char* end, bool has_escapes) {
+const char* find_string_end(const char* at, const char* end, StringForm form) {
   while (true) {
-    const char* close =
-        has_escapes ? find_closing_quote_with_escapes(at + 1, end) : find_closing_quote(at + 1, end);
+    const char* close = find_close(at + 1, end, form);
     if (close == nullptr) return nullptr;
     at = find_continuation(close + 1, end);
     if (at == nullptr) return close + 1;

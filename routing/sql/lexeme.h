@@ -4,12 +4,14 @@
 // is one behind the token's last byte, and null when the lexer would refuse it.
 
 #include <cstddef>
+#include <cstdint>
 
 namespace mosaic::routing {
 
-// The opening quote of '...', without its prefix. Doubled quotes and continuation lines belong to the string;
-// `has_escapes`: a backslash escapes what follows (E'...').
-const char* find_string_end(const char* at, const char* end, bool has_escapes);
+// The opening quote of '...', without its prefix. Continuation lines belong to the string; so do doubled
+// quotes (except in bit strings, B'1' and X'f') and, in E'...', what a backslash escapes.
+enum class StringForm : uint8_t { kPlain, kEscapes, kBits };
+const char* find_string_end(const char* at, const char* end, StringForm form);
 // $tag$...$tag$; null also when no such string begins here.
 const char* find_dollar_string_end(const char* at, const char* end);
 // $1; null when what follows the dollar is no number, or a number with junk behind it.

@@ -71,10 +71,13 @@ class Tokenizer::Pass {
         out_(owner.shape_.get() + 1) {}
 
   [[gnu::always_inline]] bool run() {
-    const char* at = begin_;
-    while (at < end_) {
+    bool is_fine = true;
+    for (const char* at = begin_; at < end_;) {
       at = read_one(at);
-      if (at == nullptr) break;
+      if (at == nullptr) {
+        is_fine = false;
+        break;
+      }
       // One space behind a token is by far the most common; it is worth no dispatch of its own.
       if (at < end_ && *at == ' ') {
         add_gap();
@@ -85,7 +88,7 @@ class Tokenizer::Pass {
     // The byte before the shape is a space too, so that leading white space leaves no trace.
     if (out_[-1] == ' ' && owner_.token_count_ > 0) --out_;
     owner_.shape_size_ = static_cast<size_t>(out_ - owner_.shape_.get()) - 1;
-    return at != nullptr;
+    return is_fine;
   }
 
  private:
@@ -117,7 +120,8 @@ class Tokenizer::Pass {
       case Start::kOperator:
         return read_operator_or_comment(at);
       case Start::kQuote:
-        return add_literal(at, find_string_end(at, end_, false), TokenKind::kString, kStringMarker);
+        return add_literal(at, find_string_end(at, end_, StringForm::kPlain), TokenKind::kString,
+                           kStringMarker);
       case Start::kDoubleQuote:
         return read_quoted_word(at, at);
       case Start::kDollar:
@@ -162,15 +166,17 @@ class Tokenizer::Pass {
     const char letter = static_cast<char>(*first | 0x20);
     if (is_at(first + 1, '\'')) {
       if (letter == 'e') {
-        return add_literal(first, find_string_end(first + 1, end_, true), TokenKind::kString, kStringMarker);
+        return add_literal(first, find_string_end(first + 1, end_, StringForm::kEscapes), TokenKind::kString,
+                           kStringMarker);
       }
       if (letter != 'u') {
-        return add_literal(first, find_string_end(first + 1, end_, false), TokenKind::kBitString,
+        return add_literal(first, find_string_end(first + 1, end_, StringForm::kBits), TokenKind::kBitString,
                            kBitStringMarker);
       }
     } else if (letter == 'u' && is_at(first + 1, '&')) {
       if (is_at(first + 2, '\'')) {
-        return add_literal(first, find_string_end(first + 2, end_, false), TokenKind::kString, kStringMarker);
+        return add_literal(first, find_string_end(first + 2, end_, StringForm::kPlain), TokenKind::kString,
+                           kStringMarker);
       }
       if (is_at(first + 2, '"')) return read_quoted_word(first, first + 2);
     }

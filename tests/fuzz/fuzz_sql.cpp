@@ -1,0 +1,84 @@
+// Any text through analysis, routing and rewriting: no crash, no plan that points outside of its text, the
+// same plan from the cache as from the parser, and a rewritten text that has the same tokens but for the
+// schemas.
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "routing/router.h"
+#include "routing/sql/tokenizer.h"
+#include "tests/routing/sample_catalog.h"
+
+namespace {
+
+using namespace mosaic::routing;
+
+void require(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "%s\n", what);
+  std::abort();
+}
+
+void check_part(const StatementPart& part, size_t token_count) {
+  require(part.first_token <= part.last_token && part.last_token <= token_count, "part outside of the text");
+  uint32_t free_from = part.first_token;
+  for (const Splice& splice : part.splices) {
+    require(splice.token >= free_from && splice.token + splice.count <= part.last_token,
+            "splice out of place");
+    require(!splice.name.empty() && splice.count > 0, "empty splice");
+    free_from = splice.token + splice.count;
+  }
+  for (const TableUse& use : part.uses) {
+    for (const KeyTerm& term : use.terms) require(!term.any_of.empty(), "term without values");
+  }
+}
+
+void check_rewrite(const AnalyzedStatement& statement, const Route& decided, const CatalogSnapshot& catalog) {
+  ByteBuffer out;
+  append_qualified(out, statement, decided, catalog);
+  ptrdiff_t added = 0;
+  for (const StatementPart& part : statement.plan->parts) {
+    for (const Splice& splice : part.splices)
+      added += 3 - static_cast<ptrdiff_t>(splice.count);  // schema, dot, name
+  }
+  Tokenizer tokenizer;
+  require(tokenizer.read(out.view()), "rewritten text has no tokens");
+  require(static_cast<ptrdiff_t>(tokenizer.tokens().size() - statement.tokens.size()) == added,
+          "rewritten text has other tokens");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  if (text.find('\0') != std::string::npos) return 0;
+  const CatalogSnapshot& catalog = testing::sample_catalog();
+  static Router router(RouterLimits{1 << 20, nullptr});
+  const CompiledStatement first(router.analyze(text, catalog));
+  const AnalyzedStatement second = router.analyze(text, catalog);
+  require(first.plan().parts.size() == second.plan->parts.size(), "the cached plan differs");
+  for (const StatementPart& part : second.plan->parts) check_part(part, second.tokens.size());
+
+  static constexpr uint32_t kInt8 = 20;
+  const Parameters parameters(std::string_view("\0\1", 2), 1,
+                              std::string_view("\0\0\0\10\0\0\0\0\0\0\0\5", 12), {&kInt8, 1});
+  const Hint hints[] = {{}, {Hint::Kind::kShard, "7"}, {Hint::Kind::kKey, "5"}};
+  for (const Hint& hint : hints) {
+    const auto decided = route(second, parameters, hint, catalog, NodeId{1});
+    const auto again = route(first.view(), parameters, hint, catalog, NodeId{1});
+    require(static_cast<bool>(decided) == static_cast<bool>(again), "the copy routes differently");
+    if (!decided) {
+      require(decided.error().sqlstate.size() == 5 && !decided.error().message.empty(),
+              "an error without words");
+      continue;
+    }
+    require(decided->shard == again->shard && decided->node == again->node, "the copy routes elsewhere");
+    require(decided->shard.value < catalog.shard_count(), "no such shard");
+    require(!decided->to_text(catalog).empty(), "a route without words");
+    const bool is_sql = second.plan->parts.empty() || second.plan->parts[0].kind != StatementKind::kInvalid;
+    if (is_sql) check_rewrite(second, *decided, catalog);
+  }
+  return 0;
+}

@@ -1,0 +1,162 @@
+// Mosaic's tokenizer against PostgreSQL's own lexer: any text that pg_query_scan accepts must be cut at the
+// same places, and texts of one shape must have the same tokens. A difference could hide a table name or a
+// key.
+
+#include <pg_query.h>
+#include <pg_query/pg_query.pb-c.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "routing/sql/tokenizer.h"
+
+namespace {
+
+using mosaic::routing::Token;
+using mosaic::routing::Tokenizer;
+using mosaic::routing::TokenKind;
+
+[[noreturn]] void fail(const char* what, const std::string& text, size_t token) {
+  std::fprintf(stderr, "%s at token %zu of: %s\n", what, token, text.c_str());
+  std::abort();
+}
+
+struct Scan {
+  explicit Scan(const std::string& text) : result(pg_query_scan(text.c_str())) {
+    if (result.error == nullptr) {
+      tokens = pg_query__scan_result__unpack(nullptr, result.pbuf.len,
+                                             reinterpret_cast<const uint8_t*>(result.pbuf.data));
+    }
+  }
+  ~Scan() {
+    if (tokens != nullptr) pg_query__scan_result__free_unpacked(tokens, nullptr);
+    pg_query_free_scan_result(result);
+  }
+  Scan(const Scan&) = delete;
+  Scan& operator=(const Scan&) = delete;
+
+  PgQueryScanResult result;
+  PgQuery__ScanResult* tokens = nullptr;
+};
+
+bool is_comment(const PgQuery__ScanToken& token) {
+  return token.token == PG_QUERY__TOKEN__SQL_COMMENT || token.token == PG_QUERY__TOKEN__C_COMMENT;
+}
+
+// Characters that the lexer passes through one by one although no grammar rule takes them.
+bool is_stray(const PgQuery__ScanToken& token, const std::string& text) {
+  const std::string_view known = "%()*+,-./:;<>=?[]^";
+  return token.end - token.start == 1 && token.token < PG_QUERY__TOKEN__IDENT &&
+         known.find(text[static_cast<size_t>(token.start)]) == std::string_view::npos;
+}
+
+bool is_kind(const PgQuery__ScanToken& theirs, TokenKind ours) {
+  switch (theirs.token) {
+    case PG_QUERY__TOKEN__ICONST:
+      return ours == TokenKind::kInteger;
+    case PG_QUERY__TOKEN__FCONST:
+      return ours == TokenKind::kNumber || ours == TokenKind::kInteger;  // digits beyond 32 bits
+    case PG_QUERY__TOKEN__SCONST:
+    case PG_QUERY__TOKEN__USCONST:
+      return ours == TokenKind::kString;
+    case PG_QUERY__TOKEN__BCONST:
+    case PG_QUERY__TOKEN__XCONST:
+      return ours == TokenKind::kBitString;
+    case PG_QUERY__TOKEN__PARAM:
+      return ours == TokenKind::kParameter;
+    case PG_QUERY__TOKEN__IDENT:
+      return ours == TokenKind::kWord || ours == TokenKind::kQuotedWord;
+    case PG_QUERY__TOKEN__UIDENT:
+      return ours == TokenKind::kQuotedWord;
+    default:
+      return ours == TokenKind::kWord || ours == TokenKind::kOperator || ours == TokenKind::kPunctuation;
+  }
+}
+
+// 'a' -- comment
+// 'b' is one string for the server, but not for libpg_query, which makes tokens of comments. It finds a
+// syntax error there, so that the server gets the text as it is.
+bool is_continued_behind_comment(const Token& ours, const PgQuery__ScanToken& theirs,
+                                 const std::string& text) {
+  const bool is_string = ours.kind == TokenKind::kString || ours.kind == TokenKind::kBitString;
+  return is_string && ours.begin == static_cast<uint32_t>(theirs.start) &&
+         ours.end > static_cast<uint32_t>(theirs.end) &&
+         text.find("--", static_cast<size_t>(theirs.end)) < ours.end;
+}
+
+void compare(const std::string& text, Tokenizer& tokenizer, bool is_read) {
+  const Scan scan(text);
+  if (scan.tokens == nullptr) return;  // what the lexer refuses, no server will run
+  size_t next = 0;
+  for (size_t i = 0; i < scan.tokens->n_tokens; ++i) {
+    const PgQuery__ScanToken& theirs = *scan.tokens->tokens[i];
+    if (is_comment(theirs)) continue;
+    if (is_stray(theirs, text)) return;
+    if (next == tokenizer.tokens().size()) fail(is_read ? "missing token" : "refused", text, next);
+    const Token& ours = tokenizer.tokens()[next];
+    if (is_continued_behind_comment(ours, theirs, text)) {
+      while (i + 1 < scan.tokens->n_tokens && scan.tokens->tokens[i + 1]->start < static_cast<int>(ours.end))
+        ++i;
+      ++next;
+      continue;
+    }
+    // libpg_query gives no usable end for U&'...' and U&"...".
+    const bool has_end = theirs.token != PG_QUERY__TOKEN__USCONST && theirs.token != PG_QUERY__TOKEN__UIDENT;
+    if (ours.begin != static_cast<uint32_t>(theirs.start) ||
+        (has_end && ours.end != static_cast<uint32_t>(theirs.end))) {
+      fail("other bounds", text, next);
+    }
+    if (!is_kind(theirs, ours.kind)) fail("other kind", text, next);
+    ++next;
+  }
+  if (!is_read) fail("refused", text, next);
+  if (next != tokenizer.tokens().size()) fail("extra token", text, next);
+}
+
+// A shape with its markers written as literals again must have the same shape and the same number of tokens.
+void check_shape(const std::string& text, Tokenizer& tokenizer) {
+  const std::string shape(tokenizer.shape());
+  const std::vector<Token> tokens(tokenizer.tokens().begin(), tokenizer.tokens().end());
+  std::string rewritten;
+  size_t quoted_until = 0;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i >= quoted_until && shape[i] == '"') {
+      // Inside of a quoted identifier a control character is just that.
+      quoted_until = i + 1;
+      while (quoted_until < shape.size() && shape[quoted_until] != '"') ++quoted_until;
+      ++quoted_until;
+    }
+    if (i < quoted_until || shape[i] > 4 || shape[i] < 1) {
+      rewritten += shape[i];
+      continue;
+    }
+    constexpr const char* kLiterals[] = {"", " 7 ", " 7.5 ", " 'x' ", " B'1' "};
+    rewritten += kLiterals[static_cast<size_t>(shape[i])];
+  }
+  if (!tokenizer.read(rewritten) || tokenizer.tokens().size() != tokens.size()) fail("shape", text, 0);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const Token& now = tokenizer.tokens()[i];
+    if (now.kind != tokens[i].kind) fail("shape's kind", text, i);
+    const bool is_literal = now.kind == TokenKind::kInteger || now.kind == TokenKind::kNumber ||
+                            now.kind == TokenKind::kString || now.kind == TokenKind::kBitString;
+    if (!is_literal && rewritten.substr(now.begin, now.end - now.begin) !=
+                           text.substr(tokens[i].begin, tokens[i].end - tokens[i].begin)) {
+      fail("shape's text", text, i);
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  if (text.find('\0') != std::string::npos) return 0;  // the protocol's strings end there
+  static Tokenizer tokenizer;
+  const bool is_read = tokenizer.read(text);
+  compare(text, tokenizer, is_read);
+  if (is_read) check_shape(text, tokenizer);
+  return 0;
+}
