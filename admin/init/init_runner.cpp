@@ -10,7 +10,9 @@
 #include "admin/catalog/catalog_store.h"
 #include "admin/catalog/snapshot_builder.h"
 #include "admin/init/init_scripts.h"
+#include "admin/init/rehearsal.h"
 #include "admin/init/shard_workers.h"
+#include "admin/init/table_columns.h"
 #include "routing/sqlstate.h"
 #include "routing/wire/messages.h"
 
@@ -43,24 +45,6 @@ void say(const std::string& line) {
   std::fflush(stdout);
 }
 
-// The kind of key that a column of this type can be; nothing for types that shards can not be told from.
-std::optional<routing::KeyType> key_type_of(int64_t type_oid) {
-  switch (type_oid) {  // pg_type.dat
-    case 20:
-    case 21:
-    case 23:
-      return routing::KeyType::kInt8;
-    case 25:
-    case 1042:
-    case 1043:
-      return routing::KeyType::kText;
-    case 2950:
-      return routing::KeyType::kUuid;
-    default:
-      return std::nullopt;
-  }
-}
-
 }  // namespace
 
 ConnectionTarget admin_target(const NodeConfig& node) {
@@ -85,7 +69,7 @@ InitRunner::InitRunner(const Config& config, const SchemaPlan& plan, const InitO
 
 Status InitRunner::run() {
   if (Status status = connect_nodes(); !status) return status;
-  if (Status status = open_catalog(); !status) return status;
+  if (Status status = find_catalog(); !status) return status;
   bool is_done = is_complete_;
   for (const NodeConfig& node : config_.nodes) {
     if (Status status = find_work(node.address.name); !status) return with_node(status, node.address.name);
@@ -96,7 +80,11 @@ Status InitRunner::run() {
     return {};
   }
   describe_work();
+  if (Status status = rehearse_nodes(); !status) return status;
   if (options_.is_dry_run) return {};
+  if (!has_catalog_) {
+    if (Status status = create_catalog(); !status) return status;
+  }
   for (const NodeConfig& node : config_.nodes) {
     if (Status status = prepare_node(node.address.name); !status) return with_node(status, node.address.name);
   }
@@ -152,7 +140,7 @@ Status InitRunner::check_node(const std::string& node, Connection& connection) {
   return {};
 }
 
-Status InitRunner::open_catalog() {
+Status InitRunner::find_catalog() {
   Connection& catalog = connections_.at(config_.catalog.node);
   auto lock = catalog.query(kInitLock);
   if (!lock) return lock.error();
@@ -166,14 +154,12 @@ Status InitRunner::open_catalog() {
   std::vector<std::string> nodes;
   for (const NodeConfig& node : config_.nodes) nodes.push_back(node.address.name);
   shard_nodes_ = spread_shards(config_.shards.count, nodes);
-  if (options_.is_dry_run) return {};
-  say(fmt::format("catalog: creating schema {} on node {}", config_.catalog.schema, config_.catalog.node));
-  if (Status status = create_catalog(catalog); !status) return status;
-  return check_catalog(catalog);
+  return {};
 }
 
-Status InitRunner::create_catalog(Connection& catalog) {
+Status InitRunner::create_catalog() {
   using routing::quote_literal;
+  Connection& catalog = connections_.at(config_.catalog.node);
   const std::string& schema = config_.catalog.schema;
   const ClusterLayout layout = layout_of(config_);
   std::string script = "BEGIN;\n" + catalog_ddl(schema);
@@ -201,7 +187,22 @@ Status InitRunner::create_catalog(Connection& catalog) {
         "GRANT USAGE ON SCHEMA {0} TO {1};\nGRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {0} "
         "TO {1};\n",
         schema, routing::quote_identifier(config_.catalog.user));
-  return catalog.execute(script + "COMMIT;\n");
+  if (Status status = catalog.execute(script + "COMMIT;\n"); !status) return status;
+  return check_catalog(catalog);
+}
+
+// What the catalog records can not be taken back by another run: the statements must have proven themselves
+// before.
+Status InitRunner::rehearse_nodes() {
+  for (const NodeConfig& node : config_.nodes) {
+    const NodeWork& work = work_.at(node.address.name);
+    if (!work.needs_public) continue;
+    const auto sample = work.create.empty() ? std::nullopt : std::optional(work.create.front());
+    Connection& connection = connections_.at(node.address.name);
+    if (Status status = rehearse(connection, config_, plan_, node.address.name, sample); !status)
+      return with_node(status, node.address.name);
+  }
+  return {};
 }
 
 Status InitRunner::check_catalog(Connection& catalog) {
@@ -248,11 +249,11 @@ Status InitRunner::find_work(const std::string& node) {
   auto record =
       connection.query(fmt::format("SELECT cluster_id, public_digest, grantees FROM {}.node_record", schema));
   if (!record) return record.error();
-  if (record->count() > 0 && !cluster_id_.empty() && record->text(0, 0) != cluster_id_)
-    return config_error(
-        "this database belongs to another cluster",
-        fmt::format("its record says cluster {}, the catalog is {}", record->text(0, 0), cluster_id_),
-        "name another database, or another catalog");
+  if (record->count() > 0 && record->text(0, 0) != cluster_id_)
+    return config_error("this database belongs to another cluster",
+                        fmt::format("its record says cluster {}, the catalog is {}", record->text(0, 0),
+                                    cluster_id_.empty() ? "new" : cluster_id_),
+                        "name another database, or another catalog");
   work.needs_public = record->count() == 0 || record->text(0, 1).empty();
   work.needs_public_grants = !work.needs_public && record->text(0, 2) != grantees_text(config_);
   if (!work.needs_public && record->text(0, 1) != plan_.digest)
@@ -320,9 +321,10 @@ Status InitRunner::prepare_node(const std::string& node) {
         "NOTHING;\nCOMMIT;\n",
         node_record_ddl(schema), schema, routing::quote_literal(cluster_id_), routing::quote_literal(node)));
     if (!status) return status;
-    return connection.execute(node_script(plan_, config_, node));
+    return connection.execute(as_transaction(node_script(plan_, config_, node)));
   }
-  if (work.needs_public_grants) return connection.execute(node_grant_script(plan_, config_, node));
+  if (work.needs_public_grants)
+    return connection.execute(as_transaction(node_grant_script(plan_, config_, node)));
   return {};
 }
 
@@ -332,9 +334,9 @@ Status InitRunner::apply_shards() {
     const NodeWork& work = work_.at(node.address.name);
     std::vector<ShardJob> jobs;
     for (const ShardId shard : work.create)
-      jobs.push_back({shard, [this, shard] { return shard_script(plan_, config_, shard); }});
+      jobs.push_back({shard, [this, shard] { return as_transaction(shard_script(plan_, config_, shard)); }});
     for (const ShardId shard : work.grant)
-      jobs.push_back({shard, [this, shard] { return shard_grant_script(config_, shard); }});
+      jobs.push_back({shard, [this, shard] { return as_transaction(shard_grant_script(config_, shard)); }});
     workers.add_node(node.address.name, admin_target(node), std::move(jobs));
   }
   return workers.run(options_.jobs);
@@ -356,9 +358,7 @@ Status InitRunner::learn_tables() {
   Connection& catalog = connections_.at(config_.catalog.node);
   if (Status status = catalog.execute("BEGIN"); !status) return status;
   for (const TableConfig& table : config_.tables) {
-    if (Status status = learn_table(table.name, table.node.empty() ? config_.default_node : table.node);
-        !status)
-      return status;
+    if (Status status = learn_table(table); !status) return status;
   }
   Status status = catalog.execute(
       fmt::format("UPDATE {}.meta SET init_finished_at = coalesce(init_finished_at, now()); COMMIT",
@@ -368,54 +368,15 @@ Status InitRunner::learn_tables() {
   return {};
 }
 
-Status InitRunner::learn_table(const std::string& table, const std::string& node) {
-  auto rows = connections_.at(node).query(
-      "SELECT attname, atttypid::bigint, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0 "
-      "AND NOT attisdropped "
-      "AND attrelid = to_regclass($1) ORDER BY attnum",
-      {"public." + routing::quote_identifier(table)});
-  if (!rows) return rows.error();
-  const TableConfig& declared = *std::find_if(config_.tables.begin(), config_.tables.end(),
-                                              [&](const TableConfig& one) { return one.name == table; });
-  Columns columns;
-  routing::KeyType key_type = routing::KeyType::kInt8;
-  bool has_key = false, has_id = false;
-  for (int row = 0; row < rows->count(); ++row) {
-    const std::string name(rows->text(row, 0));
-    columns.emplace_back(name, static_cast<uint32_t>(rows->integer(row, 1)));
-    if (name == declared.key) {
-      has_key = true;
-      const auto type = key_type_of(rows->integer(row, 1));
-      const bool fits = type && (config_.shards.function != routing::ShardFunction::kModulo ||
-                                 *type == routing::KeyType::kInt8);
-      if (!fits)
-        return config_error(
-            fmt::format("tables.{}.key: column \"{}\" has type {}", table, name, rows->text(row, 2)),
-            config_.shards.function == routing::ShardFunction::kModulo
-                ? "shards.function = \"modulo\" takes smallint, integer and bigint"
-                : "a shard key is smallint, integer, bigint, text, varchar, char or uuid",
-            "choose another key column");
-      key_type = *type;
-    }
-    if (name == declared.id) {
-      has_id = rows->integer(row, 1) == 20;
-      if (!has_id)
-        return config_error(fmt::format("tables.{}.id: column \"{}\" has type {}, expected bigint", table,
-                                        name, rows->text(row, 2)),
-                            "", "");
-    }
-  }
-  if (!declared.key.empty() && !has_key)
-    return config_error(fmt::format("tables.{}.key: the table has no column \"{}\"", table, declared.key), "",
-                        "");
-  if (!declared.id.empty() && !has_id)
-    return config_error(fmt::format("tables.{}.id: the table has no column \"{}\"", table, declared.id), "",
-                        "");
+Status InitRunner::learn_table(const TableConfig& table) {
+  const std::string& node = table.node.empty() ? config_.default_node : table.node;
+  const auto columns = read_table_columns(connections_.at(node), table, config_.shards.function);
+  if (!columns) return columns.error();
   auto updated =
       connections_.at(config_.catalog.node)
           .query(fmt::format("UPDATE {}.tables SET key_type = $2, columns = $3::jsonb WHERE name = $1",
                              config_.catalog.schema),
-                 {table, std::string(to_text(key_type)), columns_to_json(columns)});
+                 {table.name, std::string(to_text(columns->key_type)), columns_to_json(columns->columns)});
   return updated ? Status() : Status(updated.error());
 }
 

@@ -1,7 +1,7 @@
 #pragma once
-// Carries `mosaic init` out: the catalog first, then `public` of each node, then the shards, several
-// connections per node, then what the catalog learns from the tables. Every step records itself in its own
-// transaction, so a run may be killed at any time and started again; a second run finds nothing to do.
+// Carries `mosaic init` out: a rehearsal on each node, then the catalog, `public` of each node, the shards,
+// several connections per node, and what the catalog learns from the tables. Every step records itself in its
+// own transaction, so a run may be killed at any time and started again; a second run finds nothing to do.
 
 #include <functional>
 #include <map>
@@ -40,8 +40,9 @@ class InitRunner {
 
   routing::Status connect_nodes();
   routing::Status check_node(const std::string& node, Connection& connection);
-  routing::Status open_catalog();
-  routing::Status create_catalog(Connection& catalog);
+  routing::Status find_catalog();
+  routing::Status rehearse_nodes();
+  routing::Status create_catalog();
   routing::Status check_catalog(Connection& catalog);
   routing::Status find_work(const std::string& node);
   routing::Status find_shard_work(const std::string& node, Connection& connection, NodeWork& work);
@@ -50,7 +51,7 @@ class InitRunner {
   routing::Status apply_shards();
   routing::Status finish_nodes();
   routing::Status learn_tables();
-  routing::Status learn_table(const std::string& table, const std::string& node);
+  routing::Status learn_table(const TableConfig& table);
 
   const Config& config_;
   const SchemaPlan& plan_;

@@ -160,15 +160,17 @@ std::string twin_guards(const SchemaPlan& plan, const Config& config, const std:
   return script;
 }
 
-// The record alone makes the transaction count as done; asynchronous, because one synchronous commit at the
-// end of init covers all before it.
-std::string transaction(const std::string& search_path, const std::string& body, const std::string& record) {
-  return fmt::format(
-      "BEGIN;\nSET LOCAL synchronous_commit = off;\nSET LOCAL search_path = {};\n{}{};\nCOMMIT;\n",
-      search_path, body, record);
+// The record alone makes the script count as done.
+std::string recorded(const std::string& search_path, const std::string& body, const std::string& record) {
+  return fmt::format("SET LOCAL search_path = {};\n{}{};\n", search_path, body, record);
 }
 
 }  // namespace
+
+std::string as_transaction(const std::string& script) {
+  // Asynchronous, because one synchronous commit at the end of init covers all before it.
+  return "BEGIN;\nSET LOCAL synchronous_commit = off;\n" + script + "COMMIT;\n";
+}
 
 std::string grantees_text(const Config& config) {
   return fmt::format("{}", fmt::join(config.application_users, ","));
@@ -191,16 +193,16 @@ std::string shard_script(const SchemaPlan& plan, const Config& config, routing::
     if (placed.place == Place::kShards) body += placed.statement.text + ";\n";
   }
   body += shard_grants(config, schema);
-  return transaction(quote_identifier(schema) + ", public", body,
-                     fmt::format("INSERT INTO {}.shard_schemas (shard, digest, grantees) VALUES ({}, {}, {})",
-                                 config.catalog.schema, shard.value, quote_literal(plan.digest),
-                                 quote_literal(grantees_text(config))));
+  return recorded(quote_identifier(schema) + ", public", body,
+                  fmt::format("INSERT INTO {}.shard_schemas (shard, digest, grantees) VALUES ({}, {}, {})",
+                              config.catalog.schema, shard.value, quote_literal(plan.digest),
+                              quote_literal(grantees_text(config))));
 }
 
 std::string shard_grant_script(const Config& config, routing::ShardId shard) {
-  return transaction("public", shard_grants(config, schema_name(config, shard)),
-                     fmt::format("UPDATE {}.shard_schemas SET grantees = {} WHERE shard = {}",
-                                 config.catalog.schema, quote_literal(grantees_text(config)), shard.value));
+  return recorded("public", shard_grants(config, schema_name(config, shard)),
+                  fmt::format("UPDATE {}.shard_schemas SET grantees = {} WHERE shard = {}",
+                              config.catalog.schema, quote_literal(grantees_text(config)), shard.value));
 }
 
 std::string node_script(const SchemaPlan& plan, const Config& config, const std::string& node) {
@@ -217,16 +219,16 @@ std::string node_script(const SchemaPlan& plan, const Config& config, const std:
     if (is_twin || is_here) body += placed.statement.text + ";\n";
   }
   body += twin_guards(plan, config, node) + node_grants(plan, config, node);
-  return transaction(
+  return recorded(
       "public", body,
       fmt::format("UPDATE {}.node_record SET public_digest = {}, grantees = {}, applied_at = now()",
                   config.catalog.schema, quote_literal(plan.digest), quote_literal(grantees_text(config))));
 }
 
 std::string node_grant_script(const SchemaPlan& plan, const Config& config, const std::string& node) {
-  return transaction("public", node_grants(plan, config, node),
-                     fmt::format("UPDATE {}.node_record SET grantees = {}", config.catalog.schema,
-                                 quote_literal(grantees_text(config))));
+  return recorded("public", node_grants(plan, config, node),
+                  fmt::format("UPDATE {}.node_record SET grantees = {}", config.catalog.schema,
+                              quote_literal(grantees_text(config))));
 }
 
 }  // namespace mosaic::admin

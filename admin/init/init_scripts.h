@@ -1,6 +1,6 @@
 #pragma once
-// The SQL that `mosaic init` runs: one script per shard, one per node. Pure text; each script is one
-// transaction and records itself in it, so that a killed run leaves nothing half done.
+// The SQL that `mosaic init` runs: one script per shard, one per node. Pure text; each script is to be run as
+// one transaction and records itself in it, so that a killed run leaves nothing half done.
 
 #include <string>
 
@@ -9,6 +9,9 @@
 #include "routing/ids.h"
 
 namespace mosaic::admin {
+
+// The script between BEGIN and COMMIT.
+std::string as_transaction(const std::string& script);
 
 // "app,reader": who got grants; a later run with other users grants again.
 std::string grantees_text(const Config& config);

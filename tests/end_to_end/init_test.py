@@ -98,9 +98,41 @@ class Init(unittest.TestCase):
     def test_schema_error_is_shown(self):
         with open(self.cluster.schema_path, "a") as file:
             file.write("\nCREATE TABLE broken (user_id bigint, oops nosuchtype);\n")
+        for options in (["--dry-run"], []):
+            done = self.init(*options, check=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("nosuchtype", done.stdout + done.stderr)
+            self.assert_nothing_is_left()
+
+    def test_schema_error_can_be_mended(self):
+        with open(self.cluster.schema_path) as file:
+            good = file.read()
+        with open(self.cluster.schema_path, "w") as file:
+            file.write(good + "\nCREATE INDEX ON media (no_such_column);\n")
+        self.assertNotEqual(self.init(check=False).returncode, 0)
+        with open(self.cluster.schema_path, "w") as file:
+            file.write(good)
+        self.init()
+
+    def test_key_of_an_unusable_type_is_told_before_anything_is_made(self):
+        self.cluster.sections["tables.users"]["key"] = "created_at"
+        self.cluster.write_files()
         done = self.init(check=False)
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn("nosuchtype", done.stdout + done.stderr)
+        self.assertIn('column "created_at" has type timestamp', done.stdout + done.stderr)
+        self.assert_nothing_is_left()
+
+    def test_error_of_one_node_alone_leaves_nothing_on_the_others(self):
+        last = self.cluster.nodes[-1]
+        last.query("CREATE TABLE public.media (id bigint)")
+        before = self.contents()
+        done = self.init(check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stdout + done.stderr, r"pg3.*already exists")
+        self.assertEqual(self.contents(), before)
+
+    def assert_nothing_is_left(self):
+        self.assertEqual(self.contents(), {node.name: [] for node in self.cluster.nodes})
 
     def test_node_that_is_down_is_named(self):
         self.cluster.nodes[1].kill()
