@@ -1,12 +1,11 @@
 #pragma once
-// The prepared statements that one server session holds, least recently used first out. A statement costs the
-// backend about 9 kB, hence the limit (`max_prepared_statements`).
+// The prepared statements that one server session holds; what was not used for long goes first. A statement
+// costs the backend about 9 kB, hence the limit (`max_prepared_statements`).
 
 #include <cstdint>
-#include <list>
 #include <optional>
 #include <string_view>
-#include <unordered_map>
+#include <vector>
 
 #include "routing/ids.h"
 
@@ -22,8 +21,9 @@ struct StatementKey {
 
 struct StatementKeyHash {
   size_t operator()(const StatementKey& key) const {
-    return static_cast<size_t>((key.statement * 0x9e3779b97f4a7c15ull) ^
-                               (uint64_t{key.shard_plus_one} << 32));
+    const uint64_t mixed =
+        (key.statement * 0x9e3779b97f4a7c15ull) ^ (key.shard_plus_one * 0xd6e8feb86659fd93ull);
+    return static_cast<size_t>(mixed ^ (mixed >> 32));
   }
 };
 
@@ -40,19 +40,31 @@ class ServerStatementName {
 
 class StatementList {
  public:
-  // True, and most recently used now, when the server has it.
+  // True, and marked as used, when the server has it.
   bool touch(const StatementKey& key);
-  bool contains(const StatementKey& key) const { return index_.count(key) > 0; }
+  bool contains(const StatementKey& key) const { return find_slot(key).has_value(); }
   void insert(const StatementKey& key);
   void erase(const StatementKey& key);
-  // Takes the least recently used one out when there are `limit` or more.
+  // Takes one that was not used for long out when there are `limit` or more.
   std::optional<StatementKey> evict(size_t limit);
   void clear();
-  size_t size() const { return index_.size(); }
+  size_t size() const { return entries_.size(); }
 
  private:
-  std::list<StatementKey> order_;  // front: most recently used
-  std::unordered_map<StatementKey, std::list<StatementKey>::iterator, StatementKeyHash> index_;
+  struct Entry {
+    StatementKey key;
+    bool was_used = false;  // since the hand came by
+  };
+  std::optional<size_t> find_slot(const StatementKey& key) const;
+  void free_slot(size_t slot);
+  void grow();
+  size_t home_of(const StatementKey& key) const { return StatementKeyHash()(key) & (slots_.size() - 1); }
+
+  // Two flat arrays, so that the usual question touches two cache lines: a list and a map of nodes made it
+  // six, for each of the many (statement, shard) pairs of each of many servers.
+  std::vector<Entry> entries_;
+  std::vector<uint32_t> slots_;  // open addressing: position in entries_ plus one, 0: free
+  size_t hand_ = 0;              // of the clock (Corbato 1968): least recently used, nearly, in constant time
 };
 
 }  // namespace mosaic::pool

@@ -28,6 +28,8 @@ constexpr size_t kServerMessageBytes = 64 << 20;
 constexpr size_t kGatheredBytes = 16 << 10;
 // How long a client that is being closed may take to read its last messages.
 constexpr uint64_t kCloseGraceMs = 5'000;
+// A client that was quiet for so long is idle.
+constexpr uint64_t kIdleMs = 1'000;
 
 bool carries_statement(char type) { return type == 'Q' || type == 'P' || type == 'B' || type == 'F'; }
 
@@ -187,8 +189,6 @@ void ClientConnection::on_login_bytes() {
     case Login::State::kAuthenticated:
       break;
   }
-  user_ = login_->request().user;
-  database_ = login_->request().database;
   if (login_->request().is_console) {
     hand_to_console();
   } else {
@@ -212,7 +212,7 @@ void ClientConnection::start_session() {
     return;
   }
   session_.emplace(worker_.environment(), outbox_);  // from here on the destructor gives the place back
-  pools_ = &worker_.acquire_pools(user_);
+  pools_ = &worker_.acquire_pools(login_->request().user);
   cancel_key_ =
       worker_.shared().cancels->add(CancelTarget{worker_.number(), handle_.slot, handle_.generation});
   const std::unique_ptr<Login> login = std::move(login_);
@@ -225,7 +225,7 @@ void ClientConnection::start_session() {
 
 void ClientConnection::hand_to_console() {
   ConsoleClient client;
-  client.user = user_;
+  client.user = login_->request().user;
   client.is_admin = login_->request().is_console_admin;
   // What is queued (AuthenticationOk) must go out first: it is small and the socket is fresh.
   if (!stream_->flush() || stream_->pending_bytes() > 0) {
@@ -243,9 +243,17 @@ void ClientConnection::hand_to_console() {
 
 // --- frames of the client ---
 
+bool ClientConnection::has_reply_room() const {
+  return !stream_ || stream_->pending_bytes() <= worker_.settings().client_buffer_bytes;
+}
+
 size_t ClientConnection::process_client(std::string_view bytes) {
   size_t taken = 0;
   while (taken < bytes.size() && !is_closing_ && session_->can_take()) {
+    if (!has_reply_room()) {
+      is_held_back_ = true;
+      break;
+    }
     std::string_view rest = bytes.substr(taken);
     if (copy_remaining_ > 0) {
       const size_t count = std::min<size_t>(copy_remaining_, rest.size());
@@ -501,14 +509,23 @@ void ClientConnection::close_after_flush() {
   closing_since_ms_ = worker_.loop().now_ms();
 }
 
-void ClientConnection::finish_turn() {
-  if (is_removed_) return;
+void ClientConnection::flush_streams() {
   if (server_ != nullptr && !server_->stream().flush()) lose_server();
   if (stream_ && !stream_->flush()) {
     on_client_gone();
     if (server_ != nullptr && !server_->stream().flush()) lose_server();
   }
   discarded_.clear();
+}
+
+void ClientConnection::finish_turn() {
+  if (is_removed_) return;
+  flush_streams();
+  while (is_held_back_ && has_reply_room()) {
+    is_held_back_ = false;
+    pump_client();
+    flush_streams();
+  }
   // Statement timing: from when the session became busy to when it came to rest.
   if (session_) {
     const bool is_running =
@@ -532,8 +549,8 @@ void ClientConnection::finish_turn() {
 void ClientConnection::update_reading() {
   const ProxySettings& settings = worker_.settings();
   if (stream_) {
-    const bool has_room =
-        server_ == nullptr || server_->stream().pending_bytes() <= settings.server_buffer_bytes;
+    const bool has_room = has_reply_room() && (server_ == nullptr || server_->stream().pending_bytes() <=
+                                                                         settings.server_buffer_bytes);
     const bool wants_more = !session_ || session_->can_take() || in_.size() < kReadAheadBytes;
     const bool wants = has_room && wants_more && !is_closing_;
     if (wants != stream_->is_reading()) wants ? stream_->resume_reading() : stream_->pause_reading();
@@ -544,6 +561,13 @@ void ClientConnection::update_reading() {
     if (has_room != server_stream.is_reading())
       has_room ? server_stream.resume_reading() : server_stream.pause_reading();
   }
+}
+
+// An idle client holds no buffers; a busy one keeps small ones, to save their allocation.
+void ClientConnection::release_memory() {
+  session_->on_idle();
+  in_.release_if_empty();
+  if (stream_) stream_->out().release_if_empty();
 }
 
 void ClientConnection::on_tick(uint64_t now_ms) {
@@ -573,6 +597,7 @@ void ClientConnection::on_tick(uint64_t now_ms) {
     return;
   }
   const auto phase = session_->phase();
+  if (is_over(active_ms_, kIdleMs)) release_memory();
   std::optional<Error> error;
   if (busy_since_ms_ != 0 && is_over(busy_since_ms_, settings.query_timeout_ms)) {
     error = Error{sqlstate::kQueryCanceled, "query timeout",
@@ -597,8 +622,13 @@ void ClientConnection::on_tick(uint64_t now_ms) {
 
 ClientReport ClientConnection::report(uint64_t now_ms) const {
   ClientReport report;
-  report.user = user_;
-  report.database = database_;
+  if (pools_ != nullptr) {
+    report.user = pools_->user;
+    report.database = worker_.settings().database;
+  } else if (login_) {
+    report.user = login_->request().user;
+    report.database = login_->request().database;
+  }
   report.address = address_;
   report.port = port_;
   report.connect_time_us = connected_us_;

@@ -52,6 +52,8 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void on_lease(pool::ServerConnection& server) override;
   void on_lease_failed(const routing::Error& error) override;
 
+  // Back-pressure: a client that does not read its replies is not asked for more statements.
+  bool has_reply_room() const;
   void on_client_bytes(std::string_view bytes);
   void on_login_bytes();
   void start_session();
@@ -63,6 +65,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void run_actions();
   void attach(pool::ServerConnection& server);
   void detach(LeaseEnd end);
+  void flush_streams();
   void finish_turn();  // sends what is queued, adjusts reading, closes when done
   void update_reading();
   void on_client_gone();
@@ -70,6 +73,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   routing::Error server_lost_error() const;
   void reject(const routing::Error& error);
   void close_after_flush();
+  void release_memory();
 
   Worker& worker_;
   ClientHandle handle_;
@@ -85,11 +89,12 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   uint32_t copy_remaining_ = 0;       // of a CopyData body under way from the client
   size_t server_body_remaining_ = 0;  // of a server frame under way
   bool is_forwarding_body_ = false;
+  bool is_held_back_ = false;  // frames were left in in_ for want of room for their replies
   bool is_closing_ = false;
   bool is_removed_ = false;
 
   std::optional<CancelKey> cancel_key_;
-  std::string user_, database_, address_;
+  std::string address_;
   uint16_t port_ = 0;
   uint64_t id_ = 0;
   uint64_t connected_us_ = 0;   // Unix time

@@ -44,6 +44,9 @@ class ReplyQueue {
   void pop() {
     if (++first_ == replies_.size()) clear();
   }
+  void release_memory() {
+    if (is_empty()) replies_ = {};
+  }
   void clear() {
     replies_.clear();
     first_ = 0;

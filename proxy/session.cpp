@@ -87,7 +87,7 @@ Session::Intake Session::on_client_frame(char type, std::string_view body) {
     switch (type) {
       case 'c':
       case 'f': {
-        if (type == 'c' && copy_rows_) {
+        if (type == 'c') {
           check_copy_rows({});  // the last row may have no line end
           if (phase_ != Phase::kCopyIn) return Intake::kTaken;
         }
@@ -245,7 +245,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused: {
-      const Error error = *std::exchange(lease_error_, std::nullopt);
+      const Error error = *std::exchange(lease_error_, nullptr);
       pending_route_.reset();
       refuse_query(error);
       return Intake::kTaken;
@@ -355,7 +355,7 @@ Session::Server Session::need_server(const Route& route, const std::optional<poo
       enter(Phase::kInFlight);
       return Server::kWaiting;
     }
-    lease_error_ = other_node_error(route);
+    lease_error_ = std::make_unique<Error>(other_node_error(route));
     return Server::kRefused;
   }
   outbox_.lease_request = LeaseRequest{route.node, preferred};
@@ -434,7 +434,7 @@ void Session::on_lease_failed(const Error& error) {
     fail_copy(error);
     return;
   }
-  lease_error_ = error;  // the statement is delivered again and finds it
+  lease_error_ = std::make_unique<Error>(error);  // the statement is delivered again and finds it
 }
 
 // A log-in, or a statement that any node answers alike, does not depend on one node being up.
@@ -510,7 +510,7 @@ void Session::refuse_query(const Error& error) {
   if (server_ != nullptr && (transaction_status_ != 'I' || !replies_.is_empty())) {
     // The server must know that its transaction has failed: it is sent a statement that fails, and the client
     // gets our error in place of the server's.
-    refusal_ = error;
+    refusal_ = std::make_unique<Error>(error);
     routing::append_query(*outbox_.to_server, fmt::format("mosaic refused a statement: {}", error.sqlstate));
     server_->unnamed.reset();
     replies_.push(Reply{Reply::Kind::kPoison});
@@ -578,7 +578,7 @@ void Session::on_cancel_request() {
     if (phase_ == Phase::kCopyUnrouted) {
       fail_copy(canceled);
     } else {
-      lease_error_ = canceled;
+      lease_error_ = std::make_unique<Error>(canceled);
     }
     return;
   }
@@ -601,7 +601,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   refusal_.reset();
   pending_route_.reset();
   settings_.roll_back(nullptr);
-  copy_rows_.reset();
+  copy_.reset();
   end_lease(LeaseEnd::kDiscard);
   if (before == Phase::kAbandoned) {
     enter(Phase::kClosed);
@@ -626,7 +626,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
     if (phase_ == Phase::kCopyUnrouted) {
       fail_copy(error);
     } else {
-      lease_error_ = error;
+      lease_error_ = std::make_unique<Error>(error);
     }
     return;
   }
@@ -637,7 +637,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
     is_held_failed_ = true;
   }
   if (before == Phase::kReady) {
-    held_error_ = error;  // told with the next statement
+    held_error_ = std::make_unique<Error>(error);  // told with the next statement
     return;
   }
   if (before == Phase::kGroup) {
@@ -649,6 +649,15 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   routing::append_ready(*outbox_.to_client, visible_status('I'));
   skip_until_sync_ = false;
   enter(Phase::kReady);
+}
+
+void Session::on_idle() {
+  if (phase_ != Phase::kReady || server_ != nullptr) return;
+  replies_.release_memory();
+  local_bytes_.release_if_empty();
+  text_changes_ = {};
+  effects_ = {};
+  copy_.reset();
 }
 
 void Session::on_timeout(const Error& error) { close_with(error); }

@@ -8,6 +8,7 @@
 // session_copy.cpp (COPY in).
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,7 @@ struct SessionEnvironment {
   uint64_t analyses = 0;                 // counts Router::analyze calls: its result is valid until the next
   uint32_t max_prepared_statements = 0;  // per server connection
   uint32_t max_client_prepared_statements = 0;  // per client
+  uint64_t max_held_bytes = 64 << 10;           // per client: see Session::held_bytes
   uint64_t max_copy_lookahead_bytes =
       1 << 20;                          // COPY without a hint: bytes kept until the first row's key is known
   std::vector<TrafficReport> traffic;   // by node
@@ -101,6 +103,7 @@ class Session {
   // --- events from the clock and the operator ---
   void on_timeout(const routing::Error& error);  // ends the statement or the transaction, and the connection
   void on_shutdown();                            // closes as soon as no transaction is open
+  void on_idle();                                // the client has been quiet: gives scratch memory back
 
   Phase phase() const { return phase_; }
   bool holds_server() const { return server_ != nullptr; }
@@ -117,6 +120,10 @@ class Session {
     std::string name;
     PreparedStatement* statement;
     std::string parameters;  // the Bind message behind the names
+  };
+  struct NameHash {  // looks names up as they stand in messages
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
   };
   struct LocalReply {
     std::string tag;
@@ -172,6 +179,8 @@ class Session {
   void send_closes();
   PreparedStatement* find_prepared(std::string_view name);
   void drop_prepared(std::string_view name);
+  void forget_portals_of(const PreparedStatement& statement);
+  PreparedStatement& name_statement(const routing::ParseMessage& message);
   void drop_all_prepared();
   Portal* find_portal(std::string_view name);
   void fail_group(const routing::Error& error);
@@ -200,10 +209,25 @@ class Session {
                        const routing::Parameters& parameters);
   LocalReply run_local_in_held(const routing::StatementPart& part,
                                const routing::AnalyzedStatement& statement);
+  // What is kept while no server has it: held statements, and portals of statements that are answered here.
+  size_t held_bytes() const;
+  std::optional<routing::Error> find_held_excess(size_t more_bytes) const;
   LocalReply set_hint(const routing::StatementPart& part, const routing::AnalyzedStatement& statement,
                       const routing::Parameters& parameters);
   void append_local(const LocalReply& reply);
-  void reply_local(std::string_view bytes);
+  // Replies of ours take their place behind what the server owes. `append` writes them to a ByteBuffer.
+  template <typename Append>
+  void reply_local_by(const Append& append) {
+    if (replies_.is_empty()) return append(*outbox_.to_client);
+    const size_t before = local_bytes_.size();
+    append(local_bytes_);
+    Reply reply{Reply::Kind::kLocal};
+    reply.local_bytes = static_cast<uint32_t>(local_bytes_.size() - before);
+    replies_.push(reply);
+  }
+  void reply_local(std::string_view bytes) {
+    reply_local_by([bytes](routing::ByteBuffer& out) { out.append(bytes); });
+  }
   routing::Error failed_transaction_error() const;
 
   // session_copy.cpp
@@ -226,9 +250,9 @@ class Session {
   char transaction_status_ = 'I';  // of the leased server, by its last ReadyForQuery
   std::vector<std::string> held_;  // BEGIN and what followed it before any statement named a shard
   std::vector<std::string> held_savepoints_;
-  bool is_held_failed_ = false;               // the held transaction can only be rolled back
-  std::optional<routing::Error> held_error_;  // why, when the client has not been told
-  bool is_held_snapshot_ = false;             // BEGIN asked for one snapshot for all its statements
+  bool is_held_failed_ = false;                 // the held transaction can only be rolled back
+  std::unique_ptr<routing::Error> held_error_;  // why, when the client has not been told
+  bool is_held_snapshot_ = false;               // BEGIN asked for one snapshot for all its statements
   bool is_pinned_ = false;
   bool is_shutting_down_ = false;
 
@@ -239,7 +263,7 @@ class Session {
 
   // The statement that is being routed, kept over the wait for a server.
   std::optional<routing::Route> pending_route_;
-  std::optional<routing::Error> lease_error_;
+  std::unique_ptr<routing::Error> lease_error_;
   uint32_t lease_attempts_ = 0;  // nodes asked for a statement that any node answers
   routing::AnalyzedStatement analyzed_;
   uint64_t analyzed_serial_ = 0;
@@ -251,14 +275,15 @@ class Session {
   size_t completed_parts_ = 0;
   bool has_error_ = false;                         // in this group
   std::vector<routing::TextChange> text_changes_;  // what qualifying did to the query that runs
-  std::optional<routing::Error> refusal_;
-  std::optional<routing::Error> preparing_error_;
+  std::unique_ptr<routing::Error> refusal_;
+  std::unique_ptr<routing::Error> preparing_error_;
   bool skip_until_sync_ = false;
   bool has_sent_ = false;      // something went to the server since it was leased or last ready
   bool is_group_pure_ = true;  // only Parse and Describe went to the leased server so far
 
   // Extended protocol.
-  std::unordered_map<std::string, PreparedStatement*> prepared_;  // "" is the unnamed one
+  std::unordered_map<std::string, PreparedStatement*, NameHash, std::equal_to<>>
+      prepared_;                             // "" is the unnamed one
   PreparedStatement* owed_parse_ = nullptr;  // parsed by the client, ParseComplete not given yet
   bool owed_is_unnamed_ = false;
   pool::StatementKey described_key_;  // of the latest Parse that was settled on a server
@@ -270,15 +295,17 @@ class Session {
   std::vector<PortalEffects> portal_effects_;
   size_t sent_parts_ = 0;  // Executes sent in this group
 
-  // COPY.
-  std::optional<routing::CopyRows> copy_rows_;
-  std::optional<routing::ShardId> copy_shard_;
-  routing::ByteBuffer copy_lookahead_;
-  std::string copy_text_;
-  uint16_t copy_table_ = 0;
+  // COPY. Most clients never do: it is kept apart, so that an idle client stays small.
+  struct CopyState {
+    std::optional<routing::CopyRows> rows;  // none: the rows can not be checked, or not any more
+    std::optional<routing::ShardId> shard;
+    routing::ByteBuffer lookahead;  // kCopyUnrouted: what came before a server was known
+    std::string text;
+    uint16_t table = 0;
+    bool is_done = false;  // CopyDone came already
+  };
+  std::unique_ptr<CopyState> copy_;
   bool copy_failed_ = false;
-  bool is_copy_done_ = false;
-  std::optional<routing::Error> copy_error_;
 
   int last_shard_ = -1;
 };

@@ -16,22 +16,20 @@ using routing::Route;
 namespace sqlstate = routing::sqlstate;
 
 void Session::begin_copy_check(const routing::CopyTarget& target, routing::ShardId shard) {
-  copy_rows_.reset();
-  is_copy_done_ = false;
-  copy_shard_ = shard;
-  copy_table_ = target.table;
+  copy_ = std::make_unique<CopyState>();
+  copy_->shard = shard;
+  copy_->table = target.table;
   copy_failed_ = false;
   // Without the key among its columns the rows can not say where they belong: the hint alone decides.
-  if (target.key_column >= 0) copy_rows_.emplace(target);
+  if (target.key_column >= 0) copy_->rows.emplace(target);
 }
 
 // The client is told to go on before any server knows of the COPY.
 Session::Intake Session::begin_unrouted_copy(const AnalyzedStatement& statement) {
   const routing::CopyTarget& target = *statement.plan->parts[0].copy;
   begin_copy_check(target, routing::ShardId{0});
-  copy_shard_.reset();
-  copy_text_.assign(statement.text);
-  copy_lookahead_.clear();
+  copy_->shard.reset();
+  copy_->text.assign(statement.text);
   routing::append_copy_in_response(*outbox_.to_client, target.format == routing::CopyTarget::Format::kBinary,
                                    static_cast<uint16_t>(target.column_count));
   enter(Phase::kCopyUnrouted);
@@ -40,24 +38,23 @@ Session::Intake Session::begin_unrouted_copy(const AnalyzedStatement& statement)
 
 void Session::on_copy_bytes(std::string_view bytes) {
   if (phase_ == Phase::kCopyUnrouted) {
-    copy_lookahead_.append(bytes);
-    if (!copy_rows_) return;  // failed: the rest is ignored
+    copy_->lookahead.append(bytes);
     std::string_view chunk = bytes;
-    const Result<std::optional<routing::CopyKey>> key = copy_rows_->next(chunk);
+    const Result<std::optional<routing::CopyKey>> key = copy_->rows->next(chunk);
     if (!key) {
       fail_copy(key.error());
     } else if (*key && (*key)->is_null) {
       fail_copy(Error{
           sqlstate::kUnusableKey,
-          fmt::format("COPY: the shard key \"{}\" is null in row 1", catalog().tables()[copy_table_].key), "",
-          ""});
+          fmt::format("COPY: the shard key \"{}\" is null in row 1", catalog().tables()[copy_->table].key),
+          "", ""});
     } else if (*key) {
       route_copy((*key)->value, (*key)->is_binary);
-    } else if (copy_lookahead_.size() > environment_.max_copy_lookahead_bytes) {
+    } else if (copy_->lookahead.size() > environment_.max_copy_lookahead_bytes) {
       fail_copy(Error{
           sqlstate::kLimitExceeded, "COPY: the first row does not end",
-          fmt::format("{} bytes without a shard key", copy_lookahead_.size()),
-          fmt::format("say the shard first: SET mosaic.{} = ...", catalog().tables()[copy_table_].key)});
+          fmt::format("{} bytes without a shard key", copy_->lookahead.size()),
+          fmt::format("say the shard first: SET mosaic.{} = ...", catalog().tables()[copy_->table].key)});
     }
     return;
   }
@@ -75,13 +72,13 @@ void Session::forward_copy_bytes(std::string_view bytes) {
 
 // `bytes` empty: the data has ended.
 void Session::check_copy_rows(std::string_view bytes) {
-  if (!copy_rows_) return;
-  const routing::Table& table = catalog().tables()[copy_table_];
+  if (!copy_ || !copy_->rows) return;
+  const routing::Table& table = catalog().tables()[copy_->table];
   const bool is_end = bytes.empty();
   std::string_view chunk = bytes;
   for (;;) {
     const Result<std::optional<routing::CopyKey>> key =
-        is_end ? copy_rows_->finish() : copy_rows_->next(chunk);
+        is_end ? copy_->rows->finish() : copy_->rows->next(chunk);
     if (!key) {
       fail_copy(key.error());
       return;
@@ -105,10 +102,10 @@ void Session::check_copy_rows(std::string_view bytes) {
     }
     const routing::ShardId shard =
         routing::shard_of(catalog().shard_function(), *value, catalog().shard_count());
-    if (shard != *copy_shard_) {
+    if (shard != *copy_->shard) {
       fail_copy(Error{sqlstate::kManyShards,
                       fmt::format("COPY {}: row {} belongs to shard {}, this COPY goes to shard {}",
-                                  table.name, found.row, shard.value, copy_shard_->value),
+                                  table.name, found.row, shard.value, copy_->shard->value),
                       found.is_binary ? "" : fmt::format("{} = {}", table.key, found.value),
                       "sort the rows by shard and use one COPY for each; nothing of this COPY was stored"});
       return;
@@ -119,29 +116,29 @@ void Session::check_copy_rows(std::string_view bytes) {
 
 // With a key: the first row has told the shard; asks for its server. Without: the server is there.
 void Session::route_copy(std::string_view key, bool is_binary) {
-  if (server_ == nullptr || !copy_shard_) {
-    const routing::Table& table = catalog().tables()[copy_table_];
+  if (server_ == nullptr || !copy_->shard) {
+    const routing::Table& table = catalog().tables()[copy_->table];
     const auto value = is_binary ? routing::parse_key_binary(table.key_type, 0, key)
                                  : routing::parse_key_text(table.key_type, key);
     if (!value) {
       fail_copy(value.error());
       return;
     }
-    copy_shard_ = routing::shard_of(catalog().shard_function(), *value, catalog().shard_count());
+    copy_->shard = routing::shard_of(catalog().shard_function(), *value, catalog().shard_count());
     Route route;
     route.target = Route::Target::kShard;
     route.reason = Route::Reason::kKey;
-    route.shard = *copy_shard_;
-    route.node = catalog().node_of(*copy_shard_);
+    route.shard = *copy_->shard;
+    route.node = catalog().node_of(*copy_->shard);
     pending_route_ = route;
     const Server server = need_server(route, std::nullopt, false);
     if (server == Server::kWaiting) return;
     if (server == Server::kRefused) {
-      fail_copy(*std::exchange(lease_error_, std::nullopt));
+      fail_copy(*std::exchange(lease_error_, nullptr));
       return;
     }
   }
-  analyzed_ = analyze(copy_text_);
+  analyzed_ = analyze(copy_->text);
   const Route route = std::move(*pending_route_);
   pending_route_.reset();
   send_held(false);
@@ -160,7 +157,7 @@ void Session::route_copy(std::string_view key, bool is_binary) {
 }
 
 Session::Verdict Session::on_copy_in_response() {
-  const bool was_emulated = !copy_lookahead_.is_empty();
+  const bool was_emulated = copy_ && !copy_->lookahead.is_empty();
   const bool is_simple = !replies_.is_empty() && replies_.front().kind == Reply::Kind::kQuery;
   if (!is_simple && !replies_.is_empty() && replies_.back().kind == Reply::Kind::kSync) {
     // Drivers send Sync right behind Execute; a server that is taking COPY data ignores it.
@@ -171,19 +168,17 @@ Session::Verdict Session::on_copy_in_response() {
   enter(Phase::kCopyIn);
   if (!was_emulated) return Verdict::kForward;
   // The first row's key is checked again with the rest of what came while it was not known where to.
-  routing::ByteBuffer lookahead = std::move(copy_lookahead_);
-  copy_lookahead_ = routing::ByteBuffer();
-  copy_rows_.emplace(*analyze(copy_text_).plan->parts[0].copy);
+  const routing::ByteBuffer lookahead = std::exchange(copy_->lookahead, routing::ByteBuffer());
+  copy_->rows.emplace(*analyze(copy_->text).plan->parts[0].copy);
   check_copy_rows(lookahead.view());
   if (phase_ == Phase::kCopyIn) forward_copy_bytes(lookahead.view());
-  if (std::exchange(is_copy_done_, false) && phase_ == Phase::kCopyIn) on_client_frame('c', {});
+  if (std::exchange(copy_->is_done, false) && phase_ == Phase::kCopyIn) on_client_frame('c', {});
   return Verdict::kDrop;
 }
 
 void Session::fail_copy(const Error& error) {
   ++environment_.refused_statements;
-  copy_rows_.reset();
-  copy_lookahead_.clear();
+  copy_.reset();
   pending_route_.reset();
   if (phase_ == Phase::kCopyUnrouted) {
     if (server_ != nullptr && transaction_status_ != 'I') {
@@ -193,7 +188,7 @@ void Session::fail_copy(const Error& error) {
     reply_error_and_ready(error);
     return;
   }
-  refusal_ = error;
+  refusal_ = std::make_unique<Error>(error);
   copy_failed_ = true;
   routing::append_copy_fail(*outbox_.to_server, error.message);
   // What the client still sends of its data is ignored; an extended COPY is ended by the client's Sync.
@@ -208,19 +203,18 @@ void Session::end_unrouted_copy(char type, std::string_view body) {
     fail_copy(Error{sqlstate::kQueryCanceled, fmt::format("COPY from stdin failed: {}", reason), "", ""});
     return;
   }
-  const Result<std::optional<routing::CopyKey>> last = copy_rows_->finish();
+  const Result<std::optional<routing::CopyKey>> last = copy_->rows->finish();
   if (!last) {
     fail_copy(last.error());
     return;
   }
   if (*last && !(*last)->is_null) {
     // One row without a line end: it is routed like any first row, and CopyDone is delivered again behind it.
-    is_copy_done_ = true;
+    copy_->is_done = true;
     route_copy((*last)->value, (*last)->is_binary);
     return;
   }
-  copy_rows_.reset();
-  copy_lookahead_.clear();
+  copy_.reset();
   routing::append_command_complete(*outbox_.to_client, "COPY 0");
   routing::append_ready(*outbox_.to_client, visible_status(transaction_status_));
   enter(Phase::kReady);

@@ -65,17 +65,43 @@ Result<Route> route_to_describe(const AnalyzedStatement& statement, const Result
 }  // namespace
 
 PreparedStatement* Session::find_prepared(std::string_view name) {
-  const auto found = prepared_.find(std::string(name));
+  const auto found = prepared_.find(name);
   return found == prepared_.end() ? nullptr : found->second;
 }
 
 void Session::drop_prepared(std::string_view name) {
-  const auto found = prepared_.find(std::string(name));
+  const auto found = prepared_.find(name);
   if (found == prepared_.end()) return;
-  std::erase_if(portals_, [&](const Portal& portal) { return portal.statement == found->second; });
+  forget_portals_of(*found->second);
   if (owed_parse_ == found->second) owed_parse_ = nullptr;
   environment_.statements->release(*found->second);
   prepared_.erase(found);
+}
+
+void Session::forget_portals_of(const PreparedStatement& statement) {
+  std::erase_if(portals_, [&](const Portal& portal) { return portal.statement == &statement; });
+}
+
+// Gives the message's statement the name in it. Drivers that do not prepare parse the same text into the
+// unnamed statement again and again: that one stays as it is.
+PreparedStatement& Session::name_statement(const routing::ParseMessage& message) {
+  StatementCache& cache = *environment_.statements;
+  const auto at = prepared_.find(message.name);
+  if (at != prepared_.end()) {
+    PreparedStatement& present = *at->second;
+    forget_portals_of(present);
+    if (present.is_that_of(message)) {
+      cache.refresh(present, *environment_.router, catalog());
+      return present;
+    }
+  }
+  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog());
+  if (at == prepared_.end()) {
+    prepared_.emplace(message.name, &statement);
+  } else {
+    cache.release(*std::exchange(at->second, &statement));
+  }
+  return statement;
 }
 
 void Session::drop_all_prepared() {
@@ -118,20 +144,17 @@ Session::Intake Session::on_parse(std::string_view body) {
               "DEALLOCATE statements that are no longer used"});
     return Intake::kTaken;
   }
-  drop_prepared(message->name);
-  PreparedStatement& statement =
-      environment_.statements->acquire(message->text, message->type_oids, *environment_.router, catalog());
+  PreparedStatement& statement = name_statement(*message);
   ++environment_.analyses;  // acquire may have analysed
   const auto& parts = statement.compiled->plan().parts;
   // The server parses nothing but an end of transaction while it is in a failed one, and says so itself.
   const bool is_end =
       parts.size() == 1 && (ends_transaction(parts[0].kind) || parts[0].kind == StatementKind::kInvalid);
   if (((is_held_failed_ && !held_.empty()) || transaction_status_ == 'E') && !is_end) {
-    environment_.statements->release(statement);
+    drop_prepared(message->name);
     fail_group(failed_transaction_error());
     return Intake::kTaken;
   }
-  prepared_.emplace(message->name, &statement);
   owed_parse_ = &statement;
   owed_is_unnamed_ = message->name.empty();
   const auto node = server_ != nullptr ? server_->node : catalog().default_node();
@@ -177,7 +200,7 @@ Session::Intake Session::try_settle_parse(bool with_description) {
     case Server::kRefused:
       owed_parse_ = nullptr;
       pending_route_.reset();
-      fail_group(*std::exchange(lease_error_, std::nullopt));
+      fail_group(*std::exchange(lease_error_, nullptr));
       return Intake::kTaken;
     case Server::kReady:
       break;
@@ -253,7 +276,15 @@ Session::Intake Session::on_bind(std::string_view body) {
   std::erase_if(portal_effects_, [&](const PortalEffects& p) { return p.portal == message->portal; });
   std::erase_if(portals_, [&](const Portal& p) { return p.name == message->portal; });
 
-  if (parts.empty() || (parts.size() == 1 && is_local(parts[0], view))) {
+  const bool is_answered_here = parts.empty() || (parts.size() == 1 && is_local(parts[0], view));
+  if (is_answered_here || !portal_effects_.empty()) {
+    const size_t bytes = sizeof(Portal) + message->portal.size() + message->after_names.size();
+    if (const auto excess = find_held_excess(bytes)) {
+      fail_group(*excess);
+      return Intake::kTaken;
+    }
+  }
+  if (is_answered_here) {
     if (owed_parse_ != nullptr) {
       owed_parse_ = nullptr;
       reply_local(std::string_view("1\0\0\0\4", 5));
@@ -295,7 +326,7 @@ Session::Intake Session::on_bind(std::string_view body) {
     case Server::kRefused:
       owed_parse_ = nullptr;
       pending_route_.reset();
-      fail_group(*std::exchange(lease_error_, std::nullopt));
+      fail_group(*std::exchange(lease_error_, nullptr));
       return Intake::kTaken;
     case Server::kReady:
       break;
@@ -397,7 +428,7 @@ Session::Intake Session::on_describe(std::string_view body) {
         return Intake::kLater;
       case Server::kRefused:
         pending_route_.reset();
-        fail_group(*std::exchange(lease_error_, std::nullopt));
+        fail_group(*std::exchange(lease_error_, nullptr));
         return Intake::kTaken;
       case Server::kReady:
         break;
@@ -530,7 +561,7 @@ void Session::fail_group(const Error& error) {
 }
 
 void Session::send_poison(const Error& error) {
-  refusal_ = error;
+  refusal_ = std::make_unique<Error>(error);
   routing::append_parse(*outbox_.to_server, "", fmt::format("mosaic refused a statement: {}", error.sqlstate),
                         {});
   routing::append_empty(*outbox_.to_server,

@@ -115,8 +115,36 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
   }
 }
 
+size_t Session::held_bytes() const {
+  size_t bytes = 0;
+  for (const std::string& text : held_) bytes += sizeof text + text.size();
+  for (const Portal& portal : portals_)
+    bytes += sizeof portal + portal.name.size() + portal.parameters.size();
+  for (const PortalEffects& made : portal_effects_) {
+    bytes += sizeof made + made.portal.size();
+    for (const SettingEffect& effect : made.effects)
+      bytes += sizeof effect + effect.name.size() + effect.value.size();
+  }
+  return bytes;
+}
+
+std::optional<Error> Session::find_held_excess(size_t more_bytes) const {
+  if (held_bytes() + more_bytes <= environment_.max_held_bytes) return std::nullopt;
+  return Error{sqlstate::kLimitExceeded, "too many statements or portals wait for a server",
+               fmt::format("max_held_bytes = {}", environment_.max_held_bytes),
+               "run a statement that names a shard before so many savepoints, settings or portals, or raise "
+               "max_held_bytes"};
+}
+
 Session::LocalReply Session::run_local_in_held(const StatementPart& part,
                                                const AnalyzedStatement& statement) {
+  const bool is_end = part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback;
+  if (!is_end) {
+    if (auto excess = find_held_excess(sizeof(std::string) + text_of(statement, part).size())) {
+      if (!held_.empty()) is_held_failed_ = true;
+      return {"", std::move(excess)};
+    }
+  }
   const auto find_savepoint = [this, &part] {
     return std::find(held_savepoints_.rbegin(), held_savepoints_.rend(), part.name);
   };
@@ -127,11 +155,11 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
   switch (part.kind) {
     case StatementKind::kBegin:
       if (!held_.empty()) {
-        routing::ByteBuffer notice;
-        routing::append_notice(
-            notice, Error{sqlstate::kActiveTransaction, "there is already a transaction in progress", "", ""},
-            "WARNING");
-        reply_local(notice.view());
+        reply_local_by([](routing::ByteBuffer& out) {
+          const Error notice{sqlstate::kActiveTransaction, "there is already a transaction in progress", "",
+                             ""};
+          routing::append_notice(out, notice, "WARNING");
+        });
       } else {
         held_.emplace_back(text_of(statement, part));
         is_held_snapshot_ = part.begins_with_options;
@@ -216,28 +244,16 @@ Session::LocalReply Session::set_hint(const StatementPart& part, const AnalyzedS
 }
 
 void Session::append_local(const LocalReply& reply) {
-  routing::ByteBuffer bytes;
-  if (reply.error) {
-    routing::append_error(bytes, *reply.error);
-    if (!held_.empty()) is_held_failed_ = true;
-  } else if (reply.is_empty_query) {
-    routing::append_empty(bytes, 'I');
-  } else {
-    routing::append_command_complete(bytes, reply.tag);
-  }
-  reply_local(bytes.view());
-}
-
-// Replies of ours take their place behind what the server owes.
-void Session::reply_local(std::string_view bytes) {
-  if (replies_.is_empty()) {
-    outbox_.to_client->append(bytes);
-    return;
-  }
-  local_bytes_.append(bytes);
-  Reply reply{Reply::Kind::kLocal};
-  reply.local_bytes = static_cast<uint32_t>(bytes.size());
-  replies_.push(reply);
+  reply_local_by([&](routing::ByteBuffer& out) {
+    if (reply.error) {
+      routing::append_error(out, *reply.error);
+      if (!held_.empty()) is_held_failed_ = true;
+    } else if (reply.is_empty_query) {
+      routing::append_empty(out, 'I');
+    } else {
+      routing::append_command_complete(out, reply.tag);
+    }
+  });
 }
 
 }  // namespace mosaic::proxy

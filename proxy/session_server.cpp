@@ -217,7 +217,7 @@ Session::Verdict Session::on_description(char type, std::string_view body) {
 
 Session::Verdict Session::on_error(std::string_view body) {
   has_error_ = true;
-  copy_rows_.reset();
+  copy_.reset();
   if (replies_.is_empty()) return Verdict::kDrop;  // the server is going away: its end of stream follows
   if (replies_.front().kind == Reply::Kind::kSettings) return Verdict::kDrop;
   const bool is_simple = replies_.front().kind == Reply::Kind::kQuery;
@@ -332,7 +332,7 @@ void Session::end_group(char status) {
   effects_.clear();
   completed_parts_ = sent_parts_ = 0;
   is_group_pure_ = true;
-  copy_rows_.reset();
+  copy_.reset();
   copy_failed_ = false;
   refusal_.reset();
   enter(Phase::kReady);
@@ -348,7 +348,7 @@ Session::Verdict Session::on_preparing_body(char type, std::string_view body) {
     return Verdict::kDrop;
   }
   if (type == 'E') {
-    preparing_error_ = routing::parse_error_fields(body);
+    preparing_error_ = std::make_unique<Error>(routing::parse_error_fields(body));
     return Verdict::kDrop;
   }
   if (type != 'Z') return Verdict::kDrop;
@@ -358,7 +358,7 @@ Session::Verdict Session::on_preparing_body(char type, std::string_view body) {
     return Verdict::kDrop;
   }
   // The statements of one query string are one transaction: none of the settings was changed.
-  const Error error = *std::exchange(preparing_error_, std::nullopt);
+  const Error error = *std::exchange(preparing_error_, nullptr);
   end_lease(LeaseEnd::kReturn);
   if (phase_after_lease_ == Phase::kWelcome) {
     close_with(error);
@@ -368,7 +368,7 @@ Session::Verdict Session::on_preparing_body(char type, std::string_view body) {
   if (phase_ == Phase::kCopyUnrouted) {
     fail_copy(error);
   } else {
-    lease_error_ = error;
+    lease_error_ = std::make_unique<Error>(error);
   }
   return Verdict::kDrop;
 }

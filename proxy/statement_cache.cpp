@@ -7,14 +7,16 @@ namespace mosaic::proxy {
 StatementCache::StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_step)
     : bytes_max_(bytes_max), next_id_(first_id), id_step_(id_step) {}
 
-PreparedStatement& StatementCache::acquire(std::string_view text, std::span<const uint32_t> types,
-                                           routing::Router& router, const routing::CatalogSnapshot& catalog) {
-  key_.assign(reinterpret_cast<const char*>(types.data()), types.size_bytes());
-  key_.append(text);
+PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message, routing::Router& router,
+                                           const routing::CatalogSnapshot& catalog) {
+  const auto count = static_cast<uint16_t>(message.type_bytes.size() / sizeof(uint32_t));
+  key_.assign(reinterpret_cast<const char*>(&count), sizeof count)
+      .append(message.type_bytes)
+      .append(message.text);
   const auto found = statements_.find(key_);
   if (found != statements_.end()) {
     PreparedStatement& statement = *found->second;
-    if (statement.references++ == 0) unused_.erase(statement.unused_at);
+    if (statement.references++ == 0) remove_unused(statement);
     refresh(statement, router, catalog);
     return statement;
   }
@@ -23,7 +25,7 @@ PreparedStatement& StatementCache::acquire(std::string_view text, std::span<cons
   statement.id = next_id_;
   next_id_ += id_step_;
   statement.key = key_;
-  statement.declared_types.assign(types.begin(), types.end());
+  statement.declared_types = message.type_oids();
   statement.references = 1;
   refresh(statement, router, catalog);
   statements_.emplace(statement.key, std::move(made));
@@ -34,8 +36,8 @@ PreparedStatement& StatementCache::acquire(std::string_view text, std::span<cons
 void StatementCache::refresh(PreparedStatement& statement, routing::Router& router,
                              const routing::CatalogSnapshot& catalog) {
   if (statement.compiled && statement.tables_fingerprint == catalog.tables_fingerprint()) return;
-  const std::string_view text = std::string_view(statement.key).substr(statement.declared_types.size() * 4);
-  statement.compiled = std::make_unique<routing::CompiledStatement>(router.analyze(text, catalog));
+  statement.compiled =
+      std::make_unique<routing::CompiledStatement>(router.analyze(statement.text(), catalog));
   statement.tables_fingerprint = catalog.tables_fingerprint();
   statement.is_accepted = false;
   bytes_ -= statement.bytes;
@@ -47,15 +49,28 @@ void StatementCache::refresh(PreparedStatement& statement, routing::Router& rout
 void StatementCache::release(PreparedStatement& statement) {
   assert(statement.references > 0);
   if (--statement.references > 0) return;
-  unused_.push_back(&statement);
-  statement.unused_at = std::prev(unused_.end());
+  add_unused(statement);
   evict();
 }
 
+void StatementCache::add_unused(PreparedStatement& statement) {
+  statement.older_unused = newest_unused_;
+  statement.newer_unused = nullptr;
+  (newest_unused_ != nullptr ? newest_unused_->newer_unused : oldest_unused_) = &statement;
+  newest_unused_ = &statement;
+}
+
+void StatementCache::remove_unused(PreparedStatement& statement) {
+  (statement.newer_unused != nullptr ? statement.newer_unused->older_unused : newest_unused_) =
+      statement.older_unused;
+  (statement.older_unused != nullptr ? statement.older_unused->newer_unused : oldest_unused_) =
+      statement.newer_unused;
+}
+
 void StatementCache::evict() {
-  while (bytes_ > bytes_max_ && !unused_.empty()) {
-    PreparedStatement* oldest = unused_.front();
-    unused_.pop_front();
+  while (bytes_ > bytes_max_ && oldest_unused_ != nullptr) {
+    PreparedStatement* oldest = oldest_unused_;
+    remove_unused(*oldest);
     bytes_ -= oldest->bytes;
     ++evictions_;
     statements_.erase(statements_.find(oldest->key));

@@ -4,20 +4,19 @@
 // first-out by last use.
 
 #include <cstdint>
-#include <list>
 #include <memory>
-#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "routing/router.h"
+#include "routing/wire/client_messages.h"
 
 namespace mosaic::proxy {
 
 struct PreparedStatement {
   uint64_t id = 0;  // unique in the process: part of the statement's name on servers
-  std::string key;  // declared types and text
+  std::string key;  // number of declared types, these as in the Parse message, and the text
   std::unique_ptr<routing::CompiledStatement> compiled;
   std::vector<uint32_t> declared_types;  // as in Parse; 0: let the server decide
   // Known once a server has described or parsed it under `schema_version`; types are the same on every shard.
@@ -29,8 +28,19 @@ struct PreparedStatement {
   uint32_t references = 0;  // clients' names
   uint64_t tables_fingerprint = 0;
   size_t bytes = 0;
-  std::list<PreparedStatement*>::iterator unused_at;
+  PreparedStatement* newer_unused = nullptr;  // without references: its neighbours in StatementCache's list
+  PreparedStatement* older_unused = nullptr;
 
+  // The key begins with the number of types, or types could pass for text.
+  static constexpr size_t kCountBytes = sizeof(uint16_t);
+  bool is_that_of(const routing::ParseMessage& message) const {
+    const size_t type_bytes = declared_types.size() * sizeof(uint32_t);
+    return type_bytes == message.type_bytes.size() && text() == message.text &&
+           std::string_view(key).substr(kCountBytes, type_bytes) == message.type_bytes;
+  }
+  std::string_view text() const {
+    return std::string_view(key).substr(kCountBytes + declared_types.size() * sizeof(uint32_t));
+  }
   const std::vector<uint32_t>& types() const {
     return parameter_types.empty() ? declared_types : parameter_types;
   }
@@ -42,7 +52,7 @@ class StatementCache {
   StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_step);
 
   // The statement with this text and these types, made when new; the caller gets a reference.
-  PreparedStatement& acquire(std::string_view text, std::span<const uint32_t> types, routing::Router& router,
+  PreparedStatement& acquire(const routing::ParseMessage& message, routing::Router& router,
                              const routing::CatalogSnapshot& catalog);
   // One more reference to a statement that the caller knows to be referenced.
   void retain(PreparedStatement& statement) { ++statement.references; }
@@ -61,6 +71,8 @@ class StatementCache {
   void set_bytes_max(size_t bytes_max) { bytes_max_ = bytes_max; }
 
  private:
+  void add_unused(PreparedStatement& statement);
+  void remove_unused(PreparedStatement& statement);
   void evict();
 
   size_t bytes_max_;
@@ -70,7 +82,8 @@ class StatementCache {
   uint64_t evictions_ = 0;
   std::string key_;                                                                      // scratch
   std::unordered_map<std::string_view, std::unique_ptr<PreparedStatement>> statements_;  // by key
-  std::list<PreparedStatement*> unused_;  // least recently released first
+  PreparedStatement* newest_unused_ = nullptr;  // by when it was released
+  PreparedStatement* oldest_unused_ = nullptr;
 };
 
 }  // namespace mosaic::proxy

@@ -12,7 +12,7 @@ namespace mosaic::proxy {
 namespace {
 
 constexpr uint64_t kTickMs = 100;
-constexpr uint64_t kClientTicks = 5;  // clients' timeouts are looked at every so many ticks
+constexpr uint64_t kClientTicks = 5;  // each client's timeouts are looked at every so many ticks
 constexpr size_t kReadBytes = 128 << 10;
 constexpr size_t kShapesReported = 1000;
 constexpr uint32_t kHalfOpenMax = 20'000;  // connections that have not logged in, per worker
@@ -46,6 +46,7 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
   environment_.name_values = &name_values_;
   environment_.max_prepared_statements = settings.pool.max_prepared_statements;
   environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
+  environment_.max_held_bytes = settings.max_held_bytes;
   publish(std::move(catalog));
 }
 
@@ -161,6 +162,7 @@ void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRu
   settings_ = settings;
   environment_.max_prepared_statements = settings.pool.max_prepared_statements;
   environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
+  environment_.max_held_bytes = settings.max_held_bytes;
   statements_->set_bytes_max(settings.statement_cache_bytes);
   statements_->forget_descriptions();
   welcomes_.clear();
@@ -191,10 +193,11 @@ void Worker::on_tick() {
     ddl_seen_ = environment_.ddl_statements;
     shared_.broadcast_schema_change(number_);
   }
+  // A share of the clients at each tick: looking at ten thousand idle ones at once would make active ones wait.
+  for (size_t i = ticks_ % kClientTicks; i < slots_.size(); i += kClientTicks) {
+    if (slots_[i].client) slots_[i].client->on_tick(now_ms);
+  }
   if (ticks_ % kClientTicks == 0) {
-    for (size_t i = 0; i < slots_.size(); ++i) {
-      if (slots_[i].client) slots_[i].client->on_tick(now_ms);
-    }
     // Users who are gone and whose connections have idled out leave nothing behind.
     std::erase_if(pools_, [](const auto& entry) {
       if (entry.second.clients > 0) return false;

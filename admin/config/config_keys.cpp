@@ -194,6 +194,10 @@ const std::vector<ConfigKey>& keys() {
       {"limits", "max_statement_bytes", bytes(kKiB, kGiB), "\"256MiB\"", kReloadable,
        "Largest Query, Parse or Bind message.",
        [](T& t, const V& v) { t.config.proxy.max_statement_bytes = v.u64(); }},
+      {"limits", "max_held_bytes", bytes(kKiB, kGiB), "\"64KiB\"", kReloadable,
+       "Statements and portals of one client that are kept while no server has them, such as those between "
+       "BEGIN and the first statement that names a shard.",
+       [](T& t, const V& v) { t.config.proxy.max_held_bytes = v.u64(); }},
       {"limits", "client_buffer_bytes", bytes(4 * kKiB, kGiB), "\"1MiB\"", kReloadable,
        "Unsent bytes towards a client before its server is paused.",
        [](T& t, const V& v) { t.config.proxy.client_buffer_bytes = v.u64(); }},

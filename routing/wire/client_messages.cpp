@@ -70,10 +70,15 @@ Result<ParseMessage> parse_parse(std::string_view body) {
   message.name = reader.read_c_string();
   message.text = reader.read_c_string();
   const uint16_t count = reader.read_u16();
-  if (!reader.is_ok() || reader.rest().size() != size_t{count} * 4) return malformed("Parse");
-  message.type_oids.reserve(count);
-  for (uint16_t i = 0; i < count; ++i) message.type_oids.push_back(reader.read_u32());
+  message.type_bytes = reader.rest();
+  if (!reader.is_ok() || message.type_bytes.size() != size_t{count} * 4) return malformed("Parse");
   return message;
+}
+
+std::vector<uint32_t> ParseMessage::type_oids() const {
+  std::vector<uint32_t> oids;
+  for (BodyReader reader(type_bytes); !reader.rest().empty();) oids.push_back(reader.read_u32());
+  return oids;
 }
 
 Result<BindMessage> parse_bind(std::string_view body) {

@@ -34,7 +34,8 @@ Result<StartupMessage> parse_startup(std::string_view body);
 struct ParseMessage {
   std::string_view name;
   std::string_view text;
-  std::vector<uint32_t> type_oids;
+  std::string_view type_bytes;  // the declared types as sent: four bytes each, 0: let the server decide
+  std::vector<uint32_t> type_oids() const;
 };
 Result<ParseMessage> parse_parse(std::string_view body);
 

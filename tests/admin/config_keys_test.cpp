@@ -79,6 +79,7 @@ TEST(ConfigKeys, the_defaults_of_the_structs_are_those_of_the_table) {
   EXPECT_EQ(loaded.client_buffer_bytes, coded.client_buffer_bytes);
   EXPECT_EQ(loaded.server_buffer_bytes, coded.server_buffer_bytes);
   EXPECT_EQ(loaded.shape_cache_bytes, coded.shape_cache_bytes);
+  EXPECT_EQ(loaded.max_held_bytes, coded.max_held_bytes);
   EXPECT_EQ(loaded.statement_cache_bytes, coded.statement_cache_bytes);
   EXPECT_EQ(loaded.pool.default_pool_size, coded.pool.default_pool_size);
   EXPECT_EQ(loaded.pool.max_prepared_statements, coded.pool.max_prepared_statements);

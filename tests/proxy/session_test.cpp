@@ -291,7 +291,7 @@ TEST(Session, routes_by_the_key_after_a_description_that_came_meanwhile) {
   const char* text = "INSERT INTO media (user_id) VALUES ($1)";
   s.parse("a", text);
   EXPECT_EQ(s.describe('S', "a"), Intake::kLater);
-  PreparedStatement& shared = s.statements.acquire(text, {}, s.router, *s.environment.catalog);
+  PreparedStatement& shared = s.statements.acquire({"", text, {}}, s.router, *s.environment.catalog);
   shared.is_accepted = true;
   shared.schema_version = s.statements.schema_version();
   shared.description = std::string("t\0\0\0\6\0\0n\0\0\0\4", 12);
@@ -582,6 +582,44 @@ TEST(Session, survives_the_loss_of_its_server_in_every_phase) {
     }
     EXPECT_EQ(s.wanted_node(), "pg2");
   }
+}
+
+TEST(Session, bounds_what_it_holds_before_a_server_is_known) {
+  SessionScript s;
+  s.environment.max_held_bytes = 1024;
+  s.query("BEGIN");
+  s.to_client();
+  std::vector<std::string> said;
+  for (int i = 0; i < 100 && said.empty(); ++i) {
+    s.query("SAVEPOINT a");
+    const auto reply = s.to_client();
+    if (reply.front() != "Complete SAVEPOINT") said = reply;
+  }
+  EXPECT_THAT(said, ElementsAre(StartsWith("Error 54000 too many statements or portals"), "Ready E"));
+  s.query("ROLLBACK");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
+}
+
+TEST(Session, bounds_the_portals_of_statements_that_it_answers_itself) {
+  SessionScript s;
+  s.environment.max_held_bytes = 4096;
+  s.parse("", "DISCARD PLANS");
+  std::vector<std::string> said;
+  for (int i = 0; i < 200; ++i) s.bind(fmt::format("portal {}", i), "");
+  s.sync();
+  EXPECT_THAT(s.to_client(), testing::Contains(StartsWith("Error 54000 too many statements or portals")));
+}
+
+TEST(StatementCache, does_not_take_declared_types_for_text) {
+  SessionScript s;
+  // The bytes of type and text together are the same.
+  PreparedStatement& plain = s.statements.acquire({"", "SELECT 1", {}}, s.router, *s.environment.catalog);
+  PreparedStatement& typed = s.statements.acquire({"", "CT 1", "SELE"}, s.router, *s.environment.catalog);
+  EXPECT_NE(&plain, &typed);
+  EXPECT_EQ(plain.text(), "SELECT 1");
+  EXPECT_EQ(typed.text(), "CT 1");
+  s.statements.release(plain);
+  s.statements.release(typed);
 }
 
 }  // namespace

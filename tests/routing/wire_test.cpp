@@ -124,7 +124,7 @@ TEST(ParseMessage, comes_back_as_it_was_built) {
   ASSERT_TRUE(message);
   EXPECT_EQ(message->name, "stmt");
   EXPECT_EQ(message->text, "SELECT $1");
-  EXPECT_EQ(message->type_oids, std::vector<uint32_t>(std::begin(types), std::end(types)));
+  EXPECT_EQ(message->type_oids(), std::vector<uint32_t>(std::begin(types), std::end(types)));
 }
 
 TEST(ParseMessage, must_fill_its_frame_exactly) {
