@@ -5,6 +5,8 @@ twins of them that no shard map knows (`plain_items`, ...) on the first node: wh
 """
 
 import os
+import sys
+import time
 from dataclasses import dataclass
 
 from harness.cluster import Cluster as TestCluster
@@ -91,6 +93,7 @@ class BenchCluster:
         """Creates and fills a layout; the second time there is nothing to do."""
         if layout.name in self._ready:
             return
+        begin_s = time.monotonic()
         for node in self.nodes[:layout.nodes]:
             node.query(f"CREATE DATABASE {layout.name}", database="postgres")
         config_path = os.path.join(self.folder, f"init_{layout.name}.toml")
@@ -104,6 +107,8 @@ class BenchCluster:
         self._fill_shards(layout, plan)
         self._fill_plain(layout, plan)
         self._ready.add(layout.name)
+        print(f"          layout {layout.name}: {layout.shards} shards on {layout.nodes} nodes, "
+              f"{time.monotonic() - begin_s:.0f} s", file=sys.stderr, flush=True)
 
     def _fill_shards(self, layout, plan):
         by_shard = {}

@@ -14,18 +14,14 @@ import time
 from harness.postgres_node import APP_PASSWORD
 from harness.processes import send_signal, spawn
 
-from .measure import Sampler, fairness, percentile, proportional_bytes, resident_bytes
+from .generator_output import LoadFailed, metrics_window, read_transactions, sysbench_metrics, window_metrics
+from .measure import SAMPLE_PERIOD_S, Sampler, proportional_bytes, resident_bytes
 
-_SAMPLE_PERIOD_S = 0.025
 _DEADLINE_S = 120
 _ATTEMPTS = 3             # of a point whose clients took longer to connect than expected
 _FIRST_CONNECT_S = 0.0002  # per client, before anything is known
 _WINDOW_MIN = 0.7         # of the seconds asked for
 PGBENCH = "pgbench"
-
-
-class LoadFailed(Exception):
-    """The load generator ended with an error: the point has no figures, only this text."""
 
 
 class Load:
@@ -48,7 +44,7 @@ class Load:
         begin, memory = time.monotonic(), None
         while True:
             try:
-                child.wait(timeout=_SAMPLE_PERIOD_S)
+                child.wait(timeout=SAMPLE_PERIOD_S)
                 break
             except subprocess.TimeoutExpired:
                 pass
@@ -135,66 +131,3 @@ class Load:
              f"--pgsql-user={peer.user}", f"--pgsql-db={peer.database}", "--tables=1", f"--table-size={rows}",
              f"--threads={clients}", f"--time={round(self.plan.scale_seconds)}", "--percentile=99", *options, "run"], peer)
         return sysbench_metrics(output, sampler.samples[-1].cpu_s - sampler.samples[0].cpu_s if peer.pid else None)
-
-
-# --- Reading what generators write ----------------------------------------------------------------------------------
-
-
-def read_transactions(prefix):
-    """pgbench's per-transaction logs: (completion time in s, latency in us, client), in order of time."""
-    folder, name = os.path.split(prefix)
-    transactions = []
-    for entry in os.listdir(folder):
-        if not entry.startswith(name + "."):
-            continue
-        with open(os.path.join(folder, entry)) as file:
-            for line in file:
-                client, _, latency_us, _, epoch_s, epoch_us = line.split()[:6]
-                transactions.append((int(epoch_s) + int(epoch_us) / 1e6, int(latency_us), int(client)))
-    transactions.sort()
-    return transactions
-
-
-def metrics_window(transactions, sampler, warm_up_s, seconds):
-    """(transactions, first sample, last sample) of the time that counts; None when there is none.
-
-    It begins `warm_up_s` after the first transaction and lasts `seconds` at most.
-    """
-    if not transactions:
-        return None
-    begin_s = transactions[0][0] + warm_up_s
-    samples = sampler.window(begin_s, min(transactions[-1][0], begin_s + seconds + 2 * _SAMPLE_PERIOD_S))
-    if not samples:
-        return None
-    first, last = samples
-    inside = [(latency_us, client) for time_s, latency_us, client in transactions if first.time_s < time_s <= last.time_s]
-    return (inside, first, last) if inside else None
-
-
-def window_metrics(inside, first, last, clients):
-    """Metrics of the (latency in us, client) pairs that ended between two samples."""
-    latencies = sorted(latency_us for latency_us, _ in inside)
-    metrics = {"tps": len(inside) / (last.time_s - first.time_s)}
-    for name, fraction in (("p50_ms", 0.5), ("p99_ms", 0.99), ("p999_ms", 0.999)):
-        metrics[name] = percentile(latencies, fraction) / 1e3
-    metrics["cpu_us"] = (last.cpu_s - first.cpu_s) * 1e6 / len(inside)
-    counts = [0] * clients
-    for _, client in inside:
-        counts[client] += 1
-    metrics["fairness"] = fairness(counts)
-    metrics["least_served"] = min(counts) / (len(inside) / clients)
-    return metrics
-
-
-def sysbench_metrics(output, cpu_s):
-    """The figures of a sysbench report; processor time is per transaction."""
-    transactions = re.search(r"transactions:\s+(\d+)\s+\(([\d.]+) per sec", output)
-    queries = re.search(r"queries:\s+(\d+)\s+\(([\d.]+) per sec", output)
-    p99 = re.search(r"99th percentile:\s+([\d.]+)", output)
-    if not transactions or int(transactions[1]) == 0:
-        raise LoadFailed(f"sysbench finished no transaction: {output.strip()[-400:]}")
-    metrics = {"tps": float(transactions[2]), "qps": float(queries[2]), "p99_ms": float(p99[1])}
-    if cpu_s is not None:
-        metrics["cpu_us"] = cpu_s * 1e6 / int(transactions[1])
-        metrics["cpu_us_per_query"] = cpu_s * 1e6 / int(queries[1])
-    return metrics

@@ -9,6 +9,7 @@ import signal
 import time
 from typing import NamedTuple
 
+SAMPLE_PERIOD_S = 0.025  # between two looks at a process under load
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from .load import LoadFailed
+from .generator_output import LoadFailed
 from .results import Point
 
 
@@ -47,9 +47,11 @@ class Rounds:
                 self._tell(number, point)
         return points
 
+    def say(self, text):
+        print(f"{time.monotonic() - self.began_s:6.0f} s  {text}", file=sys.stderr, flush=True)
+
     def _tell(self, number, point):
         figures = point.problem
         if point.rounds:
             figures = ", ".join(f"{name} {value:.4g}" for name, value in list(point.rounds[-1].items())[:6])
-        print(f"{time.monotonic() - self.began_s:6.0f} s  round {number}  {point.key:<44} {figures}", file=sys.stderr,
-              flush=True)
+        self.say(f"round {number}  {point.key:<44} {figures}")
