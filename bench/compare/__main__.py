@@ -35,11 +35,11 @@ def parse_arguments():
 
 
 def measure(suite, plan, results):
-    """Fills the results; what was measured before a failure stays in them."""
+    """Fills the results; what was measured before a failure stays in them. Returns the keys of points that failed."""
     if suite in ("micro", "all"):
         MicroSuite(os.path.join(CHECKOUT, "build", "release", "bench", "micro"), plan, results).run()
     if suite == "micro":
-        return
+        return [point.key for point in results.points if point.problem]
     cluster = BenchCluster()
     try:
         cluster.start()
@@ -51,6 +51,7 @@ def measure(suite, plan, results):
             PgSuite(cluster, rounds, load, plan, results).run()
         if suite in ("scale", "all"):
             ScaleSuite(cluster, rounds, load, plan, results).run()
+        return rounds.failed
     finally:
         cluster.stop()
         # What the report repeats must mean something elsewhere.
@@ -83,7 +84,7 @@ def main():
     folder = arguments.out or os.path.join(CHECKOUT, "build", "bench", time.strftime("%Y-%m-%d-%H%M%S", began))
     start_s = time.monotonic()
     try:
-        measure(arguments.suite, plan, results)
+        failed = measure(arguments.suite, plan, results)
     finally:
         results.seconds = time.monotonic() - start_s
         if results.points:
@@ -94,8 +95,9 @@ def main():
         print(text[text.index("## Compared"):].split("\n## ")[0])
     if arguments.publish:
         print(f"Published: {publish(results, folder, BENCH)}", file=sys.stderr)
-    failed = [point.key for point in results.points if not point.rounds and not point.problem]
-    return 1 if failed or not results.points else 0
+    if failed:
+        print(f"Without figures, though they should have some: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shlex
+import signal
 import subprocess
 import time
 
@@ -48,12 +49,17 @@ class Load:
                 break
             except subprocess.TimeoutExpired:
                 pass
-            if sampled:
-                sampler.take()
-            if peer.pid and memory is None and time.monotonic() - begin > self.plan.seconds / 2:
-                memory = resident_bytes(peer.pid), proportional_bytes(peer.pid)
+            try:
+                if sampled:
+                    sampler.take()
+                if peer.pid and memory is None and time.monotonic() - begin > self.plan.seconds / 2:
+                    memory = resident_bytes(peer.pid), proportional_bytes(peer.pid)
+            except (FileNotFoundError, ProcessLookupError):
+                send_signal(child.pid, signal.SIGKILL)
+                child.wait()
+                raise LoadFailed(f"the process of {peer.label} ended under load: {peer.log_tail()}") from None
             if time.monotonic() - begin > _DEADLINE_S:
-                send_signal(child.pid, 9)
+                send_signal(child.pid, signal.SIGKILL)
                 child.wait()
                 raise LoadFailed(f"no end after {_DEADLINE_S} s: {self.last_command}")
         sampler.take()

@@ -48,6 +48,13 @@ class Peer:
             self.process.wait(timeout=30)
         self.process = None
 
+    def log_tail(self):
+        path = self._file("log")
+        if not os.path.exists(path):
+            return ""
+        with open(path, errors="replace") as file:
+            return file.read()[-2000:]
+
     def _file(self, extension):
         return os.path.join(self.cluster.folder, f"{self.label.replace(' ', '_')}_{self.port}.{extension}")
 
@@ -58,13 +65,11 @@ class Peer:
         return path
 
     def _spawn(self, command):
-        log = self._file("log")
-        self.process = spawn(command, log, user=unprivileged_user())
+        self.process = spawn(command, self._file("log"), user=unprivileged_user())
 
         def accepts():
             if self.process.poll() is not None:
-                with open(log, errors="replace") as file:
-                    raise RuntimeError(f"{self.label} ended at start: {file.read()[-2000:]}")
+                raise RuntimeError(f"{self.label} ended at start: {self.log_tail()}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
                 return True
@@ -191,8 +196,12 @@ class Running:
         self.peers = peers
 
     def __enter__(self):
-        for peer in self.peers:
-            peer.start()
+        try:
+            for peer in self.peers:
+                peer.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self.peers
 
     def __exit__(self, *_):

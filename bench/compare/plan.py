@@ -14,6 +14,7 @@ class Plan:
     scale_seconds: float    # the same where thousands of clients, logins or sysbench are involved
     warm_up_s: float        # at the start of each point, not counted
     clients: tuple          # of the points that are measured at several
+    clients_extended: tuple  # the same for the extended protocol without named statements
     insert_clients: tuple
     protocols_insert: tuple
     users: int              # rows of the tables that are read
@@ -31,13 +32,13 @@ class Plan:
 
 # pgbench runs for whole seconds: warm-up, window and a tenth for connecting should be a little less.
 QUICK = Plan(name="quick", rounds=2, seconds=0.7, scale_seconds=1.6, warm_up_s=0.2, clients=(16, 256, 2000),
-             insert_clients=(16,), protocols_insert=("simple", "prepared"), users=20_000, idle_clients=2_000,
+             clients_extended=(16,), insert_clients=(16,), protocols_insert=("simple",), users=20_000, idle_clients=2_000,
              storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=16, strace_transactions=60,
              micro_min_time_s=0.02)
 
 FULL = Plan(name="full", rounds=3, seconds=2.4, scale_seconds=4.3, warm_up_s=0.4, clients=(1, 16, 256, 2000),
-            insert_clients=(1, 16, 256, 2000), protocols_insert=("simple", "extended", "prepared"), users=20_000,
-            idle_clients=10_000, storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=64,
+            clients_extended=(1, 16, 256, 2000), insert_clients=(16, 256, 2000), protocols_insert=("simple", "prepared"),
+            users=20_000, idle_clients=10_000, storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=64,
             strace_transactions=300, micro_min_time_s=0.2)
 
 POOL_SIZE = 20         # server connections per node

@@ -23,7 +23,7 @@ def write_report(results, plot_paths=(), old=None, heading="Benchmark report"):
         points = results.select(question.scenario)
         if points:
             lines += _question(question, points, results, dict(plot_paths).get(question.scenario, ()))
-    lines += _peers(results) + _machine(results) + _commands(results)
+    lines += _facts(results) + _peers(results) + _machine(results) + _commands(results)
     return "\n".join(lines) + "\n"
 
 
@@ -87,6 +87,7 @@ def _question(question, points, results, plots):
             row.append(f"{ratio:.2f}" if ratio is not None else "-")
         rows.append(row)
     lines += table(headings, rows)
+    lines += _system_calls(points)
     problems = {}
     for point in points:
         if point.problem:
@@ -97,6 +98,24 @@ def _question(question, points, results, plots):
     for plot in plots:
         lines += [f"![{question.title}]({plot})", ""]
     return lines
+
+
+def _system_calls(points):
+    prefix = "syscalls_"
+    counted = [point for point in points if "syscalls" in point.once]
+    names = list(dict.fromkeys(name for point in counted for name in sorted(point.once) if name.startswith(prefix)))
+    if not counted:
+        return []
+    return ["System calls per transaction, those above one in twenty transactions:", ""] + table(
+        [*counted[0].labels, "contender", "all", *(name[len(prefix):] for name in names)],
+        [(*point.labels.values(), point.peer, number(point.once["syscalls"], 2),
+          *(number(point.once[name], 2) if name in point.once else "-" for name in names)) for point in counted])
+
+
+def _facts(results):
+    if not results.facts:
+        return []
+    return ["## Other figures", ""] + table(("what", "value"), results.facts.items())
 
 
 def _peers(results):

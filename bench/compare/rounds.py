@@ -28,6 +28,7 @@ class Rounds:
         self.plan = plan
         self.load = load
         self.began_s = time.monotonic()
+        self.failed = []  # keys of points that should have had figures
 
     def measure(self, scenario, contenders, rounds=None):
         """Measures all contenders of one comparison; their points are appended to the results."""
@@ -43,6 +44,7 @@ class Rounds:
                     point.command = self.load.last_command
                 except LoadFailed as failure:
                     point.problem = str(failure)
+                    self.failed.append(point.key)
                     point.rounds.clear()  # one round of several would be compared with nothing
                 self._tell(number, point)
         return points

@@ -12,6 +12,7 @@ from .rounds import Contender
 
 NO_PREPARED = "PgBouncer 1.18 pools no prepared statements (1.21 does), and in session mode serves no more than 20 clients"
 FEW_CLIENTS = 16  # up to here contenders without a pool take part: each client is a PostgreSQL backend there
+MANY_CLIENTS = 1000
 
 
 def select_script(table, users):
@@ -45,8 +46,9 @@ class PgSuite:
         with Running(*peers, in_sessions):
             self._keep_configs(*peers)
             for protocol in PROTOCOLS:
-                for clients in self.plan.clients:
+                for clients in self.plan.clients if protocol != "extended" else self.plan.clients_extended:
                     self._statement("select", select_script, peers, in_sessions, protocol, clients)
+            self.rounds.say("counting system calls")
             for protocol in ("simple", "prepared"):
                 self._count_calls(peers, in_sessions, protocol)
             for protocol in self.plan.protocols_insert:
@@ -56,6 +58,8 @@ class PgSuite:
 
     def _statement(self, scenario, script_of, peers, in_sessions, protocol, clients):
         table = "items" if scenario == "select" else "events"
+        # A transaction of thousands of clients takes long: the window must hold several of each.
+        seconds = self.plan.scale_seconds if clients >= MANY_CLIENTS else self.plan.seconds
         contenders = []
         for peer in peers:
             if clients > FEW_CLIENTS and not isinstance(peer, (Mosaic, PgBouncer)):
@@ -69,7 +73,7 @@ class PgSuite:
                     problem = NO_PREPARED
             contenders.append(Contender(
                 label, {"protocol": protocol, "clients": clients},
-                lambda peer=peer, script=script: self.load.pgbench(peer, script, clients, protocol), problem))
+                lambda peer=peer, script=script: self.load.pgbench(peer, script, clients, protocol, seconds), problem))
         self.rounds.measure(scenario, contenders)
 
     def _count_calls(self, peers, in_sessions, protocol):
@@ -121,10 +125,10 @@ class PgSuite:
             node.query(f"ALTER ROLE app IN DATABASE {layout.name} SET log_statement = 'all'", database=layout.name)
         try:
             for protocol in ("simple", "prepared"):
-                with Running(Mosaic(self.cluster, layout)) as (peer,):
+                # One connection per node: each has met these clients' settings after the first run.
+                with Running(Mosaic(self.cluster, layout, pool_size=1)) as (peer,):
                     command = self.load.pgbench_command(peer, select_script("items", self.plan.users), 4, protocol, "-t",
                                                         str(count))
-                    # What a server connection is told when it is new, or first meets these clients' settings, is over.
                     self.load.run(command, peer, sampled=False)
                     before = [len(node.log_text()) for node in self.cluster.nodes]
                     self.load.run(command, peer, sampled=False)

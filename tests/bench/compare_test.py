@@ -160,6 +160,15 @@ class Reports(unittest.TestCase):
         self.assertIn("select/simple/16/mosaic\n    pgbench mosaic", text)
         self.assertNotIn("## Workers", text)
 
+    def test_shows_system_calls_by_name(self):
+        results = made_results()
+        results.points[0].once = {"syscalls": 4.5, "syscalls_recvfrom": 2.0}
+        results.facts["server_statements_simple"] = 1.0
+        text = write_report(results)
+        self.assertIn("| protocol | clients | contender | all | recvfrom |", text)
+        self.assertIn("| simple | 16 | mosaic | 4.50 | 2.00 |", text)
+        self.assertIn("| server_statements_simple | 1.0 |", text)
+
     def test_comparison_gives_ratios_of_common_points(self):
         old = made_results((5.0, 5.0, 5.0), "2025-01-01 00:00")
         old.points.pop(1)
