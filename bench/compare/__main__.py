@@ -70,8 +70,9 @@ def write_files(results, folder, old):
 
 
 def main():
-    # SIGTERM unwinds like Ctrl-C, so that everything started is stopped.
+    # Both unwind, so that everything started is stopped; a script's background job would ignore SIGINT otherwise.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = parse_arguments()
     old = None
     if arguments.compare:
