@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 
-from harness.postgres_node import APP_PASSWORD
+from harness.postgres_node import APP_PASSWORD, BINARIES
 from harness.processes import send_signal, spawn
 
 from .generator_output import LoadFailed, metrics_window, read_transactions, sysbench_metrics, window_metrics
@@ -22,7 +22,7 @@ _DEADLINE_S = 120
 _ATTEMPTS = 3             # of a point whose clients took longer to connect than expected
 _FIRST_CONNECT_S = 0.0002  # per client, before anything is known
 _WINDOW_MIN = 0.7         # of the seconds asked for
-PGBENCH = "pgbench"
+PGBENCH, PSQL = f"{BINARIES}/pgbench", f"{BINARIES}/psql"  # not Debian's wrapper, which starts Perl first
 
 
 class Load:
@@ -122,7 +122,7 @@ class Load:
         with open(path, "w") as file:
             file.write("\n".join(statements) + "\n")
         _, sampler, _ = self.run(
-            ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(peer.port), "-U", peer.user, "-d",
+            [PSQL, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(peer.port), "-U", peer.user, "-d",
              peer.database, "-f", path], peer)
         first, last = sampler.samples[0], sampler.samples[-1]
         metrics = {"mb_per_s": megabytes / (last.time_s - first.time_s)}

@@ -203,18 +203,19 @@ class PgSuite:
         peers = [PlainMosaic(self.cluster, pinned, label="mosaic"), PgBouncer(self.cluster, pinned),
                  HaProxy(self.cluster, pinned), Direct(self.cluster, pinned)]
         routed = Mosaic(self.cluster, sharded)
-        in_sharded = PgBouncer(self.cluster, pinned)
-        with Running(*peers, routed, in_sharded):
+        unrouted = next(peer for peer in peers if isinstance(peer, PgBouncer))
+        with Running(*peers, routed):
             for test in ("oltp_read_only", "oltp_read_write"):
                 self.rounds.measure("sysbench", [
                     Contender(peer.label, {"test": test, "tables": "one node", "clients": 16},
                               lambda peer=peer, test=test: self.load.sysbench(
-                                  peer, test, 16, data.SYSBENCH_ROWS, "--db-ps-mode=disable")) for peer in peers])
+                                  peer, test, 16, data.SYSBENCH_PLAIN_ROWS, "--db-ps-mode=disable")) for peer in peers])
             options = ("--db-ps-mode=disable", "--range-selects=off", "--skip-trx=on")
             self.rounds.measure("sysbench", [
-                Contender(peer.label, {"test": "oltp_read_only, point selects", "tables": tables, "clients": 16},
+                Contender(peer.label, {"test": "oltp_read_only, point selects", "tables": "mosaic: 1024 shards",
+                                       "clients": 16},
                           lambda peer=peer: self.load.sysbench(peer, "oltp_read_only", 16, data.SYSBENCH_ROWS, *options))
-                for peer, tables in ((routed, "1024 shards"), (in_sharded, "one node"))])
+                for peer in (routed, unrouted)])
 
     def _keep_configs(self, *peers):
         for peer in peers:
