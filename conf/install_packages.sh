@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# Installs the Debian 12 packages that quickstart.sh and test.sh need: only what is missing, so that a second run is
-# instant, asks nothing and works offline. Sourced by both scripts; it knows nothing of what they do afterwards.
-# Contract: `install_packages build|demo|test...` returns 0 when all packages of the named groups are there.
+# Installs the Debian 12 packages that quickstart.sh, test.sh and bench/run.sh need: only what is missing, so that a
+# second run is instant, asks nothing and works offline. Sourced by these scripts; it knows nothing of what they do
+# afterwards. Contract: `install_packages build|demo|test|bench...` returns 0 when all packages of the named groups are
+# there.
 
 packages_of_group() {
   case "$1" in
@@ -18,6 +19,8 @@ packages_of_group() {
       command -v node >/dev/null || echo nodejs
       command -v npm >/dev/null || echo npm
       ;;
+    # Peers to compare with, what puts load on them, and what draws the figures. pgbench is in postgresql-15 (demo).
+    bench) echo pgbouncer haproxy sysbench strace python3 python3-psycopg2 python3-matplotlib ;;
     *) echo "install_packages: no group '$1'" >&2; return 1 ;;
   esac
 }
@@ -40,6 +43,26 @@ apt_install() {
   return 1
 }
 
+# Debian's pgbouncer and haproxy start a service when they are installed, and at each boot. invoke-rc.d asks policy-rc.d
+# before it starts one: a policy that says no stands there for the time of the installation, then what was there before,
+# also when this is interrupted (a subshell, so that its traps go with it).
+apt_install_services_stopped() (
+  policy=/usr/sbin/policy-rc.d
+  mark='# Only while Mosaic installs packages whose services must not start.'
+  restore_policy() {
+    if run_as_root grep -qsF "$mark" "$policy"; then run_as_root rm "$policy"; fi
+    if run_as_root test -e "$policy.before-mosaic"; then run_as_root mv "$policy.before-mosaic" "$policy"; fi
+  }
+  trap 'exit 1' INT TERM HUP
+  trap restore_policy EXIT
+  restore_policy # what a killed run may have left
+  if run_as_root test -e "$policy"; then run_as_root mv "$policy" "$policy.before-mosaic"; fi
+  printf '#!/bin/sh\n%s\nexit 101\n' "$mark" | run_as_root tee "$policy" >/dev/null
+  run_as_root chmod 755 "$policy"
+  apt_install "$@" || exit 1
+  for package in "$@"; do run_as_root update-rc.d "$package" disable >/dev/null || exit 1; done
+)
+
 # Debian's postgresql-15 creates and starts a cluster on port 5432 when it is installed. The demo and the tests start
 # their own, so that cluster is switched off for the time of the installation.
 apt_install_postgresql() {
@@ -53,7 +76,7 @@ apt_install_postgresql() {
 }
 
 install_packages() {
-  local group package names missing=() wants_postgresql=no
+  local group package names missing=() services=() wants_postgresql=no
   if ! command -v dpkg-query >/dev/null; then
     echo "This script installs Debian 12 packages, and dpkg is not here. Install their equivalents yourself:" \
       "see packages_of_group in conf/install_packages.sh." >&2
@@ -63,13 +86,16 @@ install_packages() {
     names=$(packages_of_group "$group") || return 1
     for package in $names; do
       is_package_installed "$package" && continue
-      if [ "$package" = postgresql-15 ]; then wants_postgresql=yes; else missing+=("$package"); fi
+      case "$package" in
+        postgresql-15) wants_postgresql=yes ;;
+        pgbouncer | haproxy) services+=("$package") ;;
+        *) missing+=("$package") ;;
+      esac
     done
   done
-  if [ ${#missing[@]} -eq 0 ] && [ "$wants_postgresql" = no ]; then return 0; fi
-
-  local wanted=("${missing[@]}")
+  local wanted=("${missing[@]}" "${services[@]}")
   [ "$wants_postgresql" = no ] || wanted+=(postgresql-15)
+  if [ ${#wanted[@]} -eq 0 ]; then return 0; fi
   echo "Installing ${#wanted[@]} Debian packages: ${wanted[*]}"
   if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
     echo "Not root and no sudo here. Run this as root, then start again:" >&2
@@ -78,5 +104,6 @@ install_packages() {
   fi
   run_as_root apt-get update -qq </dev/null || echo "apt-get update failed; trying with the lists at hand" >&2
   if [ ${#missing[@]} -gt 0 ]; then apt_install "${missing[@]}" || return 1; fi
+  if [ ${#services[@]} -gt 0 ]; then apt_install_services_stopped "${services[@]}" || return 1; fi
   if [ "$wants_postgresql" = yes ]; then apt_install_postgresql || return 1; fi
 }

@@ -63,8 +63,12 @@ def _template():
 
 
 class PostgresNode:
-    def __init__(self, name, folder):
-        """A stopped node with its files below `folder` (which the unprivileged user must be able to enter)."""
+    def __init__(self, name, folder, settings=None):
+        """A stopped node with its files below `folder` (which the unprivileged user must be able to enter).
+
+        `settings` are merged over those of the tests.
+        """
+        self.settings = dict(_SETTINGS, **(settings or {}))
         self.name = name
         self.port = reserve_port()
         self.folder = os.path.join(folder, name)
@@ -74,7 +78,7 @@ class PostgresNode:
         subprocess.run(["cp", "-a", _template(), self.folder], check=True)
 
     def start(self):
-        settings = dict(_SETTINGS, port=self.port, unix_socket_directories=self.folder)
+        settings = dict(self.settings, port=self.port, unix_socket_directories=self.folder)
         command = [f"{BINARIES}/postgres", "-D", self.folder]
         for key, value in settings.items():
             command += ["-c", f"{key}={value}"]

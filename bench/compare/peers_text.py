@@ -1,0 +1,18 @@
+"""What each contender does for a statement, in the report's words. Apart from peers.py, so that a report can be written
+where no PostgreSQL and no peer is installed."""
+
+PEERS = {
+    "mosaic": "Reads the statement, finds the key's shard (1,024 on three nodes unless the table says otherwise), writes the "
+              "shard's schema into the statement, and pools per node: 20 connections to each of three nodes. This is more "
+              "work than any other contender does. In `sysbench` with the table on one node, `idle` and `logins` it is asked "
+              "for what lives on one node, as PgBouncer is.",
+    "mosaic, unsharded": "The same program, asked for a table that is not sharded: finds that out, writes nothing into the "
+                         "statement, and pools 20 connections to one node, as PgBouncer does.",
+    "pgbouncer": "Pools 20 connections to one node in transaction mode and passes the statement as it came, to a table that is "
+                 "not sharded. Debian's 1.18 can not do that with prepared statements: those are measured in session mode, "
+                 "where 16 clients hold 16 connections and nothing is pooled; more clients than connections are not possible.",
+    "haproxy": "TCP mode, one thread: a server connection for each client, to one node; reads no protocol and pools nothing.",
+    "forwarder": "bench/forwarder: one epoll thread that copies bytes, a server connection for each client, to one node. The "
+                 "floor.",
+    "direct": "No proxy: each client has a PostgreSQL backend of its own on one node.",
+}

@@ -1,0 +1,46 @@
+"""How long and how often: the one place where durations, rounds and sizes stand.
+
+QUICK answers "is something badly off?" in minutes; FULL is what is published. Knows nothing of what is measured.
+"""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    name: str
+    rounds: int             # of A B A B ...
+    seconds: float          # per point and round, after all clients are connected
+    scale_seconds: float    # the same where thousands of clients, logins or sysbench are involved
+    warm_up_s: float        # at the start of each point, not counted
+    clients: tuple          # of the points that are measured at several
+    clients_extended: tuple  # the same for the extended protocol without named statements
+    insert_clients: tuple
+    protocols_insert: tuple
+    users: int              # rows of the tables that are read
+    idle_clients: int
+    storm_clients: int
+    pressed_clients: int    # on a pool of 5
+    large_clients: int      # that read rows of 1 MB
+    copy_mb: int            # bytes of one COPY
+    strace_transactions: int  # per client, of 16
+    micro_min_time_s: float
+
+    def as_json(self):
+        return asdict(self)
+
+
+# pgbench runs for whole seconds: warm-up, window and a tenth for connecting should be a little less.
+QUICK = Plan(name="quick", rounds=2, seconds=0.7, scale_seconds=1.6, warm_up_s=0.2, clients=(16, 256, 2000),
+             clients_extended=(16,), insert_clients=(16,), protocols_insert=("simple",), users=20_000, idle_clients=2_000,
+             storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=16, strace_transactions=60,
+             micro_min_time_s=0.02)
+
+FULL = Plan(name="full", rounds=3, seconds=2.4, scale_seconds=4.3, warm_up_s=0.4, clients=(1, 16, 256, 2000),
+            clients_extended=(1, 16, 256, 2000), insert_clients=(16, 256, 2000), protocols_insert=("simple", "prepared"),
+            users=20_000, idle_clients=10_000, storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=64,
+            strace_transactions=300, micro_min_time_s=0.2)
+
+POOL_SIZE = 20         # server connections per node
+PRESSED_POOL_SIZE = 5  # where the pool is what is short
+PROTOCOLS = ("simple", "extended", "prepared")

@@ -1,0 +1,91 @@
+"""What each scenario asks, how the report shows the answer, and what is drawn. Data only."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    metric: str
+    heading: str
+    digits: int = 1
+
+
+@dataclass(frozen=True)
+class Plot:
+    metric: str
+    axis: str
+    title: str
+    peers: tuple = ()  # all when empty
+
+
+@dataclass(frozen=True)
+class Question:
+    scenario: str
+    title: str
+    text: str
+    columns: tuple
+    plots: tuple = ()
+    baseline: str = ""      # the contender that the ratio column compares with
+    ratio_metric: str = ""
+
+
+TPS = Column("tps", "transactions/s", 0)
+LATENCIES = (Column("p50_ms", "p50 ms", 2), Column("p99_ms", "p99 ms", 2), Column("p999_ms", "p99.9 ms", 2))
+CPU = Column("cpu_us", "CPU us/transaction", 1)
+CONNECT = Column("connect_ms", "ms to connect all", 0)
+MEMORY = (Column("rss_mb", "RSS MB", 1), Column("pss_mb", "PSS MB", 1))
+
+QUESTIONS = (
+    Question("select", "Point select",
+             "What does one row by its key cost, in each protocol, as clients grow on a pool of 20 connections per node? "
+             "`mosaic` routes over 1,024 shards on three nodes, all others ask one node for an unsharded table.",
+             (TPS, *LATENCIES, CPU, Column("syscalls", "system calls/transaction", 2), *MEMORY, CONNECT),
+             (Plot("cpu_us", "CPU us per transaction", "Proxy CPU per point select"),
+              Plot("tps", "transactions per second", "Throughput of point selects"),
+              Plot("p99_ms", "ms", "p99 latency of point selects")),
+             "pgbouncer", "cpu_us"),
+    Question("insert", "Single-row insert", "The same for a statement that writes (fsync is off: the disk is not asked).",
+             (TPS, *LATENCIES, CPU, *MEMORY), (Plot("cpu_us", "CPU us per transaction", "Proxy CPU per insert"),),
+             "pgbouncer", "cpu_us"),
+    Question("shards", "What addressing a shard costs",
+             "The same rows on one node in 1, 64 and 1,024 shards, and not sharded (`none`), through the same program and "
+             "a pool of 20. Mosaic keeps up to 2,000 prepared statements per server connection here, so that each shard's "
+             "fits.",
+             (TPS, *LATENCIES, CPU), (Plot("tps", "transactions per second", "Throughput by number of shards"),)),
+    Question("large", "Large values and COPY",
+             "What does a megabyte cost? Rows of 1 MB to 8 clients, and COPY of rows of 100 bytes by one client.",
+             (Column("mb_per_s", "MB/s", 0), Column("cpu_us_per_mb", "CPU us/MB", 0), Column("p50_ms", "p50 ms", 2),
+              Column("p99_ms", "p99 ms", 2), Column("pss_mb", "PSS MB", 1)),
+             (Plot("cpu_us_per_mb", "CPU us per MB", "Proxy CPU per megabyte"),), "haproxy", "cpu_us_per_mb"),
+    Question("sysbench", "sysbench",
+             "oltp_read_only and oltp_read_write with the table on one node (range selects over shards are refused, and so "
+             "are transactions over nodes), and the read-only point selects, each on its own, on a table that is sharded "
+             "by `id` over three nodes. Statements are not prepared (`--db-ps-mode=disable`), for PgBouncer's sake. A "
+             "transaction of oltp_read_only is 16 statements, of oltp_read_write 20, of the point selects 10.",
+             (TPS, Column("qps", "statements/s", 0), Column("p99_ms", "p99 ms", 2), CPU,
+              Column("cpu_us_per_query", "CPU us/statement", 1)),
+             (), "pgbouncer", "cpu_us"),
+    Question("idle", "Idle clients",
+             "What does a client cost that has run a statement and now is silent, and do many of them slow down 16 active "
+             "ones? One worker; memory is the process's PSS, the kernel's socket buffers not counted.",
+             (Column("bytes_per_client", "bytes/idle client", 0), TPS, *LATENCIES, CPU, Column("pss_mb", "PSS MB", 1)),
+             (Plot("bytes_per_client", "bytes", "Memory per idle client"),)),
+    Question("logins", "Connect storm",
+             "32 clients that log in with SCRAM-SHA-256, run one statement and leave, again and again. pgbench computes the "
+             "client's side of SCRAM on the same cores, which is most of the work: the proxy's CPU per login is what "
+             "compares.",
+             (Column("logins_per_s", "logins/s", 0), Column("cpu_us_per_login", "CPU us/login", 0),
+              Column("pss_mb", "PSS MB", 1)),
+             (Plot("cpu_us_per_login", "CPU us per login", "Proxy CPU per login"),), "pgbouncer", "cpu_us_per_login"),
+    Question("pressed", "A pool that is too small",
+             "2,000 clients on a pool of 5 connections (`mosaic`, which routes, has 5 per node): does everyone get a turn? "
+             "Fairness is Jain's index over the clients' transactions (1: all alike); the least served client's share is of "
+             "the average.",
+             (TPS, *LATENCIES, CPU, Column("fairness", "fairness", 3), Column("least_served", "least served", 2)),
+             (Plot("p99_ms", "ms", "p99 latency, 2,000 clients on a pool of 5"),)),
+    Question("workers", "Workers", "What does a second thread cost per transaction? 256 clients, routed point selects.",
+             (TPS, *LATENCIES, CPU), ()),
+    Question("micro", "Micro-benchmarks", "One question each, on one thread without sockets: see bench/micro.",
+             (Column("cpu_ns", "CPU ns", 1), Column("allocations", "allocations", 2),
+              Column("bytes_per_second", "bytes/s", 0)), ()),
+)

@@ -1,0 +1,110 @@
+"""The performance targets: each is a line with what was measured for it and a verdict. Pure: Results in, rows out."""
+
+from dataclasses import dataclass
+
+from .plan import PROTOCOLS
+
+REACHED, MISSED, NOT_MEASURED = "reached", "not reached", "not measured in this run"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    line: str
+    target: str
+    result: str
+    verdict: str
+
+
+def at_most(line, target, value, limit, unit="x", because=NOT_MEASURED):
+    """A value that must not exceed its limit; missing by how much is told in percent."""
+    return _judge(line, target, value, limit, unit, lambda v: v <= limit, lambda v: (v / limit - 1) * 100, because)
+
+
+def at_least(line, target, value, limit, unit="x", because=NOT_MEASURED):
+    return _judge(line, target, value, limit, unit, lambda v: v >= limit, lambda v: (1 - v / limit) * 100, because)
+
+
+def _judge(line, target, value, limit, unit, is_reached, missed_percent, because):
+    if value is None:
+        return Verdict(line, target, "-", because)
+    shown = f"{value:.2f} {unit}" if unit == "x" else f"{value:.4g} {unit}"
+    if is_reached(value):
+        return Verdict(line, target, shown, REACHED)
+    by = f" by {missed_percent(value):.0f} %" if limit else ""
+    return Verdict(line, target, shown, MISSED + by)
+
+
+def judge(results):
+    """All rows, in the order of the targets' list."""
+    return [*_select_cpu(results), *_throughput(results), *_shards(results), *_routing(results), *_large(results),
+            *_idle(results), *_workers(results)]
+
+
+def _select_cpu(results):
+    for protocol in ("simple", "prepared"):
+        mosaic = results.find("select", "mosaic", protocol=protocol, clients=16)
+        for peer, limit in (("pgbouncer", 0.9), ("forwarder", 1.25)):
+            other = results.find("select", peer, protocol=protocol, clients=16)
+            note = ", session mode" if protocol == "prepared" and peer == "pgbouncer" else ""
+            yield at_most(f"routed point select, 1,024 shards on 3 nodes, {protocol}, 16 clients: proxy CPU per transaction",
+                          f"at most {limit} x {peer}{note}", results.ratio("cpu_us", mosaic, other), limit)
+
+
+def _throughput(results):
+    for protocol in PROTOCOLS:
+        for clients in (16, 256, 2000):
+            mosaic = results.find("select", "mosaic", protocol=protocol, clients=clients)
+            other = results.find("select", "pgbouncer", protocol=protocol, clients=clients)
+            because = "no peer: " + other.problem if other and other.problem else NOT_MEASURED
+            line = f"routed point select, {protocol}, {clients} clients on a pool of 20"
+            yield at_least(f"{line}: throughput", "at least PgBouncer's", results.ratio("tps", mosaic, other), 1,
+                           because=because)
+            yield at_most(f"{line}: p99", "no worse than PgBouncer's", results.ratio("p99_ms", mosaic, other), 1,
+                          because=because)
+
+
+def _shards(results):
+    for protocol in ("simple", "prepared"):
+        sharded = results.find("shards", "mosaic", protocol=protocol, shards="1024")
+        plain = results.find("shards", "mosaic", protocol=protocol, shards="none")
+        yield at_least(f"addressing a shard, {protocol}: throughput of 1,024 shards to unsharded, same proxy and node",
+                       "at least 0.95 x", results.ratio("tps", sharded, plain), 0.95)
+        yield at_most(f"addressing a shard, {protocol}: statements that PostgreSQL logs for each of the client's",
+                      "no extra statement: 1", results.facts.get(f"server_statements_{protocol}"), 1, "statements")
+
+
+def _routing(results):
+    decisions = [point for point in results.select("micro")
+                 if point.peer.startswith("decide/select_100_bytes") and point.value("cpu_ns") is not None]
+    slowest = max((point.value("cpu_ns") for point in decisions), default=None)
+    allocations = [point.value("allocations") for point in decisions if point.value("allocations") is not None]
+    yield at_most("routing decision, shape in cache, 100-byte statement (the slowest of its forms)", "at most 300 ns",
+                  slowest, 300, "ns")
+    yield at_most("the same: allocations", "none", max(allocations, default=None), 0, "allocations")
+
+
+def _large(results):
+    for what in ("1 MB row", "COPY in", "COPY out"):
+        mosaic, haproxy = (results.find("large", peer, what=what) for peer in ("mosaic", "haproxy"))
+        yield at_most(f"{what}: CPU per MB", "at most HAProxy's", results.ratio("cpu_us_per_mb", mosaic, haproxy), 1)
+
+
+def _idle(results):
+    points = [point for point in results.select("idle") if point.labels["idle clients"]]
+    crowded = {point.peer: point for point in points}
+    mosaic, other = crowded.get("mosaic"), crowded.get("pgbouncer")
+    sizes = [point.value("bytes_per_client") if point else None for point in (mosaic, other)]
+    yield at_most("idle client: bytes", "at most PgBouncer's", sizes[0] / sizes[1] if all(sizes) else None, 1)
+    alone = results.find("idle", "mosaic", **{"idle clients": 0})
+    ratio = results.ratio("p99_ms", mosaic, alone)
+    count = mosaic.labels["idle clients"] if mosaic else 10_000
+    # "Without a change" needs a bound: what one round differs from the next on an idle machine.
+    yield at_most(f"{count:,} idle clients on one worker: p99 of 16 active ones to that without",
+                  "no change (at most 1.1 x)", ratio, 1.1)
+
+
+def _workers(results):
+    for protocol in ("simple", "prepared"):
+        one, two = (results.find("workers", "mosaic", protocol=protocol, workers=workers) for workers in (1, 2))
+        yield at_most(f"CPU per transaction at 2 workers to that at 1, {protocol}, 256 clients", "at most 1.1 x",
+                      results.ratio("cpu_us", two, one), 1.1)
