@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "proxy/session.h"
 #include "routing/sqlstate.h"
@@ -168,16 +169,20 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
       return {(text_of(statement, part).front() | 0x20) == 's' ? "START TRANSACTION" : "BEGIN", std::nullopt};
     case StatementKind::kCommit:
     case StatementKind::kRollback: {
-      const bool is_commit = part.kind == StatementKind::kCommit && !is_held_failed_;
+      const bool asks_commit = part.kind == StatementKind::kCommit;
+      const bool is_commit = asks_commit && !is_held_failed_;
+      const std::optional<Error> untold = std::exchange(held_error_, std::nullopt);
       held_.clear();
       held_savepoints_.clear();
-      held_error_.reset();
       is_held_failed_ = false;
       if (is_commit) {
         settings_.commit();
       } else {
         settings_.roll_back(nullptr);
       }
+      // Few programs look whether COMMIT was answered with ROLLBACK: they expect to have seen an error
+      // before.
+      if (asks_commit && untold) return {"", untold};
       return {is_commit ? "COMMIT" : "ROLLBACK", std::nullopt};
     }
     case StatementKind::kSavepoint:

@@ -1,10 +1,9 @@
 // How fast does the check of COPY data pass over rows? Run: micro_copy_rows. PostgreSQL itself stores 100 to
 // 300 MB/s per connection; the check must not be what limits it.
 
-#include <benchmark/benchmark.h>
-
 #include <string>
 
+#include "bench/micro/measured.h"
 #include "routing/copy_rows.h"
 
 namespace {
@@ -20,6 +19,7 @@ void pass_over(benchmark::State& state, CopyTarget target, const std::string& re
   }
   target.key_column = 0;
   uint64_t keys = 0;
+  const mosaic::micro::Measured measured(state);
   for (auto _ : state) {
     CopyRows rows(target);
     for (std::string_view rest = data; !rest.empty();) {

@@ -2,48 +2,18 @@
 // qualified text, on one thread. Counts allocations, because one malloc costs as much as the decision should.
 // Run: build/release/bench/micro/micro_routing
 
-#include <benchmark/benchmark.h>
-
-#include <cstdlib>
-#include <new>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "bench/micro/measured.h"
+#include "bench/micro/sample_catalog.h"
 #include "routing/router.h"
-
-namespace {
-size_t allocation_count = 0;
-}
-
-// Not inlined: GCC would see malloc() and delete meet and warn of a mismatch.
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  ++allocation_count;
-  if (void* memory = std::malloc(bytes)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace mosaic::routing {
 
 namespace {
 
-CatalogSnapshot make_catalog() {
-  CatalogSnapshot::Parts parts;
-  parts.node_names = {"pg1", "pg2", "pg3"};
-  for (uint16_t shard = 0; shard < 1024; ++shard) {
-    parts.shard_nodes.push_back(NodeId{static_cast<uint16_t>(shard % 3)});
-  }
-  for (const char* name : {"users", "media", "likes"}) {
-    Table table;
-    table.name = name;
-    table.key = "user_id";
-    table.id = "id";
-    parts.tables.push_back(table);
-  }
-  return CatalogSnapshot(std::move(parts));
-}
+CatalogSnapshot make_catalog() { return CatalogSnapshot(micro::sample_parts(1024)); }
 
 // The values of a Bind message: one bigint, $1.
 Parameters make_parameters(std::string_view format) {
@@ -74,15 +44,13 @@ void decide(benchmark::State& state, std::string_view text, const Parameters& pa
     state.SkipWithError("the statement is refused");
     return;
   }
-  const size_t allocations_before = allocation_count;
+  state.counters["bytes"] = static_cast<double>(text.size());
+  const micro::Measured measured(state);
   for (auto _ : state) {
     out.clear();
     benchmark::DoNotOptimize(decide_once());
     benchmark::DoNotOptimize(out.data());
   }
-  state.counters["bytes"] = static_cast<double>(text.size());
-  state.counters["allocations"] = benchmark::Counter(
-      static_cast<double>(allocation_count - allocations_before), benchmark::Counter::kAvgIterations);
 }
 
 constexpr std::string_view kSelectByKey =
@@ -107,9 +75,30 @@ BENCHMARK_CAPTURE(decide, select_100_bytes_text_parameter, kSelectByParameter, m
 BENCHMARK_CAPTURE(decide, insert_106_bytes, kInsert, Parameters());
 BENCHMARK_CAPTURE(decide, join_of_three_tables, kJoin, Parameters());
 
-// And what it costs when it is not: parse and analysis, with an empty cache each time.
+// Its last step alone: the text with the schema before each sharded name.
+static void splice(benchmark::State& state, std::string_view text) {
+  const CatalogSnapshot catalog = make_catalog();
+  Router router(RouterLimits{});
+  const AnalyzedStatement statement = router.analyze(text, catalog);
+  const auto decided = route(statement, Parameters(), {}, catalog, NodeId{0});
+  if (!decided) return state.SkipWithError("the statement is refused");
+  ByteBuffer out;
+  append_qualified(out, statement, *decided, catalog);
+  const micro::Measured measured(state);
+  for (auto _ : state) {
+    out.clear();
+    append_qualified(out, statement, *decided, catalog);
+    benchmark::DoNotOptimize(out.data());
+  }
+}
+BENCHMARK_CAPTURE(splice, one_name, kSelectByKey);
+BENCHMARK_CAPTURE(splice, three_names, kJoin);
+
+// And what a decision costs when the shape is not in the cache: parse and analysis, with an empty cache each
+// time.
 static void first_statement_of_a_shape(benchmark::State& state) {
   const CatalogSnapshot catalog = make_catalog();
+  const micro::Measured measured(state);
   for (auto _ : state) {
     Router router(RouterLimits{});
     benchmark::DoNotOptimize(router.analyze(kSelectByKey, catalog));

@@ -562,6 +562,56 @@ TEST(Session, survives_the_loss_of_its_client_in_every_phase) {
   }
 }
 
+// Between two statements the client can not be told that its server is gone: the next one must tell it, and a
+// COMMIT answered with ROLLBACK is not how programs expect to hear of it.
+TEST(Session, answers_commit_with_an_error_when_the_server_was_lost_unseen) {
+  for (const bool is_extended : {false, true}) {
+    SessionScript s;
+    const std::string text = text_on_pg2(s);
+    s.query("BEGIN");
+    s.query(text);
+    s.grant();
+    s.query(text);
+    s.server_complete("BEGIN");
+    s.server_ready('T');
+    s.server_complete("SELECT 0");
+    s.server_ready('T');
+    s.to_client();
+    s.session->on_server_lost(routing::Error{"08006", "lost", "", ""}, false);
+    EXPECT_THAT(s.to_client(), ElementsAre());
+    if (is_extended) {
+      s.parse("", "COMMIT");
+      s.bind("", "");
+      s.execute();
+      s.sync();
+      EXPECT_THAT(s.to_client(), ElementsAre("ParseComplete", "BindComplete", "Error 08006 lost", "Ready I"));
+    } else {
+      s.query("COMMIT");
+      EXPECT_THAT(s.to_client(), ElementsAre("Error 08006 lost", "Ready I"));
+    }
+    EXPECT_FALSE(s.session->is_in_transaction());
+  }
+}
+
+TEST(Session, answers_commit_with_rollback_when_the_loss_was_told) {
+  SessionScript s;
+  const std::string text = text_on_pg2(s);
+  s.query("BEGIN");
+  s.query(text);
+  s.grant();
+  s.query(text);
+  s.server_complete("BEGIN");
+  s.server_ready('T');
+  s.server_complete("SELECT 0");
+  s.server_ready('T');
+  s.to_client();
+  s.session->on_server_lost(routing::Error{"08006", "lost", "", ""}, false);
+  s.query(text);
+  EXPECT_THAT(s.to_client(), ElementsAre("Error 08006 lost", "Ready E"));
+  s.query("COMMIT");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
+}
+
 TEST(Session, survives_the_loss_of_its_server_in_every_phase) {
   for (const InPhase& phase : kPhases) {
     SCOPED_TRACE(phase.name);
