@@ -171,7 +171,7 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
     case StatementKind::kRollback: {
       const bool asks_commit = part.kind == StatementKind::kCommit;
       const bool is_commit = asks_commit && !is_held_failed_;
-      const std::optional<Error> untold = std::exchange(held_error_, std::nullopt);
+      const std::unique_ptr<Error> untold = std::exchange(held_error_, nullptr);
       held_.clear();
       held_savepoints_.clear();
       is_held_failed_ = false;
@@ -182,7 +182,7 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
       }
       // Few programs look whether COMMIT was answered with ROLLBACK: they expect to have seen an error
       // before.
-      if (asks_commit && untold) return {"", untold};
+      if (asks_commit && untold) return {"", *untold};
       return {is_commit ? "COMMIT" : "ROLLBACK", std::nullopt};
     }
     case StatementKind::kSavepoint:

@@ -572,8 +572,8 @@ TEST(Session, answers_commit_with_an_error_when_the_server_was_lost_unseen) {
     s.query(text);
     s.grant();
     s.query(text);
+    for (const char type : {'1', '2'}) s.server(type, {});
     s.server_complete("BEGIN");
-    s.server_ready('T');
     s.server_complete("SELECT 0");
     s.server_ready('T');
     s.to_client();
@@ -600,8 +600,8 @@ TEST(Session, answers_commit_with_rollback_when_the_loss_was_told) {
   s.query(text);
   s.grant();
   s.query(text);
+  for (const char type : {'1', '2'}) s.server(type, {});
   s.server_complete("BEGIN");
-  s.server_ready('T');
   s.server_complete("SELECT 0");
   s.server_ready('T');
   s.to_client();
