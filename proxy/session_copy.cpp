@@ -172,7 +172,7 @@ Session::Verdict Session::on_copy_in_response() {
   copy_->rows.emplace(*analyze(copy_->text).plan->parts[0].copy);
   check_copy_rows(lookahead.view());
   if (phase_ == Phase::kCopyIn) forward_copy_bytes(lookahead.view());
-  if (std::exchange(copy_->is_done, false) && phase_ == Phase::kCopyIn) on_client_frame('c', {});
+  if (phase_ == Phase::kCopyIn && copy_ && std::exchange(copy_->is_done, false)) on_client_frame('c', {});
   return Verdict::kDrop;
 }
 
