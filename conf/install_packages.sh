@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Installs the Debian 12 packages that quickstart.sh and test.sh need: only what is missing, so that a second run is
-# instant, asks nothing and works offline. Sourced by both scripts; it knows nothing of what they do afterwards.
-# Contract: `install_packages build|demo|test...` returns 0 when all packages of the named groups are there.
+# Installs the Debian 12 packages that quickstart.sh, test.sh and bench/soak.sh need: only what is missing, so that a
+# second run is instant, asks nothing and works offline. Sourced by them; it knows nothing of what they do afterwards.
+# Contract: `install_packages build|demo|soak|test...` returns 0 when all packages of the named groups are there.
 
 packages_of_group() {
   case "$1" in
@@ -11,6 +11,7 @@ packages_of_group() {
         libcli11-dev libssl-dev nlohmann-json3-dev
       ;;
     demo) echo postgresql-15 ;;
+    soak) echo python3 python3-psycopg2 python3-matplotlib ;;
     test)
       echo git python3 libgtest-dev libgmock-dev clang-14 clang libclang-rt-14-dev clang-format clang-tidy \
         python3-psycopg2 python3-psycopg python3-asyncpg python3-sqlalchemy
