@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "bench/workload/client_loop.h"
 #include "bench/workload/options.h"
 #include "bench/workload/phase_runner.h"
 #include "bench/workload/photo_client.h"
@@ -46,12 +47,12 @@ bool run_phase(const Options& options, size_t phase, Population& population, Cli
 
   Stage sign_ups;
   sign_ups.mode = options.modes[phase];
-  sign_ups.is_sign_up = true;
+  sign_ups.is_preparation = true;
   sign_ups.end = begin + kSignUpTimeMax;
   progress.begin(mode + ", sign-ups");
   runner.run(sign_ups, clients, figures.statistics);
-  const bool is_complete =
-      std::all_of(clients.begin(), clients.end(), [](const auto& client) { return !client->has_sign_ups(); });
+  const bool is_complete = std::all_of(clients.begin(), clients.end(),
+                                       [](const auto& client) { return !client->has_preparations(); });
   if (is_complete) {
     population.set_signed_up(last);
     std::atomic<int64_t> operations_left = static_cast<int64_t>(options.operations);

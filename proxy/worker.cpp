@@ -17,16 +17,17 @@ constexpr size_t kReadBytes = 128 << 10;
 constexpr size_t kShapesReported = 1000;
 constexpr uint32_t kHalfOpenMax = 20'000;  // connections that have not logged in, per worker
 
-uint64_t clock_us(clockid_t clock) {
+uint64_t clock_ns(clockid_t clock) {
   timespec now{};
   clock_gettime(clock, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
+uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
 }  // namespace
 
-uint64_t monotonic_us() { return clock_us(CLOCK_MONOTONIC); }
-uint64_t unix_us() { return clock_us(CLOCK_REALTIME); }
+uint64_t monotonic_us() { return clock_ns(CLOCK_MONOTONIC) / 1000; }
+uint64_t unix_us() { return clock_ns(CLOCK_REALTIME) / 1000; }
 
 Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<const LoginRules> rules,
                std::shared_ptr<const routing::CatalogSnapshot> catalog, SharedState& shared)
@@ -35,7 +36,8 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
       rules_(std::move(rules)),
       shared_(shared),
       mailbox_(std::make_unique<pool::Mailbox>(loop_)),
-      router_(std::make_unique<routing::Router>(routing::RouterLimits{settings.shape_cache_bytes})),
+      router_(
+          std::make_unique<routing::Router>(routing::RouterLimits{settings.shape_cache_bytes, monotonic_ns})),
       statements_(
           std::make_unique<StatementCache>(settings.statement_cache_bytes, number + 1, pool::kWorkersMax)),
       client_buffer_(kReadBytes),
@@ -163,6 +165,7 @@ void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRu
   environment_.max_prepared_statements = settings.pool.max_prepared_statements;
   environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
   environment_.max_held_bytes = settings.max_held_bytes;
+  router_->set_shape_cache_bytes(settings.shape_cache_bytes);
   statements_->set_bytes_max(settings.statement_cache_bytes);
   statements_->forget_descriptions();
   welcomes_.clear();

@@ -111,6 +111,8 @@ AnalyzedStatement Router::analyze(std::string_view text, const CatalogSnapshot& 
   return {text, &plan, state.tokenizer.tokens(), state.tokenizer.hint()};
 }
 
+void Router::set_shape_cache_bytes(size_t bytes) { state_->cache.set_bytes_max(bytes); }
+
 ShapeCacheStatistics Router::statistics() const {
   ShapeCacheStatistics statistics = state_->counts;
   statistics.evictions = state_->cache.evictions();

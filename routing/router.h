@@ -56,6 +56,8 @@ class Router {
   // Never fails: what can not be parsed has kind kInvalid. Plans are cached by shape; a changed
   // catalog.tables_fingerprint() empties the cache first.
   AnalyzedStatement analyze(std::string_view text, const CatalogSnapshot& catalog);
+  // A changed limit: plans that no longer fit go at once. Ends the validity of what analyze() returned.
+  void set_shape_cache_bytes(size_t bytes);
 
   ShapeCacheStatistics statistics() const;
   std::vector<ShapeStatistics> shapes(size_t limit) const;  // most used first

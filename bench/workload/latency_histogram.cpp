@@ -45,8 +45,10 @@ void LatencyHistogram::merge(const LatencyHistogram& other) {
 
 uint64_t LatencyHistogram::percentile_ns(double percent) const {
   if (count_ == 0) return 0;
-  const auto wanted =
-      std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(percent / 100 * static_cast<double>(count_))));
+  // 99.99 % of 10,000 values are 9,999 of them, not 10,000 because a double could not hold the product.
+  constexpr double kRounding = 1 - 1e-12;
+  const double rank = std::ceil(percent / 100 * static_cast<double>(count_) * kRounding);
+  const auto wanted = std::max<uint64_t>(1, static_cast<uint64_t>(rank));
   uint64_t seen = 0;
   for (size_t i = 0; i < buckets_.size(); ++i) {
     seen += buckets_[i];

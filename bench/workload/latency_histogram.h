@@ -1,6 +1,8 @@
 #pragma once
-// Latencies in a log-linear histogram (as HDR histograms do): constant memory, any value, under 1 % error.
-// Knows nothing of what was measured. One thread records; others may merge it once that thread has stopped.
+// Latencies in a log-linear histogram, after G. Tene's HdrHistogram (hdrhistogram.org): each power of two is
+// cut into equal buckets, so that any value from a nanosecond to centuries is told with at most 1/128
+// relative error in constant memory. Knows nothing of what was measured. One thread records; others may merge
+// it once that thread has stopped.
 
 #include <cstdint>
 #include <vector>

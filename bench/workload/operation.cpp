@@ -1,40 +1,8 @@
 #include "bench/workload/operation.h"
 
-#include <numeric>
-
 #include "bench/workload/photo_texts.h"
 
 namespace mosaic::workload {
-
-namespace {
-
-struct Weight {
-  OperationKind kind;
-  uint32_t parts;
-};
-
-// Parts of a hundred.
-constexpr Weight kMix[] = {
-    {OperationKind::kReadProfile, 17}, {OperationKind::kReadHome, 6},    {OperationKind::kReadActivity, 6},
-    {OperationKind::kReadFeed, 12},    {OperationKind::kReadPhoto, 25},  {OperationKind::kReadSetting, 2},
-    {OperationKind::kUpload, 10},      {OperationKind::kEditCaption, 5}, {OperationKind::kAbandonEdit, 1},
-    {OperationKind::kLike, 8},         {OperationKind::kComment, 4},     {OperationKind::kDeleteComment, 1},
-    {OperationKind::kFollow, 3},
-};
-constexpr uint32_t kMixParts = std::accumulate(std::begin(kMix), std::end(kMix), 0u,
-                                               [](uint32_t sum, Weight w) { return sum + w.parts; });
-static_assert(kMixParts == 100);
-
-OperationKind draw_kind(Random& random) {
-  uint32_t left = static_cast<uint32_t>(random() % kMixParts);
-  for (const Weight& weight : kMix) {
-    if (left < weight.parts) return weight.kind;
-    left -= weight.parts;
-  }
-  return OperationKind::kReadProfile;
-}
-
-}  // namespace
 
 uint64_t user_digest(int64_t user_id) {
   return digest_of(user_id, {user_name(user_id), user_bio(user_id), user_country(user_id)});
@@ -79,7 +47,7 @@ Operation OperationPicker::write_setting() const {
 }
 
 Operation OperationPicker::draw(const std::vector<OwnPhoto>& photos, const std::vector<int64_t>& comments) {
-  const OperationKind kind = draw_kind(random_);
+  const OperationKind kind = mix_.draw(random_);
   switch (kind) {
     case OperationKind::kReadPhoto:
       return read_photo();
@@ -95,16 +63,18 @@ Operation OperationPicker::draw(const std::vector<OwnPhoto>& photos, const std::
     case OperationKind::kFollow:
       return follow();
     case OperationKind::kUpload:
-      return upload();
+      return upload_of_any();
     default:
       return read_user(kind);
   }
 }
 
-Operation OperationPicker::upload() {
+Operation OperationPicker::upload_of_any() { return upload(population_.draw_user(random_)); }
+
+Operation OperationPicker::upload(int64_t user_id) {
   Operation operation;
   operation.kind = OperationKind::kUpload;
-  operation.user_id = population_.draw_user(random_);
+  operation.user_id = user_id;
   operation.sequence = ++sequence_;
   const std::string caption = photo_caption(operation.user_id, client_, operation.sequence, 0);
   const std::string filter = photo_filter(operation.sequence);
@@ -115,7 +85,7 @@ Operation OperationPicker::upload() {
 }
 
 Operation OperationPicker::edit(OperationKind kind, const std::vector<OwnPhoto>& photos) {
-  if (photos.empty()) return upload();
+  if (photos.empty()) return upload_of_any();
   Operation operation;
   operation.kind = kind;
   operation.own_index = random_() % photos.size();
@@ -161,7 +131,7 @@ Operation OperationPicker::read_user(OperationKind kind) {
 
 Operation OperationPicker::read_photo() {
   const auto photo = population_.draw_photo(random_);
-  if (!photo) return upload();
+  if (!photo) return upload_of_any();
   Operation operation;
   operation.kind = OperationKind::kReadPhoto;
   operation.user_id = photo->user_id;
@@ -172,7 +142,7 @@ Operation OperationPicker::read_photo() {
 
 Operation OperationPicker::like() {
   const auto photo = population_.draw_photo(random_);
-  if (!photo) return upload();
+  if (!photo) return upload_of_any();
   Operation operation;
   operation.kind = OperationKind::kLike;
   operation.user_id = population_.draw_user(random_);
@@ -184,7 +154,7 @@ Operation OperationPicker::like() {
 
 Operation OperationPicker::comment() {
   const auto photo = population_.draw_photo(random_);
-  if (!photo) return upload();
+  if (!photo) return upload_of_any();
   Operation operation;
   operation.kind = OperationKind::kComment;
   operation.user_id = population_.draw_user(random_);

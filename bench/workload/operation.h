@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/workload/operation_mix.h"
 #include "bench/workload/oracle.h"
 #include "bench/workload/population.h"
 #include "bench/workload/statement.h"
@@ -33,22 +34,24 @@ struct Operation {
   uint64_t digest = 0;        // of the row as written
 };
 
-// Draws operations by the mix of a photo application: mostly reads.
+// Draws operations by a mix.
 class OperationPicker {
  public:
-  OperationPicker(uint32_t client, uint64_t seed, const Population& population)
-      : client_(client), random_(seed), population_(population) {}
+  OperationPicker(uint32_t client, uint64_t seed, const Population& population, const OperationMix& mix)
+      : client_(client), random_(seed), population_(population), mix_(mix) {}
 
   Operation sign_up(int64_t user_id) const;
   Operation write_setting() const;
-  // `photos` and `comments`: what this client may edit and delete.
+  Operation upload(int64_t user_id);
+  // `photos` and `comments`: what this client may edit and delete. Where nothing is there yet to be read,
+  // liked or edited, something is uploaded instead; where there is no comment to delete, one is written.
   Operation draw(const std::vector<OwnPhoto>& photos, const std::vector<int64_t>& comments);
 
   static const std::string& setting_name();
   static const std::string& setting_value();
 
  private:
-  Operation upload();
+  Operation upload_of_any();
   Operation edit(OperationKind kind, const std::vector<OwnPhoto>& photos);
   Operation read_user(OperationKind kind);
   Operation read_photo();
@@ -60,6 +63,7 @@ class OperationPicker {
   uint32_t client_;
   Random random_;
   const Population& population_;
+  OperationMix mix_;
   uint64_t sequence_ = 0;
 };
 

@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "bench/workload/photo_texts.h"
+#include "bench/workload/oracle_notes.h"
 #include "bench/workload/reply_check.h"
 
 namespace mosaic::workload {
@@ -10,6 +10,7 @@ namespace mosaic::workload {
 namespace {
 
 constexpr Nanoseconds kRetryDelay = 100'000'000;
+constexpr size_t kOwnMax = 4096;  // photos to edit, comments to delete: the latest, per client
 
 bool is_write(StatementId id) {
   switch (id) {
@@ -45,20 +46,35 @@ void take_out(std::vector<T>& list, size_t index) {
   list.pop_back();
 }
 
+// A full list forgets one of its older entries.
+template <typename T>
+void keep_latest(std::vector<T>& list, uint64_t& noted, const std::type_identity_t<T>& entry) {
+  if (list.size() < kOwnMax) {
+    list.push_back(entry);
+  } else {
+    list[noted % kOwnMax] = entry;
+  }
+  ++noted;
+}
+
 }  // namespace
 
-PhotoClient::PhotoClient(uint32_t index, const std::string& conninfo, uint64_t seed, Population& population)
+PhotoClient::PhotoClient(uint32_t index, const std::string& conninfo, uint64_t seed, Population& population,
+                         const OperationMix& mix, bool keeps_oracle)
     : connection_(conninfo, index % 2 == 1),
-      picker_(index, seed + index, population),
-      population_(population) {}
+      picker_(index, seed + index, population, mix),
+      population_(population),
+      keeps_oracle_(keeps_oracle) {}
 
-void PhotoClient::add_sign_up(int64_t user_id) { sign_ups_.push_back(picker_.sign_up(user_id)); }
-void PhotoClient::add_setting() { sign_ups_.push_back(picker_.write_setting()); }
+void PhotoClient::add_sign_up(int64_t user_id) { preparations_.push_back(picker_.sign_up(user_id)); }
+void PhotoClient::add_setting() { preparations_.push_back(picker_.write_setting()); }
+void PhotoClient::add_upload(int64_t user_id) { preparations_.push_back(picker_.upload(user_id)); }
 
 void PhotoClient::start(const Stage& stage, Statistics& statistics, Nanoseconds now) {
   stage_ = &stage;
   statistics_ = &statistics;
   is_finished_ = false;
+  is_free_ = false;
   wake_at_ = UINT64_MAX;
   if (connection_.is_connected()) {
     begin_operation(now);
@@ -105,14 +121,30 @@ void PhotoClient::check_timeout(Nanoseconds timeout, Nanoseconds now) {
 void PhotoClient::begin_operation(Nanoseconds now) {
   operation_.reset();
   is_rolling_back_ = false;
-  next_statement_ = 0;
+  is_free_ = false;
   const bool has_budget = stage_->operations_left == nullptr || stage_->operations_left->fetch_sub(1) > 0;
-  if (now >= stage_->end || !has_budget || (stage_->is_sign_up && sign_ups_.empty())) {
+  if (now >= stage_->end || !has_budget || (stage_->is_preparation && preparations_.empty())) {
     is_finished_ = true;
     return;
   }
-  operation_due_ = now;
-  operation_ = stage_->is_sign_up ? sign_ups_.front() : picker_.draw(photos_, comments_);
+  if (stage_->is_paced) {
+    is_free_ = true;
+    wake_at_ = stage_->end;
+    return;
+  }
+  begin(stage_->is_preparation ? preparations_.front() : picker_.draw(photos_, comments_), now, now);
+}
+
+void PhotoClient::begin_due(Nanoseconds due, Nanoseconds now) {
+  is_free_ = false;
+  wake_at_ = UINT64_MAX;
+  begin(picker_.draw(photos_, comments_), due, now);
+}
+
+void PhotoClient::begin(Operation operation, Nanoseconds due, Nanoseconds now) {
+  next_statement_ = 0;
+  operation_due_ = due;
+  operation_ = std::move(operation);
   send_next(now);
 }
 
@@ -168,48 +200,34 @@ void PhotoClient::on_lost(const Outcome& outcome, Nanoseconds now) {
   if (operation_ && !is_rolling_back_ && is_write(operation_->statements[next_statement_].id)) note_unknown();
   operation_.reset();
   is_rolling_back_ = false;
+  is_free_ = false;
   wake_at_ = now + kRetryDelay;
 }
 
 void PhotoClient::end_operation(Nanoseconds now) {
-  statistics_->operation_latency[static_cast<size_t>(operation_->kind)].record(now - operation_due_);
-  if (stage_->is_sign_up) sign_ups_.pop_front();
+  statistics_->count_operation(operation_->kind, now - operation_due_);
+  if (stage_->is_preparation) preparations_.pop_front();
   begin_operation(now);
 }
 
 void PhotoClient::note_success(const PGresult* result) {
   const Operation& done = *operation_;
+  const bool has_id = done.kind == OperationKind::kUpload || done.kind == OperationKind::kComment;
+  const int64_t id = has_id ? id_in(result) : 0;
+  if (keeps_oracle_) workload::note_success(oracle_, done, id);
   switch (done.kind) {
-    case OperationKind::kSignUp:
-      oracle_.insert(Table::kUsers, {done.user_id, 0}, done.digest);
-      break;
-    case OperationKind::kUpload: {
-      const int64_t id = id_in(result);
-      oracle_.insert(Table::kMedia, {id, 0}, done.digest);
-      photos_.push_back({id, done.user_id, done.sequence, 0});
+    case OperationKind::kUpload:
+      keep_latest(photos_, photos_noted_, {id, done.user_id, done.sequence, 0});
       population_.add_photo({id, done.user_id});
       break;
-    }
     case OperationKind::kEditCaption:
-      oracle_.update(Table::kMedia, {done.row_id, 0}, done.digest);
-      oracle_.increase(done.user_id);
       ++photos_[done.own_index].version;
       break;
-    case OperationKind::kLike:
-      oracle_.insert(Table::kLikes, {done.user_id, done.row_id}, done.digest);
+    case OperationKind::kComment:
+      keep_latest(comments_, comments_noted_, id);
       break;
-    case OperationKind::kComment: {
-      const int64_t id = id_in(result);
-      oracle_.insert(Table::kComments, {id, 0}, done.digest);
-      comments_.push_back(id);
-      break;
-    }
     case OperationKind::kDeleteComment:
-      oracle_.remove(Table::kComments, {done.row_id, 0});
       take_out(comments_, done.own_index);
-      break;
-    case OperationKind::kFollow:
-      oracle_.insert(Table::kFollows, {done.user_id, done.row_id}, done.digest);
       break;
     default:
       break;
@@ -219,34 +237,9 @@ void PhotoClient::note_success(const PGresult* result) {
 // Rows with an unknown outcome are not touched again: the write may still be on its way.
 void PhotoClient::note_unknown() {
   const Operation& lost = *operation_;
-  switch (lost.kind) {
-    case OperationKind::kSignUp:
-      oracle_.maybe_insert(Table::kUsers, {lost.user_id, 0}, lost.digest);
-      break;
-    case OperationKind::kUpload:
-      oracle_.maybe_insert_unidentified(Table::kMedia, lost.digest);
-      break;
-    case OperationKind::kEditCaption:
-      oracle_.maybe_update(Table::kMedia, {lost.row_id, 0}, lost.digest);
-      oracle_.maybe_increase(lost.user_id);
-      take_out(photos_, lost.own_index);
-      break;
-    case OperationKind::kLike:
-      oracle_.maybe_insert(Table::kLikes, {lost.user_id, lost.row_id}, lost.digest);
-      break;
-    case OperationKind::kComment:
-      oracle_.maybe_insert_unidentified(Table::kComments, lost.digest);
-      break;
-    case OperationKind::kDeleteComment:
-      oracle_.maybe_remove(Table::kComments, {lost.row_id, 0});
-      take_out(comments_, lost.own_index);
-      break;
-    case OperationKind::kFollow:
-      oracle_.maybe_insert(Table::kFollows, {lost.user_id, lost.row_id}, lost.digest);
-      break;
-    default:
-      break;
-  }
+  if (keeps_oracle_) workload::note_unknown(oracle_, lost);
+  if (lost.kind == OperationKind::kEditCaption) take_out(photos_, lost.own_index);
+  if (lost.kind == OperationKind::kDeleteComment) take_out(comments_, lost.own_index);
 }
 
 void PhotoClient::report_fault(const std::string& fault) {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <optional>
 
+#include "bench/workload/arrivals.h"
 #include "bench/workload/connection.h"
 #include "bench/workload/operation.h"
 #include "bench/workload/oracle.h"
@@ -13,33 +14,39 @@
 
 namespace mosaic::workload {
 
-using Nanoseconds = uint64_t;  // of the monotonic clock
-
 // What a client has to do in one stage, shared by all clients of a run.
 struct Stage {
   QueryMode mode = QueryMode::kSimple;
-  bool is_sign_up = false;       // each client's own sign-ups; else operations of the mix until the end
+  bool is_preparation = false;   // each client's own preparations; else operations of the mix until the end
+  bool is_paced = false;         // open loop: an operation begins when begin_due() says so, not when one ends
   Nanoseconds end = UINT64_MAX;  // no operation begins after it
   std::atomic<int64_t>* operations_left = nullptr;  // null: no limit
 };
 
 class PhotoClient {
  public:
-  PhotoClient(uint32_t index, const std::string& conninfo, uint64_t seed, Population& population);
+  // `keeps_oracle`: whether what succeeds is written down to be verified; memory grows with every row then.
+  PhotoClient(uint32_t index, const std::string& conninfo, uint64_t seed, Population& population,
+              const OperationMix& mix = {}, bool keeps_oracle = true);
 
-  // To be done in the next stage of sign-ups.
+  // To be done in the next stage of preparations, in this order.
   void add_sign_up(int64_t user_id);
   void add_setting();
-  bool has_sign_ups() const { return !sign_ups_.empty(); }
+  void add_upload(int64_t user_id);
+  bool has_preparations() const { return !preparations_.empty(); }
 
   // Begins a stage. Then on_ready() whenever the socket is ready, on_timer() when wake_at() has come, until
   // is_finished(). `stage` and `statistics` must live so long.
   void start(const Stage& stage, Statistics& statistics, Nanoseconds now);
   void on_ready(Nanoseconds now);
   void on_timer(Nanoseconds now);
+  // In a paced stage: begins an operation that was due at `due`, from when its latency counts. is_free() must
+  // hold.
+  void begin_due(Nanoseconds due, Nanoseconds now);
   // Drops the connection, as if it were lost, when the answer awaited is older than `timeout`.
   void check_timeout(Nanoseconds timeout, Nanoseconds now);
 
+  bool is_free() const { return is_free_; }
   bool is_finished() const { return is_finished_; }
   const Connection& connection() const { return connection_; }
   // Changes whenever the connection got another socket.
@@ -50,6 +57,7 @@ class PhotoClient {
  private:
   void reconnect(Nanoseconds now);
   void begin_operation(Nanoseconds now);
+  void begin(Operation operation, Nanoseconds due, Nanoseconds now);
   void send_next(Nanoseconds now);
   void on_outcome(Outcome outcome, Nanoseconds now);
   void on_error(const Outcome& outcome, Nanoseconds now);
@@ -63,9 +71,11 @@ class PhotoClient {
   OperationPicker picker_;
   Population& population_;
   Oracle oracle_;
+  bool keeps_oracle_;
   std::vector<OwnPhoto> photos_;
   std::vector<int64_t> comments_;
-  std::deque<Operation> sign_ups_;
+  uint64_t photos_noted_ = 0, comments_noted_ = 0;
+  std::deque<Operation> preparations_;
 
   const Stage* stage_ = nullptr;
   Statistics* statistics_ = nullptr;
@@ -76,6 +86,7 @@ class PhotoClient {
   Nanoseconds waiting_since_ = 0;  // for the answer to a statement, or to the attempt to connect
   Nanoseconds wake_at_ = UINT64_MAX;
   uint64_t connection_generation_ = 0;
+  bool is_free_ = false;
   bool is_finished_ = true;
 };
 

@@ -23,14 +23,19 @@ void ProgressLine::begin(const std::string& title) {
 }
 
 void ProgressLine::show(const StageProgress& progress) {
-  if (!is_terminal_ && progress.seconds < next_plain_s_) return;
-  next_plain_s_ += kPlainInterval_s;
+  if (!is_due(progress.seconds)) return;
   const double seconds = progress.seconds - last_.seconds;
   const double rate = seconds > 0 ? static_cast<double>(progress.statements - last_.statements) / seconds : 0;
   last_ = progress;
-  const std::string line = fmt::format(
-      "{:<18} {:>5.1f} s {:>10} statements {:>8.0f}/s {:>5} errors {:>4} lost {:>4} wrong", title_,
-      progress.seconds, progress.statements, rate, progress.errors, progress.lost, progress.wrong_answers);
+  print(progress.seconds,
+        fmt::format("{:<18} {:>5.1f} s {:>10} statements {:>8.0f}/s {:>5} errors {:>4} lost {:>4} wrong",
+                    title_, progress.seconds, progress.statements, rate, progress.errors, progress.lost,
+                    progress.wrong_answers));
+}
+
+void ProgressLine::print(double seconds, const std::string& line) {
+  if (!is_due(seconds)) return;
+  next_plain_s_ += kPlainInterval_s;
   std::fputs(is_terminal_ ? (kClearLine + line).c_str() : (line + "\n").c_str(), stderr);
   std::fflush(stderr);
 }

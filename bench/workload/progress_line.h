@@ -15,6 +15,10 @@ class ProgressLine {
   // What is being done from now on, e.g. "prepared".
   void begin(const std::string& title);
   void show(const StageProgress& progress);
+  // Any other line; without a terminal, too soon after the last it is left out.
+  void print(double seconds, const std::string& line);
+  bool is_due(double seconds) const { return is_terminal_ || seconds >= next_plain_s_; }
+  const std::string& title() const { return title_; }
   // Removes the line from a terminal.
   void end();
 

@@ -38,12 +38,19 @@ std::string_view to_text(OperationKind kind) {
   return "";
 }
 
+void Statistics::count_operation(OperationKind kind, uint64_t latency_ns) {
+  operations.fetch_add(1, std::memory_order_relaxed);
+  operation_latency[static_cast<size_t>(kind)].record(latency_ns);
+  recent_operations.record(latency_ns);
+}
+
 void Statistics::count_failure(const std::string& sort, const std::string& example) {
   Failure& failure = failures[sort];
   if (failure.count++ == 0) failure.example = example;
 }
 
 void Statistics::merge(const Statistics& other) {
+  operations += other.operations;
   statements += other.statements;
   errors += other.errors;
   lost += other.lost;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "bench/workload/latency_histogram.h"
+#include "bench/workload/shared_histogram.h"
 
 namespace mosaic::workload {
 
@@ -40,16 +41,19 @@ struct Failure {
 };
 
 struct Statistics {
+  std::atomic<uint64_t> operations{0};     // completed without an error
   std::atomic<uint64_t> statements{0};     // completed round trips, errors included
   std::atomic<uint64_t> errors{0};         // statements answered with an error
   std::atomic<uint64_t> lost{0};           // connections that broke, or could not be made
   std::atomic<uint64_t> wrong_answers{0};  // replies that can not be true
 
+  SharedHistogram recent_operations;   // latencies, until somebody takes them
   LatencyHistogram statement_latency;  // per statement, from send to the last byte
   std::array<LatencyHistogram, kOperationCount>
       operation_latency;                    // from when it was due to the end of its last statement
   std::map<std::string, Failure> failures;  // by SQLSTATE, "lost" or "wrong answer"
 
+  void count_operation(OperationKind kind, uint64_t latency_ns);
   void count_failure(const std::string& sort, const std::string& example);
   void merge(const Statistics& other);
 };

@@ -15,7 +15,7 @@ double expm1_over(double x) { return std::abs(x) > 1e-8 ? std::expm1(x) / x : 1 
 }  // namespace
 
 Zipf::Zipf(uint64_t rank_count, double exponent) : rank_count_(rank_count), exponent_(exponent) {
-  assert(rank_count > 0 && exponent > 0);
+  assert(rank_count > 0 && exponent >= 0);
   integral_first_ = integral(1.5) - 1;
   integral_last_ = integral(static_cast<double>(rank_count) + 0.5);
   acceptance_ = 2 - inverse_integral(integral(2.5) - density(2));

@@ -12,7 +12,7 @@ using Random = std::mt19937_64;
 
 class Zipf {
  public:
-  // `rank_count` > 0; `exponent` > 0, the larger the more skewed (1.0: the classic).
+  // `rank_count` > 0; `exponent` >= 0, the larger the more skewed (1.0: the classic, 0: all alike).
   Zipf(uint64_t rank_count, double exponent);
 
   // 0 .. rank_count-1.

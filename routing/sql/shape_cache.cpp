@@ -64,6 +64,11 @@ void ShapeCache::clear() {
   size_ = bytes_ = 0;
 }
 
+void ShapeCache::set_bytes_max(size_t bytes_max) {
+  bytes_max_ = bytes_max;
+  while (bytes_ > bytes_max_) evict_oldest();
+}
+
 void ShapeCache::link_as_newest(Entry* entry) {
   entry->newer = nullptr;
   entry->older = newest_;

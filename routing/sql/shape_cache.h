@@ -48,6 +48,8 @@ class ShapeCache {
   Entry* insert(KeyKind kind, std::string_view key, uint64_t hash, StatementPlan&& plan,
                 bool depends_on_literals, uint64_t parse_ns);
   void clear();
+  // Evicts until what is held fits.
+  void set_bytes_max(size_t bytes_max);
 
   size_t size() const { return size_; }
   size_t bytes() const { return bytes_; }

@@ -33,6 +33,7 @@ TEST(Zipf, draws_other_exponents) {
   expect_distribution(100, 0.5);
   expect_distribution(5000, 1.3);
 }
+TEST(Zipf, draws_all_alike_with_an_exponent_of_zero) { expect_distribution(50, 0.0); }
 TEST(Zipf, draws_from_one_and_two_ranks) {
   expect_distribution(1, 1.0);
   expect_distribution(2, 1.0);

@@ -49,7 +49,8 @@ class Console(EndToEndTest):
             self.assertEqual(len(self.console(command)), 1)
 
     def test_every_view_answers(self):
-        for view in ("VERSION", "POOLS", "STATS", "CLIENTS", "SERVERS", "NODES", "SHARDS", "TABLES", "SHAPES", "CONFIG"):
+        for view in ("VERSION", "POOLS", "STATS", "CLIENTS", "SERVERS", "NODES", "SHARDS", "TABLES", "SHAPES", "SHAPE_CACHE",
+                     "CONFIG"):
             with self.subTest(view=view):
                 self.app().execute("SELECT count(*) FROM users WHERE user_id = 1")
                 self.assertTrue(self.console(f"SHOW {view}"))
@@ -111,6 +112,34 @@ class Console(EndToEndTest):
         rows = [row for row in self.console("SHOW SHAPES") if "SELECT name, ? FROM users" in str(row)]
         self.assertTrue(rows, self.console("SHOW SHAPES"))
         self.assertLessEqual(len(rows), 2)  # one per worker at most
+
+    def test_shape_cache_tells_hits_parse_time_and_bytes(self):
+        cursor = self.app()
+        for user in range(30):
+            cursor.execute("SELECT bio, 'counted' FROM users WHERE user_id = %s", (user,))
+        rows = self.console("SHOW SHAPE_CACHE")
+        self.assertEqual([row["worker"] for row in rows], [0, 1])
+        used = max(rows, key=lambda row: row["hits"])
+        self.assertGreaterEqual(used["hits"], 29)
+        self.assertGreater(used["misses"], 0)
+        self.assertGreater(used["parse_us"], 0)
+        self.assertAlmostEqual(float(used["hit_rate"]), used["hits"] / (used["hits"] + used["misses"]), places=5)
+        self.assertLess(used["bytes"], used["bytes_max"])
+        self.assertGreater(max(row["parse_us"] for row in self.console("SHOW SHAPES") if "bio, ?" in row["shape"]), 0)
+
+    def test_reload_resizes_the_shape_cache(self):
+        self.addCleanup(lambda: (self.cluster.sections["limits"].clear(), self.cluster.write_files(),
+                                 self.console("RELOAD")))
+        cursor = self.app()
+        for width in range(1, 200):
+            cursor.execute(f"SELECT {', '.join(['name'] * width)} FROM users WHERE user_id = 1")
+        self.assertGreater(max(row["bytes"] for row in self.console("SHOW SHAPE_CACHE")), 1 << 16)
+        self.cluster.sections.setdefault("limits", {})["shape_cache_bytes"] = "64KiB"
+        self.cluster.write_files()
+        self.console("RELOAD")
+        wait_until(lambda: all(row["bytes"] <= row["bytes_max"] == 1 << 16 for row in self.console("SHOW SHAPE_CACHE")),
+                   "the caches to shrink")
+        cursor.execute("SELECT name FROM users WHERE user_id = 1")
 
     def test_unknown_command_is_refused_and_the_console_goes_on(self):
         with WireClient(self.cluster.port) as client:

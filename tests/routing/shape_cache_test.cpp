@@ -79,6 +79,17 @@ TEST(ShapeCache, does_not_take_what_would_evict_most_of_the_rest) {
   EXPECT_EQ(cache.size(), 1u);
 }
 
+TEST(ShapeCache, shrinks_at_once_when_the_limit_does) {
+  ShapeCache cache(1 << 20);
+  for (uint32_t i = 0; i < 1000; ++i) insert(cache, fmt::format("shape {}", i), i);
+  ASSERT_GT(cache.bytes(), 64u << 10);
+  cache.set_bytes_max(64 << 10);
+  EXPECT_LE(cache.bytes(), 64u << 10);
+  EXPECT_EQ(cache.evictions() + cache.size(), 1000u);
+  EXPECT_EQ(find(cache, "shape 0"), nullptr);
+  EXPECT_NE(find(cache, "shape 999"), nullptr);
+}
+
 TEST(ShapeCache, forgets_everything_when_cleared) {
   ShapeCache cache(1 << 20);
   for (uint32_t i = 0; i < 500; ++i) insert(cache, fmt::format("shape {}", i), i);

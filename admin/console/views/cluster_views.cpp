@@ -105,6 +105,28 @@ ViewTable show_shapes(const ViewContext& context) {
   return table;
 }
 
+ViewTable show_shape_cache(const ViewContext& context) {
+  ViewTable table{columns({"worker#", "hits#", "misses#", "hit_rate", "evictions#", "parse_us#", "shapes#",
+                           "bytes#", "bytes_max#"}),
+                  {}};
+  for (const proxy::WorkerReport& worker : context.backend.report({}).workers) {
+    const routing::ShapeCacheStatistics& cache = worker.shape_cache;
+    const uint64_t lookups = cache.hits + cache.misses;
+    // NULL before the first statement: 0 would look like trouble.
+    const ViewCell hit_rate =
+        lookups == 0
+            ? cell(std::nullopt)
+            : cell(fmt::format("{:.6f}", static_cast<double>(cache.hits) / static_cast<double>(lookups)));
+    ViewRow cells = row(worker.worker, cache.hits, cache.misses);
+    cells.push_back(hit_rate);
+    for (const ViewCell& value :
+         row(cache.evictions, cache.parse_ns / 1000, cache.shapes, cache.bytes, cache.bytes_max))
+      cells.push_back(value);
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
 ViewTable show_proxies(const ViewContext& context) {
   ViewTable table{
       columns({"proxy", "host", "pid#", "port#", "version", "epoch#", "started_at", "heartbeat_at"}), {}};

@@ -29,6 +29,7 @@ ViewTable show_nodes(const ViewContext& context);
 ViewTable show_shards(const ViewContext& context);
 ViewTable show_tables(const ViewContext& context);
 ViewTable show_shapes(const ViewContext& context);
+ViewTable show_shape_cache(const ViewContext& context);
 ViewTable show_proxies(const ViewContext& context);
 
 }  // namespace mosaic::admin

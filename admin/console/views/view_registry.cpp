@@ -27,6 +27,8 @@ constexpr View kViews[] = {
     // Ours.
     {"nodes", "PostgreSQL nodes: state, connections, traffic", show_nodes},
     {"proxies", "all proxies that the catalog knows", show_proxies},
+    {"shape_cache", "the caches of statement shapes: hit rate, evictions, parse time, bytes, per worker",
+     show_shape_cache},
     {"shapes", "statement shapes in the caches, with their use", show_shapes},
     {"shards", "the shard map", show_shards},
     {"tables", "tables and how they are distributed", show_tables},
