@@ -158,7 +158,7 @@ Session::Intake Session::dispatch(char type, std::string_view body) {
 }
 
 void Session::close_with(const Error& error) {
-  routing::append_error(*outbox_.to_client, error, "FATAL");
+  if (!outbox_.is_mid_frame) routing::append_error(*outbox_.to_client, error, "FATAL");
   on_client_lost(false);
   outbox_.close_client = true;
 }
@@ -563,6 +563,11 @@ void Session::on_client_lost(bool is_polite) {
     replies_.push(Reply{Reply::Kind::kQuery});
   }
   if (is_running && !is_polite) outbox_.cancel_server = true;
+  // Whether a SET, or the end of a transaction that holds one, has come through is not looked at any more: a
+  // server whose settings are not known must not reach another client.
+  const bool changes_settings = settings_.has_marks() || !effects_.empty() ||
+                                (!replies_.is_empty() && replies_.front().kind == Reply::Kind::kSettings);
+  if (changes_settings && phase_ != Phase::kReady) abandoned_end_ = LeaseEnd::kDiscard;
   settings_.roll_back(&server_->settings);
   effects_.clear();
   enter(Phase::kAbandoned);
@@ -593,6 +598,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   const Phase before = phase_;
   const bool was_in_transaction = transaction_status_ != 'I';
   const bool was_pinned = is_pinned_;
+  const bool is_simple = !replies_.is_empty() && replies_.front().kind == Reply::Kind::kQuery;
   while (!replies_.is_empty()) pop_reply();
   local_bytes_.clear();
   effects_.clear();
@@ -640,9 +646,11 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
     held_error_ = error;  // told with the next statement
     return;
   }
-  if (before == Phase::kGroup) {
+  if (before == Phase::kGroup || (before == Phase::kCopyIn && !is_simple)) {
+    // The client's own Sync is still to come.
     routing::append_error(*outbox_.to_client, error);
     skip_until_sync_ = true;
+    enter(Phase::kGroup);
     return;
   }
   routing::append_error(*outbox_.to_client, error);

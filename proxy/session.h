@@ -190,6 +190,8 @@ class Session {
   void on_transaction_tag(std::string_view tag);
   Verdict on_preparing_body(char type, std::string_view body);
   Verdict on_abandoned_body(char type, std::string_view body);
+  void on_abandoned_ready(char status);
+  void drop_local_replies();
   void sync_parameters();
   void end_group(char status);
   void forward_error(std::string_view body);
@@ -231,6 +233,7 @@ class Session {
   bool is_held_snapshot_ = false;             // BEGIN asked for one snapshot for all its statements
   bool is_pinned_ = false;
   bool is_shutting_down_ = false;
+  LeaseEnd abandoned_end_ = LeaseEnd::kReturn;  // kAbandoned: what becomes of the server when it is at rest
 
   // What the client sees.
   ClientSettings settings_;
@@ -262,6 +265,8 @@ class Session {
   PreparedStatement* owed_parse_ = nullptr;  // parsed by the client, ParseComplete not given yet
   bool owed_is_unnamed_ = false;
   pool::StatementKey described_key_;  // of the latest Parse that was settled on a server
+  routing::ByteBuffer
+      description_;  // ParameterDescription, until what follows it makes the description whole
   std::vector<Portal> portals_;
   struct PortalEffects {
     std::string portal;
