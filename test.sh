@@ -58,12 +58,7 @@ build() { # $1: preset; then targets, default all
 
 fuzz_targets() {
   local source
-  for source in tests/fuzz/fuzz_*.cpp; do
-    # Those that compare with PostgreSQL's own parser need minutes to say something new: with --full only. Their corpora
-    # are replayed by ctest every time.
-    if [ "$is_full" = no ] && grep -qE 'pg_query|sql/analysis|router\.h' "$source"; then continue; fi
-    [ -e "$source" ] && basename "$source" .cpp
-  done
+  for source in tests/fuzz/fuzz_*.cpp; do basename "$source" .cpp; done
 }
 
 # What the fuzzer finds interesting is kept under build/ and starts the next run; what breaks lands beside it.
@@ -74,12 +69,27 @@ fuzz_one() { # $1: target, $2: seconds
     -artifact_prefix="build/fuzz/broken/$1/" "$found" "tests/fuzz/corpus/$subject"
 }
 
+fuzz_logged() { # $1: target, $2: seconds
+  local log="$kLogs/$1.log"
+  if fuzz_one "$@" >"$log" 2>&1; then return; fi
+  echo "$1 failed; all of its output: $log"
+  tail -n 60 "$log"
+  return 1
+}
+
+# The targets run beside each other, one on each processor. $1: seconds for each; then the targets.
+fuzz_all() {
+  local seconds=$1
+  shift
+  export -f fuzz_one fuzz_logged
+  export kLogs seconds
+  # shellcheck disable=SC2016
+  printf '%s\0' "$@" | xargs -0 -n 1 -P "$kJobs" bash -c 'fuzz_logged "$0" "$seconds"'
+}
+
 check_tidy() { sources | grep '\.cpp$' | xargs -r -P "$kJobs" -n 4 clang-tidy -p build/dev --quiet; }
 
-# Random conversations run with --full: they may differ by the order of rows that no ORDER BY fixes.
-run_tests() {
-  if [ "$is_full" = yes ]; then ctest --preset "$1" -j "$kJobs"; else ctest --preset "$1" -j "$kJobs" -LE random; fi
-}
+run_tests() { ctest --preset "$1" -j "$kJobs"; }
 
 # --- The run --------------------------------------------------------------------------------------------------------
 
@@ -102,12 +112,9 @@ stage "node-postgres" install_node_postgres
 stage "format" check_format
 stage "build dev" build dev
 
-targets=$(fuzz_targets)
-if [ -n "$targets" ]; then
-  # shellcheck disable=SC2086
-  stage "build fuzz" build fuzz $targets
-  for target in $targets; do stage "$target" fuzz_one "$target" $fuzz_seconds; done
-fi
+mapfile -t targets < <(fuzz_targets)
+stage "build fuzz" build fuzz "${targets[@]}"
+stage "fuzz ${#targets[@]} targets" fuzz_all "$fuzz_seconds" "${targets[@]}"
 if [ $is_full = yes ]; then
   stage "clang-tidy" check_tidy
   stage "build tsan" build tsan

@@ -398,6 +398,7 @@ bool ClientConnection::process_server(std::string_view bytes) {
     server_body_remaining_ = header->body_bytes();
   }
   flush_run();
+  outbox_.is_mid_frame = server_body_remaining_ > 0 && is_forwarding_body_;
   if (!is_ok) return false;
   if (!session_->holds_server() && (at < bytes.size() || !partial.is_empty())) {
     // Something follows the end of the transaction: whoever got this connection next would read it.
@@ -449,6 +450,7 @@ void ClientConnection::attach(pool::ServerConnection& server) {
   server_ = &server;
   server.set_holder(this);
   outbox_.to_server = &server.stream().out();
+  outbox_.is_mid_frame = false;
   server_body_remaining_ = 0;
   const uint64_t now_us = monotonic_us();
   lease_node_ = server.node().value;

@@ -29,6 +29,8 @@ struct Outbox {
   LeaseEnd lease_end = LeaseEnd::kNone;
   bool cancel_server = false;  // interrupt what the server runs
   bool close_client = false;   // after sending what is queued
+  // Told by the driver: part of a frame has gone to the client, so that nothing but its rest may follow.
+  bool is_mid_frame = false;
 };
 
 }  // namespace mosaic::proxy

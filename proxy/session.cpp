@@ -38,9 +38,7 @@ void Session::on_login(const std::vector<std::pair<std::string, std::string>>& s
   secret_ = secret;
   settings_.start(settings);
   phase_after_lease_ = Phase::kWelcome;
-  const pool::NameValuesRef key =
-      environment_.name_values->with(settings_.wanted(), "application_name", std::nullopt);
-  if (const pool::NameValuesRef known = environment_.welcomes->find(key)) {
+  if (const pool::NameValuesRef known = environment_.welcomes->find(welcome_key())) {
     finish_welcome(known);
     return;
   }
@@ -49,16 +47,25 @@ void Session::on_login(const std::vector<std::pair<std::string, std::string>>& s
   enter(Phase::kWaiting);
 }
 
-void Session::finish_welcome(const pool::NameValuesRef& parameters) {
-  client_parameters_ = parameters;
-  if (const std::string* name = settings_.wanted()->find("application_name")) {
-    // As PostgreSQL shows it: a byte that is not printable ASCII becomes a question mark.
-    std::string shown = name->substr(1);
-    for (char& c : shown) {
-      if (c < ' ' || c > '~') c = '?';
-    }
-    client_parameters_ = environment_.name_values->with(parameters, "application_name", shown);
+// What welcomes are kept by: servers report the same for all application names.
+pool::NameValuesRef Session::welcome_key() const {
+  return environment_.name_values->with(settings_.wanted(), "application_name", std::nullopt);
+}
+
+// The parameters of a welcome as this client sees them.
+pool::NameValuesRef Session::with_application_name(const pool::NameValuesRef& parameters) const {
+  const std::string* name = settings_.wanted()->find("application_name");
+  // As PostgreSQL shows it: a byte that is not printable ASCII becomes a question mark. A client without a
+  // name must not see the name of the one that the parameters were learnt with.
+  std::string shown = name == nullptr ? "" : name->substr(1);
+  for (char& c : shown) {
+    if (c < ' ' || c > '~') c = '?';
   }
+  return environment_.name_values->with(parameters, "application_name", shown);
+}
+
+void Session::finish_welcome(const pool::NameValuesRef& parameters) {
+  client_parameters_ = with_application_name(parameters);
   for (const auto& [name, value] : client_parameters_->entries()) {
     routing::append_parameter_status(*outbox_.to_client, name, value);
   }
@@ -158,7 +165,7 @@ Session::Intake Session::dispatch(char type, std::string_view body) {
 }
 
 void Session::close_with(const Error& error) {
-  routing::append_error(*outbox_.to_client, error, "FATAL");
+  if (!outbox_.is_mid_frame) routing::append_error(*outbox_.to_client, error, "FATAL");
   on_client_lost(false);
   outbox_.close_client = true;
 }
@@ -402,22 +409,19 @@ void Session::on_lease(pool::ServerMemory& server) {
     return;
   }
   preparing_error_.reset();
-  routing::append_query(*outbox_.to_server, settings_.statement_to_reach(server.settings));
-  server.unnamed.reset();
+  send_own_query(settings_.statement_to_reach(server.settings));
   enter(Phase::kPreparing);
 }
 
 void Session::on_server_prepared() {
   if (phase_after_lease_ == Phase::kWelcome) {
-    const pool::NameValuesRef key =
-        environment_.name_values->with(settings_.wanted(), "application_name", std::nullopt);
-    environment_.welcomes->store(key, server_->parameters);
+    environment_.welcomes->store(welcome_key(), server_->parameters);
     const pool::NameValuesRef parameters = server_->parameters;
     end_lease(LeaseEnd::kReturn);
     finish_welcome(parameters);
     return;
   }
-  sync_parameters();
+  tell_parameters(server_->parameters);
   enter(phase_after_lease_);
   if (phase_ == Phase::kCopyUnrouted) route_copy({}, false);
 }
@@ -453,6 +457,12 @@ void Session::end_lease(LeaseEnd end) {
   server_ = nullptr;
   transaction_status_ = 'I';
   is_pinned_ = false;
+}
+
+// A query that the client did not ask for. Like any simple query it destroys the unnamed statement.
+void Session::send_own_query(std::string_view text) {
+  routing::append_query(*outbox_.to_server, text);
+  server_->unnamed.reset();
 }
 
 // --- the held transaction ---
@@ -511,8 +521,7 @@ void Session::refuse_query(const Error& error) {
     // The server must know that its transaction has failed: it is sent a statement that fails, and the client
     // gets our error in place of the server's.
     refusal_ = std::make_unique<Error>(error);
-    routing::append_query(*outbox_.to_server, fmt::format("mosaic refused a statement: {}", error.sqlstate));
-    server_->unnamed.reset();
+    send_own_query(fmt::format("mosaic refused a statement: {}", error.sqlstate));
     replies_.push(Reply{Reply::Kind::kPoison});
     replies_.push(Reply{Reply::Kind::kQuery});
     enter(Phase::kInFlight);
@@ -559,10 +568,15 @@ void Session::on_client_lost(bool is_polite) {
     routing::append_sync(*outbox_.to_server);
     replies_.push(Reply{Reply::Kind::kSync});
   } else if (phase_ == Phase::kReady) {
-    routing::append_query(*outbox_.to_server, "ROLLBACK");
+    send_own_query("ROLLBACK");
     replies_.push(Reply{Reply::Kind::kQuery});
   }
   if (is_running && !is_polite) outbox_.cancel_server = true;
+  // Whether a SET, or the end of a transaction that holds one, has come through is not looked at any more: a
+  // server whose settings are not known must not reach another client.
+  const bool changes_settings = settings_.has_marks() || !effects_.empty() ||
+                                (!replies_.is_empty() && replies_.front().kind == Reply::Kind::kSettings);
+  if (changes_settings && phase_ != Phase::kReady) abandoned_end_ = LeaseEnd::kDiscard;
   settings_.roll_back(&server_->settings);
   effects_.clear();
   enter(Phase::kAbandoned);
@@ -593,6 +607,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   const Phase before = phase_;
   const bool was_in_transaction = transaction_status_ != 'I';
   const bool was_pinned = is_pinned_;
+  const bool is_simple = !replies_.is_empty() && replies_.front().kind == Reply::Kind::kQuery;
   while (!replies_.is_empty()) pop_reply();
   local_bytes_.clear();
   effects_.clear();
@@ -640,9 +655,11 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
     held_error_ = std::make_unique<Error>(error);  // told with the next statement
     return;
   }
-  if (before == Phase::kGroup) {
+  if (before == Phase::kGroup || (before == Phase::kCopyIn && !is_simple)) {
+    // The client's own Sync is still to come.
     routing::append_error(*outbox_.to_client, error);
     skip_until_sync_ = true;
+    enter(Phase::kGroup);
     return;
   }
   routing::append_error(*outbox_.to_client, error);

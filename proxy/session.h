@@ -142,14 +142,15 @@ class Session {
   Server need_server(const routing::Route& route, const std::optional<pool::StatementKey>& preferred,
                      bool runs_outside);
   void on_server_prepared();
+  pool::NameValuesRef welcome_key() const;
+  pool::NameValuesRef with_application_name(const pool::NameValuesRef& parameters) const;
   void finish_welcome(const pool::NameValuesRef& parameters);
   // Sends the held BEGIN, unless the statement may run outside the transaction.
   void send_held(bool is_free);
   bool runs_outside_held(const routing::AnalyzedStatement& statement) const;
   bool ask_next_node(const routing::Error& error);
   routing::Error other_node_error(const routing::Route& route) const;
-  void send_settings();
-  void welcome();
+  void send_own_query(std::string_view text);
   void end_lease(LeaseEnd end);
   void refuse_query(const routing::Error& error);
   void reply_error_and_ready(const routing::Error& error);
@@ -199,7 +200,9 @@ class Session {
   void on_transaction_tag(std::string_view tag);
   Verdict on_preparing_body(char type, std::string_view body);
   Verdict on_abandoned_body(char type, std::string_view body);
-  void sync_parameters();
+  void on_abandoned_ready(char status);
+  void drop_local_replies();
+  void tell_parameters(const pool::NameValuesRef& parameters);
   void end_group(char status);
   void forward_error(std::string_view body);
 
@@ -255,6 +258,7 @@ class Session {
   bool is_held_snapshot_ = false;               // BEGIN asked for one snapshot for all its statements
   bool is_pinned_ = false;
   bool is_shutting_down_ = false;
+  LeaseEnd abandoned_end_ = LeaseEnd::kReturn;  // kAbandoned: what becomes of the server when it is at rest
 
   // What the client sees.
   ClientSettings settings_;
@@ -287,6 +291,8 @@ class Session {
   PreparedStatement* owed_parse_ = nullptr;  // parsed by the client, ParseComplete not given yet
   bool owed_is_unnamed_ = false;
   pool::StatementKey described_key_;  // of the latest Parse that was settled on a server
+  routing::ByteBuffer
+      description_;  // ParameterDescription, until what follows it makes the description whole
   std::vector<Portal> portals_;
   struct PortalEffects {
     std::string portal;

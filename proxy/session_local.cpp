@@ -108,6 +108,8 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
       }
       drop_all_prepared();
       settings_.reset_all();
+      if (const pool::NameValuesRef known = environment_.welcomes->find(welcome_key()))
+        tell_parameters(with_application_name(known));
       if (is_pinned_) end_lease(LeaseEnd::kDiscard);
       return {"DISCARD ALL", std::nullopt};
     }
@@ -161,6 +163,11 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
                              ""};
           routing::append_notice(out, notice, "WARNING");
         });
+        // Its options count all the same.
+        if (part.last_token - part.first_token > 2) {
+          held_.emplace_back(text_of(statement, part));
+          is_held_snapshot_ |= part.begins_with_options;
+        }
       } else {
         held_.emplace_back(text_of(statement, part));
         is_held_snapshot_ = part.begins_with_options;

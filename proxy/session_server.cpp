@@ -47,7 +47,12 @@ void Session::drop_replies_until_sync() {
 }
 
 Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
-  if (phase_ == Phase::kAbandoned || phase_ == Phase::kPreparing) {
+  if (phase_ == Phase::kAbandoned) {
+    return header.type == 'D' || header.type == 'd' || header.type == 'N' || header.type == 'A'
+               ? Verdict::kDrop
+               : Verdict::kBody;
+  }
+  if (phase_ == Phase::kPreparing) {
     return header.type == 'Z' || header.type == 'E' || header.type == 'S' || header.type == 'G'
                ? Verdict::kBody
                : Verdict::kDrop;
@@ -174,15 +179,15 @@ Session::Verdict Session::on_parameter_status(std::string_view body) {
   return Verdict::kForward;
 }
 
-// Tells the client what differs between the server it had and the one it gets.
-void Session::sync_parameters() {
-  if (client_parameters_ == server_->parameters) return;
-  for (const auto& [name, value] : server_->parameters->entries()) {
+// Tells the client what differs from what it was told before.
+void Session::tell_parameters(const pool::NameValuesRef& parameters) {
+  if (client_parameters_ == parameters) return;
+  for (const auto& [name, value] : parameters->entries()) {
     const std::string* known = client_parameters_->find(name);
     if (known == nullptr || *known != value)
       routing::append_parameter_status(*outbox_.to_client, name, value);
   }
-  client_parameters_ = server_->parameters;
+  client_parameters_ = parameters;
 }
 
 Session::Verdict Session::on_description(char type, std::string_view body) {
@@ -190,17 +195,17 @@ Session::Verdict Session::on_description(char type, std::string_view body) {
   Reply& reply = replies_.front();
   if (reply.kind == Reply::Kind::kDescribeStatement && reply.statement != nullptr) {
     PreparedStatement& statement = *reply.statement;
-    routing::ByteBuffer frame_bytes;
+    if (type == 't') description_.clear();
     {
-      routing::FrameWriter frame(frame_bytes, type);
-      frame_bytes.append(body);
+      routing::FrameWriter frame(description_, type);
+      description_.append(body);
     }
     if (type == 't') {
       if (const auto types = routing::parse_parameter_description(body)) statement.parameter_types = *types;
-      statement.description.assign(frame_bytes.view());
       return Verdict::kForward;
     }
-    statement.description.append(frame_bytes.view());
+    // Whole at once: other clients share the statement, and this server may be lost between the two.
+    statement.description.assign(description_.view());
     statement.schema_version = environment_.statements->schema_version();
   }
   if (type == 't') return Verdict::kForward;
@@ -314,7 +319,7 @@ void Session::end_group(char status) {
     if (!has_error_ && server_->settings != settings_.wanted()) {
       // RESET went to the server's defaults; what the client asked for at its start-up comes next, and the
       // client hears of it before its Ready.
-      routing::append_query(*outbox_.to_server, settings_.statement_to_reach(server_->settings));
+      send_own_query(settings_.statement_to_reach(server_->settings));
       replies_.push(Reply{Reply::Kind::kSettings, true});
       enter(Phase::kInFlight);
       return;
@@ -373,39 +378,79 @@ Session::Verdict Session::on_preparing_body(char type, std::string_view body) {
   return Verdict::kDrop;
 }
 
-// The client is gone: wait until the server is idle, roll back what is open, then give it back.
+// The client is gone: wait until the server has answered all it was sent, roll back what is open, then give
+// it back. Replies leave the queue as they do for a client: who gets the server next must not get one of
+// them.
 Session::Verdict Session::on_abandoned_body(char type, std::string_view body) {
-  if (type == 'E') {
-    if (replies_.is_empty() || replies_.front().kind == Reply::Kind::kQuery) return Verdict::kDrop;
-    drop_replies_until_sync();
-    if (replies_.is_empty()) {
+  drop_local_replies();
+  const Reply::Kind kind = replies_.is_empty() ? Reply::Kind::kSync : replies_.front().kind;
+  const bool is_simple = kind == Reply::Kind::kQuery || kind == Reply::Kind::kSettings;
+  switch (type) {
+    case 'Z':
+      on_abandoned_ready(body.empty() ? 'I' : body[0]);
+      break;
+    case 'S':
+      if (const auto parameter = routing::parse_parameter_status(body)) {
+        server_->parameters =
+            environment_.name_values->with(server_->parameters, parameter->first, parameter->second);
+      }
+      break;
+    case 'G':
+      routing::append_copy_fail(*outbox_.to_server, "the client has disconnected");
+      if (is_simple) break;
+      // A Sync that came behind the Execute is ignored by a server that takes COPY data.
+      while (replies_.size() > 0) pop_reply();
       routing::append_sync(*outbox_.to_server);
       replies_.push(Reply{Reply::Kind::kSync});
-    }
-    return Verdict::kDrop;
+      break;
+    case 'E':
+      if (is_simple || replies_.is_empty()) break;
+      if (kind == Reply::Kind::kPoison && replies_.size() == 2 &&
+          replies_.back().kind == Reply::Kind::kQuery) {
+        pop_reply();  // a refused query: its ReadyForQuery follows by itself
+        break;
+      }
+      drop_replies_until_sync();
+      if (!replies_.is_empty()) break;
+      routing::append_sync(*outbox_.to_server);
+      replies_.push(Reply{Reply::Kind::kSync});
+      break;
+    case 'T':
+    case 'n':
+      if (kind == Reply::Kind::kDescribeStatement || kind == Reply::Kind::kDescribePortal) pop_reply();
+      break;
+    case '1':
+    case '2':
+    case '3':
+    case 'C':
+    case 'I':
+    case 's':
+      if (!is_simple && kind != Reply::Kind::kSync) pop_reply();
+      break;
+    default:
+      break;
   }
-  if (type == 'G') {
-    routing::append_copy_fail(*outbox_.to_server, "the client has disconnected");
-    return Verdict::kDrop;
-  }
-  if (type == 'S') {
-    if (const auto parameter = routing::parse_parameter_status(body)) {
-      server_->parameters =
-          environment_.name_values->with(server_->parameters, parameter->first, parameter->second);
-    }
-    return Verdict::kDrop;
-  }
-  if (type != 'Z') return Verdict::kDrop;
-  // Statements of ours that came through stay prepared; what else was pending is over.
-  while (!replies_.is_empty()) pop_reply();
-  if (body == "I") {
-    end_lease(LeaseEnd::kReturn);
-    enter(Phase::kClosed);
-    return Verdict::kDrop;
-  }
-  routing::append_query(*outbox_.to_server, "ROLLBACK");
-  replies_.push(Reply{Reply::Kind::kQuery});
   return Verdict::kDrop;
+}
+
+void Session::on_abandoned_ready(char status) {
+  if (!replies_.is_empty()) pop_reply();
+  drop_local_replies();
+  if (!replies_.is_empty()) return;
+  if (status == 'I') {
+    end_lease(abandoned_end_);
+    enter(Phase::kClosed);
+    return;
+  }
+  send_own_query("ROLLBACK");
+  replies_.push(Reply{Reply::Kind::kQuery});
+}
+
+void Session::drop_local_replies() {
+  while (!replies_.is_empty() && replies_.front().kind == Reply::Kind::kLocal) {
+    local_bytes_.consume(replies_.front().local_bytes);
+    replies_.pop();
+  }
 }
 
 }  // namespace mosaic::proxy

@@ -196,7 +196,8 @@ void Worker::on_tick() {
     ddl_seen_ = environment_.ddl_statements;
     shared_.broadcast_schema_change(number_);
   }
-  // A share of the clients at each tick: looking at ten thousand idle ones at once would make active ones wait.
+  // A share of the clients at each tick: looking at ten thousand idle ones at once would make active ones
+  // wait.
   for (size_t i = ticks_ % kClientTicks; i < slots_.size(); i += kClientTicks) {
     if (slots_[i].client) slots_[i].client->on_tick(now_ms);
   }

@@ -45,6 +45,9 @@ class PartRouter {
         return route_pinned();
       case Placement::kDefault:
         if (part_.follows_hint && hint_.kind != Hint::Kind::kNone) return route_by_hint();
+        // A catalog read. Within a transaction its own node's catalog is the one that describes its rows.
+        if (part_.is_free)
+          return follows_comment() ? route_by_hint() : to_any_node(Route::Reason::kCatalogRead);
         return to_node(catalog_.default_node(), Route::Reason::kDefaultNode);
       case Placement::kSharded:
         return route_sharded();
@@ -354,6 +357,8 @@ std::string_view to_text(Route::Reason reason) {
       return "default node";
     case Route::Reason::kReferenceRead:
       return "reference table";
+    case Route::Reason::kCatalogRead:
+      return "PostgreSQL's catalog";
     case Route::Reason::kNoTable:
       return "no table";
     case Route::Reason::kAgreedParts:

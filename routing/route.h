@@ -25,6 +25,7 @@ struct Route {
     kPinnedTable,
     kDefaultNode,
     kReferenceRead,
+    kCatalogRead,  // pg_catalog, information_schema: the default node, or the node that the transaction is on
     kNoTable,
     kAgreedParts,  // a; b; c: all on this node
   };

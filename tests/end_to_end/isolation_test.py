@@ -140,7 +140,9 @@ class Isolation(EndToEndTest):
     def session_view(client, hint):
         """What a session knows about itself, apart from Mosaic's own prepared statements."""
         settings = client.query(f"{hint} SELECT name, setting FROM pg_settings WHERE source IN ('session', 'client') "
-                                "AND name NOT IN ('application_name') ORDER BY 1")
+                                "AND name NOT IN ('application_name', 'client_encoding') ORDER BY 1")
+        # Mosaic asks for its encoding itself: only the value tells something.
+        settings += client.query(f"{hint} SHOW client_encoding")
         custom = client.query(f"{hint} SELECT coalesce(current_setting('my.setting', true), '')")
         cursors = client.query(f"{hint} SELECT name FROM pg_cursors WHERE statement NOT LIKE '%pg_cursors%'")
         temporary = client.query(f"{hint} SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()")

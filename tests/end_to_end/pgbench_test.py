@@ -30,7 +30,7 @@ class Pgbench(EndToEndTest):
     needs_mosaic = True
     config = {"shards": {"function": "modulo"}}
     clients = 64
-    seconds = 6
+    seconds = 4
 
     def check_mode(self, mode):
         script = f"{self.cluster.folder}/work.sql"

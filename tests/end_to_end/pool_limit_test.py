@@ -1,5 +1,6 @@
 """500 clients on 20 server connections per node: never more than 20, whatever `workers` is, and no client starves."""
 
+import bisect
 import glob
 import os
 import statistics
@@ -11,7 +12,8 @@ from harness.processes import run
 
 CLIENTS = 500
 POOL = 20
-SECONDS = 8
+SECONDS = 4
+OVERTAKEN_MOST = 6
 SCRIPT = "\\set user random(1, 100000)\nSELECT count(*) FROM media WHERE user_id = :user;\n"
 
 
@@ -38,7 +40,8 @@ class Sampler(threading.Thread):
 class PoolLimit(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(node_count=3, shards=12, config={"pool": {"default_pool_size": POOL}})
+        # Logging in is not what this is about, and 500 clients that prove their passwords at once take a sanitized build long.
+        cls.cluster = Cluster(node_count=3, shards=12, config={"pool": {"default_pool_size": POOL}, "auth": {"type": "trust"}})
         cls.addClassCleanup(cls.cluster.stop)
         cls.cluster.start_nodes()
         cls.cluster.initialise()
@@ -76,20 +79,24 @@ class PoolLimit(unittest.TestCase):
         self.cluster.mosaic.clean_stop()
 
     def check_fairness(self, log, workers):
-        counts, waits = {}, []
+        """Counted in transactions of others, not in seconds: a slow machine is as fair as a fast one."""
+        counts, spans = {}, []
         for path in glob.glob(log + "*"):
             with open(path) as lines:
                 for line in lines:
-                    client, _, latency_us = line.split()[:3]
+                    client, _, latency_us, _, second, microsecond = line.split()[:6]
                     counts[int(client)] = counts.get(int(client), 0) + 1
-                    waits.append(int(latency_us))
+                    end_us = int(second) * 1_000_000 + int(microsecond)
+                    spans.append((end_us - int(latency_us), end_us))
         self.assertEqual(len(counts), CLIENTS, "some client never finished a transaction")
+        ends = sorted(end for _, end in spans)
+        overtaken = [bisect.bisect_left(ends, end) - bisect.bisect_right(ends, begin) for begin, end in spans]
         mean, fewest, most = statistics.mean(counts.values()), min(counts.values()), max(counts.values())
-        mean_wait, longest_wait = statistics.mean(waits), max(waits)
         print(f"{workers} workers: {sum(counts.values())} transactions; per client {fewest}..{most}, mean {mean:.0f}; "
-              f"wait mean {mean_wait / 1000:.1f} ms, longest {longest_wait / 1000:.1f} ms", flush=True)
+              f"others' transactions during one: mean {statistics.mean(overtaken):.0f}, most {max(overtaken)}", flush=True)
         self.assertGreaterEqual(fewest, mean / 4)
-        self.assertLessEqual(longest_wait, max(20 * mean_wait, 3_000_000))
+        # In a fair queue each client is served about once while one waits.
+        self.assertLessEqual(max(overtaken), OVERTAKEN_MOST * CLIENTS)
 
     def test_one_worker(self):
         self.check(1)

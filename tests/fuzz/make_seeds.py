@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of the wire, login, auth_file and copy_rows targets: valid inputs of every kind and the
-nasty ones next to them. Run by hand when a format changes; the files are committed, so that nothing else needs it.
+"""Writes the seed corpora of the wire, login, auth_file, copy_rows and config targets: valid inputs of every kind and
+the nasty ones next to them. Run by hand when a format changes; the files are committed, so that nothing else needs it.
 Inputs that a fuzzer found stand beside them under names of their own and are left alone."""
 
 import base64
@@ -198,8 +198,50 @@ def copy_rows():
         write("copy_rows", name, content)
 
 
+def config():
+    """The files of conf/, and files that are wrong in every way that the loader tells apart."""
+    for path in sorted((CORPUS.parents[2] / "conf").glob("*.toml")):
+        write("config", f"conf_{path.stem}", path.read_bytes())
+    good = b'[database]\nname = "app"\n[nodes.pg1]\n[nodes.pg2]\nport = 5433\n'
+    seeds = {
+        "good": good,
+        "empty": b"",
+        "no_nodes": b"[database]\nname = 'app'\n",
+        "no_name": b"[nodes.pg1]\n",
+        "inline": b"database.name = 'app'\nnodes = {pg1 = {port = 1}, pg2 = {port = 2}}\npool = {default_pool_size = 3}\n",
+        "node_is_value": good + b"nodes.x = 3\n",
+        "section_is_value": b"pool = 3\ntables = [1]\nnodes = 'x'\n" + good,
+        "section_is_list": good + b"[[pool]]\ndefault_pool_size = 1\n",
+        "unknown_section": good + b"[pols]\nx = 1\n[\"\"]\n[zzzzzzzzzzzzzz.y]\n",
+        "unknown_key": good + b"[pool]\ndefault_pool_sice = 3\nport = 1\n'' = 2\n",
+        "ranges": good + b"[listen]\nport = 70000\n[pool]\ndefault_pool_size = -1\n[shards]\ncount = 9223372036854775807\n",
+        "kinds": good + b"[listen]\nport = 1.5\naddress = 3\n[auth]\ntype = 'md5'\nadmin_users = ['a', 3, [4]]\n",
+        "seconds": good + b"[pool]\nserver_lifetime = 1e300\nserver_idle_timeout = nan\nquery_wait_timeout = -0.0\n"
+                          b"server_connect_timeout = inf\nserver_login_retry = 0.0004\n",
+        "sizes": good + b"[limits]\nclient_buffer_bytes = '99999999999GiB'\nserver_buffer_bytes = '2 MiB'\n",
+        "dates": good + b"[pool]\nserver_lifetime = 2024-05-06T07:08:09Z\nserver_idle_timeout = 07:08:09\n",
+        "secrets": good + b"[catalog]\npassword = 'hunter2'\n[nodes.pg3]\nadmin_password = {a = 'hunter2'}\nport = 9\n",
+        "tables": good + b"[tables.a]\nkey = 'k'\nid = 'i'\n[tables.b]\nreference = true\n[tables.c]\nnode = 'pg2'\n",
+        "tables_wrong": good + b"[tables.a]\nkey = 'k'\nreference = true\n[tables.'x.y']\n[tables.b]\nnode = 'pg9'\nid = 'i'\n",
+        "same_nodes": good + b"[nodes.pg3]\nport = 5433\n[nodes.'']\n[nodes.\"a.b\"]\nhost = ''\n",
+        "id_bits": good + b"[shards]\nid_shard_bits = 16\nid_sequence_bits = 16\ncount = 65536\nid_epoch_ms = 4102444800000\n",
+        "escapes": good + b"[catalog]\nuser = \"\\u0000\"\nschema = \"\\u00e9\"\n[mosaic]\npid_file = \"\\U0001F600\\u0007\"\n",
+        "twice": good + b"[pool]\n[pool]\n",
+        "not_utf8": good + b"[pool]\n\xff\xfe = 1\n",
+        "byte_order_mark": b"\xef\xbb\xbf" + good,
+        "crlf": good.replace(b"\n", b"\r\n"),
+        "zero_byte": good + b"[pool]\n\0",
+        "cut": good + b"[pool]\ndefault_pool_size = ",
+        "nested": good + b"x = " + b"[" * 300 + b"]" * 300 + b"\n",
+        "nested_keys": good + b"a" + b".a" * 300 + b" = 1\n",
+    }
+    for name, content in seeds.items():
+        write("config", name, content)
+
+
 if __name__ == "__main__":
     wire()
     login()
     auth_file()
     copy_rows()
+    config()

@@ -285,6 +285,21 @@ TEST(Session, keeps_the_order_of_its_own_replies_behind_the_servers) {
               ElementsAre("ParseComplete", "BindComplete", "Complete SELECT 0", "CloseComplete", "Ready I"));
 }
 
+// Another client, or a server that is lost in between, must not see half a description.
+TEST(Session, shares_a_description_only_when_it_is_whole) {
+  SessionScript s;
+  const char* text = "SELECT caption FROM media WHERE user_id = $1";
+  s.parse("a", text);
+  s.describe('S', "a"), s.grant(), s.describe('S', "a");
+  s.server('1', {});
+  s.server('t', std::string("\0\1\0\0\0\x14", 6));
+  PreparedStatement& shared = s.statements.acquire({"", text, {}}, s.router, *s.environment.catalog);
+  EXPECT_EQ(shared.description, "");
+  s.server('T', std::string(2, '\0'));
+  EXPECT_EQ(shared.description.size(), 11u + 7u);
+  s.statements.release(shared);
+}
+
 // Two clients prepare the same statement at once; the second finds it described when its turn comes.
 TEST(Session, routes_by_the_key_after_a_description_that_came_meanwhile) {
   SessionScript s;
@@ -503,63 +518,8 @@ TEST(Session, refuses_copy_rows_of_another_shard) {
   EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
 }
 
-// Brings a new session into each of its phases; the name is for messages.
-struct InPhase {
-  const char* name;
-  void (*enter)(SessionScript&);
-};
-const std::string& text_on_pg2(SessionScript& s) {
-  static std::string text;
-  text = fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2"));
-  return text;
-}
-const InPhase kPhases[] = {
-    {"ready", [](SessionScript&) {}},
-    {"waiting", [](SessionScript& s) { s.query(text_on_pg2(s)); }},
-    {"in flight", [](SessionScript& s) { s.query(text_on_pg2(s)), s.grant(), s.query(text_on_pg2(s)); }},
-    {"group",
-     [](SessionScript& s) {
-       s.parse("", "SELECT 1 FROM media WHERE user_id = $1");
-       const std::string user = std::to_string(s.user_on("pg2"));
-       s.bind("", "", {user}), s.grant(), s.bind("", "", {user});
-     }},
-    {"transaction",
-     [](SessionScript& s) {
-       s.query(text_on_pg2(s)), s.grant(), s.query(text_on_pg2(s));
-       s.server_complete("SELECT 0"), s.server_ready('T');
-     }},
-    {"preparing",
-     [](SessionScript& s) {
-       s.memory.settings = s.name_values.intern({{"work_mem", "S1"}});
-       s.query(text_on_pg2(s)), s.grant();
-     }},
-    {"copy in",
-     [](SessionScript& s) {
-       s.query("COPY media (user_id, caption) FROM STDIN");
-       s.session->on_copy_bytes(fmt::format("{}\ta\n", s.user_on("pg2")));
-       s.grant(), s.server('G', std::string(3, '\0'));
-     }},
-    {"copy unrouted", [](SessionScript& s) { s.query("COPY media (user_id, caption) FROM STDIN"); }},
-};
-
-TEST(Session, survives_the_loss_of_its_client_in_every_phase) {
-  for (const InPhase& phase : kPhases) {
-    SCOPED_TRACE(phase.name);
-    SessionScript s;
-    phase.enter(s);
-    s.to_server();
-    s.session->on_client_lost(false);
-    EXPECT_FALSE(s.outbox.lease_request.has_value());
-    for (int round = 0; s.session->phase() == Session::Phase::kAbandoned; ++round) {
-      ASSERT_LT(round, 5) << "the server is never brought to rest";
-      const auto sent = s.to_server();
-      const bool is_rolled_back = !sent.empty() && sent.back() == "Query ROLLBACK";
-      if (is_rolled_back) s.server_complete("ROLLBACK");
-      s.server_ready(is_rolled_back ? 'I' : 'T');
-    }
-    EXPECT_EQ(s.session->phase(), Session::Phase::kClosed);
-    EXPECT_FALSE(s.session->holds_server());
-  }
+std::string text_on_pg2(const SessionScript& s) {
+  return fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2"));
 }
 
 // Between two statements the client can not be told that its server is gone: the next one must tell it, and a
@@ -610,28 +570,6 @@ TEST(Session, answers_commit_with_rollback_when_the_loss_was_told) {
   EXPECT_THAT(s.to_client(), ElementsAre("Error 08006 lost", "Ready E"));
   s.query("COMMIT");
   EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
-}
-
-TEST(Session, survives_the_loss_of_its_server_in_every_phase) {
-  for (const InPhase& phase : kPhases) {
-    SCOPED_TRACE(phase.name);
-    SessionScript s;
-    phase.enter(s);
-    if (!s.session->holds_server()) continue;
-    s.to_client();
-    s.session->on_server_lost(routing::Error{"08006", "lost", "", ""}, false);
-    EXPECT_EQ(s.lease_end(), LeaseEnd::kDiscard);
-    EXPECT_FALSE(s.session->holds_server());
-    EXPECT_TRUE(s.session->can_take());
-    // The session stays usable: whatever was open is ended, then a new statement finds its server.
-    if (s.session->phase() == Session::Phase::kGroup) s.sync();
-    const std::string text = text_on_pg2(s);
-    if (s.query(text) == Intake::kTaken) {
-      if (s.session->is_in_transaction()) s.query("ROLLBACK");
-      EXPECT_EQ(s.query(text), Intake::kLater);
-    }
-    EXPECT_EQ(s.wanted_node(), "pg2");
-  }
 }
 
 TEST(Session, bounds_what_it_holds_before_a_server_is_known) {

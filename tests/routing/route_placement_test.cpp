@@ -127,7 +127,10 @@ TEST(RoutePlacement, frees_catalog_reads_from_the_transaction) {
        }) {
     EXPECT_TRUE(part_of(text).is_free) << text;
     EXPECT_TRUE(part_of(text).is_read) << text;
-    expect_node(text, NodeId{0});  // OIDs mean something on one node only
+    // OIDs mean something on one node only: the session says which, the default node or its transaction's.
+    expect_any_node(text);
+    EXPECT_EQ(route_text(text)->reason, Route::Reason::kCatalogRead) << text;
+    expect_shard(std::string("/* mosaic shard=3 */ ") + text, ShardId{3});
   }
   for (const char* text :
        {"SELECT f(1)", "SELECT nextval('s')", "SELECT * FROM unlisted", "SELECT * FROM settings",

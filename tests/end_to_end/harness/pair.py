@@ -1,14 +1,16 @@
 """Two raw clients that are told the same: one through Mosaic, one straight to a plain PostgreSQL with the same tables.
 
 Every exchange compares the two replies frame by frame. What may differ is left out here, and nowhere else: the table
-numbers of a RowDescription, the schema and the source line in an error, backend keys, and when a ParameterStatus comes
-(the values that the client has seen by the end of the reply are compared instead).
+numbers of a RowDescription, the schema and the source line in an error, backend keys, when a ParameterStatus comes (the
+values that the client has seen by the end of the reply are compared instead), and the order of rows that no ORDER BY
+fixes: each such result is compared as a multiset (row_order.py).
 """
 
 import socket
 import struct
 
 from . import wire_client as wire
+from .row_order import RowOrder
 from .wire_client import WireClient
 
 _ERROR_FIELDS = "VCMDHPtcdn"
@@ -35,6 +37,7 @@ class Pair:
         self._addresses = (subject_address, direct_address)
         self.clients = []
         self.history = []
+        self._orders = (RowOrder(), RowOrder())
 
     def __enter__(self):
         return self
@@ -50,6 +53,7 @@ class Pair:
             self.clients.append(client)
             client.login(address["user"], address["password"], address["dbname"], **parameters)
         self.history = [f"connect {parameters}"]
+        self._orders = (RowOrder(), RowOrder())
         self._compare_parameters()
 
     def abandon(self, reset=False):
@@ -68,6 +72,8 @@ class Pair:
     def send(self, *messages):
         """Sends without waiting for a reply."""
         self.history.append(f"send {messages}")
+        for order in self._orders:
+            order.sent(messages)
         for client in self.clients:
             client.send(*messages)
 
@@ -91,7 +97,8 @@ class Pair:
                 who = "mosaic" if client is self.clients[0] else "PostgreSQL"
                 raise Difference(f"{who}: {type(error).__name__} after {self.shorten(frames)}\n{self.story()}") from error
             replies.append(frames)
-        direct, subject = ([shown for shown in map(comparable, frames) if shown and shown[0] not in ignored] for frames in replies)
+        direct, subject = (order.settle([shown for shown in map(comparable, frames) if shown and shown[0] not in ignored])
+                           for order, frames in zip(self._orders, replies))
         if direct != subject:
             raise Difference(f"{self.story()}\nPostgreSQL: {self.shorten(direct)}\nmosaic:     {self.shorten(subject)}")
         self._compare_parameters()

@@ -1,0 +1,301 @@
+// ConnectionPool over a real loop and real sockets, against a server that only logs in. Time is passed to
+// on_tick, never waited for.
+
+#include "pool/connection_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "routing/sqlstate.h"
+#include "tests/pool/loop_harness.h"
+#include "tests/pool/tiny_postgres.h"
+
+namespace mosaic::pool {
+namespace {
+
+struct Client final : Waiter {
+  void on_lease(ServerConnection& leased) override {
+    server = &leased;
+    if (order != nullptr) order->push_back(this);
+  }
+  void on_lease_failed(const routing::Error& failure) override { error = failure; }
+  ServerConnection* server = nullptr;
+  std::optional<routing::Error> error;
+  std::vector<Client*>* order = nullptr;
+};
+
+class ConnectionPoolTest : public testing::Test {
+ protected:
+  ConnectionPoolTest() { settings_.server_login_retry_ms = 60'000; }
+  ~ConnectionPoolTest() override {
+    pools_.clear();
+    mailbox_.close();
+  }
+
+  // A pool of another worker, on the same loop; all share one budget of `limit`.
+  ConnectionPool& add_pool(uint32_t limit) {
+    if (!budget_) budget_ = std::make_shared<ConnectionBudget>(limit);
+    ConnectionPool::Environment environment;
+    environment.loop = &loop_;
+    environment.tables = &tables_;
+    environment.worker = static_cast<uint32_t>(pools_.size());
+    environment.mailbox = &mailbox_;
+    environment.settings = &settings_;
+    environment.next_server_id = [this] { return ++last_id_; };
+    environment.log = [this](const std::string& line) { log_.push_back(line); };
+    NodeAddress address{"pg1", "127.0.0.1", postgres_.port(), "photos"};
+    pools_.push_back(
+        std::make_unique<ConnectionPool>(environment, routing::NodeId{0}, address, "app", "", budget_));
+    return *pools_.back();
+  }
+  void ask(ConnectionPool& pool, Client& client) {
+    const auto grant = pool.acquire(client, std::nullopt);
+    client.server = grant.server;
+    client.error = grant.error;
+  }
+  void wait_for(Client& client) {
+    run_until(
+        loop_, [&] { return client.server != nullptr; }, "a lease");
+  }
+  ConnectionPool::Grant idle_one(ConnectionPool& pool) {
+    Client client;
+    ask(pool, client);
+    wait_for(client);
+    pool.give_back(*client.server);
+    return {client.server, std::nullopt};
+  }
+
+  TinyPostgres postgres_;
+  EventLoop loop_;
+  NameValuesTable tables_;
+  Mailbox mailbox_{loop_};
+  PoolSettings settings_;
+  std::shared_ptr<ConnectionBudget> budget_;
+  std::vector<std::string> log_;
+  uint64_t last_id_ = 0;
+  std::vector<std::unique_ptr<ConnectionPool>> pools_;
+};
+
+TEST_F(ConnectionPoolTest, opens_connections_for_those_who_wait_up_to_the_limit) {
+  ConnectionPool& pool = add_pool(2);
+  std::deque<Client> clients(5);
+  for (Client& client : clients) ask(pool, client);
+  EXPECT_EQ(pool.waiting(), 5u);
+  wait_for(clients[0]);
+  wait_for(clients[1]);
+  EXPECT_EQ(pool.waiting(), 3u);
+  EXPECT_EQ(budget_->used(), 2u);
+  EXPECT_EQ(pool.servers().size(), 2u);
+  for (size_t next = 2; next < clients.size(); ++next) {
+    pool.give_back(*clients[next - 2].server);
+    EXPECT_EQ(clients[next].server, clients[next - 2].server);
+  }
+  pool.give_back(*clients[3].server);
+  pool.give_back(*clients[4].server);
+  EXPECT_EQ(postgres_.most_sessions(), 2);
+}
+
+TEST_F(ConnectionPoolTest, serves_in_the_order_of_asking_and_forgets_who_stops) {
+  ConnectionPool& pool = add_pool(1);
+  std::vector<Client*> order;
+  std::deque<Client> clients(6);
+  for (Client& client : clients) {
+    client.order = &order;
+    ask(pool, client);
+  }
+  pool.stop_waiting(clients[0]);  // the first, one in the middle, the last
+  pool.stop_waiting(clients[2]);
+  pool.stop_waiting(clients[5]);
+  wait_for(clients[1]);
+  pool.give_back(*clients[1].server);
+  pool.give_back(*clients[3].server);
+  pool.give_back(*clients[4].server);
+  EXPECT_EQ(order, (std::vector<Client*>{&clients[1], &clients[3], &clients[4]}));
+  EXPECT_EQ(pool.waiting(), 0u);
+  EXPECT_EQ(clients[0].waiting_in(), nullptr);
+}
+
+TEST_F(ConnectionPoolTest, gives_an_idle_connection_at_once_rather_one_that_has_the_statement) {
+  ConnectionPool& pool = add_pool(2);
+  Client first, second;
+  ask(pool, first);
+  ask(pool, second);
+  wait_for(first);
+  wait_for(second);
+  const StatementKey key{7, 3};
+  first.server->memory().statements.insert(key);
+  pool.give_back(*first.server);
+  pool.give_back(*second.server);
+  Client client;
+  EXPECT_EQ(pool.acquire(client, key).server, first.server);
+  EXPECT_EQ(pool.acquire(client, std::nullopt).server, second.server);  // otherwise the one used last
+  pool.discard(*first.server);
+  pool.discard(*second.server);
+}
+
+TEST_F(ConnectionPoolTest, replaces_a_discarded_connection_for_the_next_in_the_queue) {
+  ConnectionPool& pool = add_pool(1);
+  Client first, second;
+  ask(pool, first);
+  wait_for(first);
+  ask(pool, second);
+  const uint64_t id = first.server->id();
+  pool.discard(*first.server);
+  wait_for(second);
+  EXPECT_NE(second.server->id(), id);
+  EXPECT_EQ(postgres_.logins(), 2);
+  EXPECT_EQ(budget_->used(), 1u);
+}
+
+TEST_F(ConnectionPoolTest, forgets_an_idle_connection_that_its_server_closes) {
+  ConnectionPool& pool = add_pool(1);
+  idle_one(pool);
+  EXPECT_EQ(pool.servers().size(), 1u);
+  postgres_.drop_sessions();
+  run_until(
+      loop_, [&] { return pool.servers().empty() && budget_->used() == 0; }, "the place to be free");
+  Client client;
+  ask(pool, client);
+  wait_for(client);
+}
+
+TEST_F(ConnectionPoolTest, refuses_more_waiting_clients_than_the_limit) {
+  settings_.max_waiting_clients = 2;
+  ConnectionPool& pool = add_pool(1);
+  std::deque<Client> clients(3);
+  for (Client& client : clients) ask(pool, client);
+  ASSERT_TRUE(clients[2].error);
+  EXPECT_EQ(clients[2].error->sqlstate, routing::sqlstate::kTooManyConnections);
+  EXPECT_EQ(clients[2].waiting_in(), nullptr);
+  EXPECT_EQ(pool.waiting(), 2u);
+  pool.stop_waiting(clients[0]);
+  pool.stop_waiting(clients[1]);
+}
+
+TEST_F(ConnectionPoolTest, fails_all_who_wait_for_a_node_that_is_down_and_the_next_ones_at_once) {
+  postgres_.set_refusing(true);
+  ConnectionPool& pool = add_pool(2);
+  std::deque<Client> clients(3);
+  for (Client& client : clients) ask(pool, client);
+  run_until(
+      loop_, [&] { return clients[2].error.has_value(); }, "the last to be refused");
+  for (const Client& client : clients) EXPECT_EQ(client.error->sqlstate, routing::sqlstate::kNodeDown);
+  EXPECT_TRUE(pool.is_down());
+  EXPECT_EQ(log_.size(), 1u) << "one line for one outage";
+  Client late;
+  ask(pool, late);
+  ASSERT_TRUE(late.error) << "within server_login_retry nobody tries again";
+  EXPECT_EQ(budget_->used(), 0u);
+}
+
+TEST_F(ConnectionPoolTest, tries_a_node_again_after_server_login_retry) {
+  settings_.server_login_retry_ms = 0;
+  postgres_.set_refusing(true);
+  ConnectionPool& pool = add_pool(1);
+  Client first, second;
+  ask(pool, first);
+  run_until(
+      loop_, [&] { return first.error.has_value(); }, "a refusal");
+  postgres_.set_refusing(false);
+  ask(pool, second);
+  wait_for(second);
+  EXPECT_FALSE(pool.is_down());
+}
+
+TEST_F(ConnectionPoolTest, ends_a_wait_at_query_wait_timeout) {
+  ConnectionPool& pool = add_pool(1);
+  Client first, second;
+  ask(pool, first);
+  wait_for(first);
+  ask(pool, second);
+  pool.on_tick(second.waiting_since_ms() + settings_.query_wait_timeout_ms);
+  EXPECT_FALSE(second.error);
+  pool.on_tick(second.waiting_since_ms() + settings_.query_wait_timeout_ms + 1);
+  ASSERT_TRUE(second.error);
+  EXPECT_EQ(second.error->sqlstate, routing::sqlstate::kWaitTimeout);
+  EXPECT_EQ(pool.waiting(), 0u);
+}
+
+TEST_F(ConnectionPoolTest, closes_idle_connections_at_their_timeout) {
+  ConnectionPool& pool = add_pool(1);
+  const ServerConnection& server = *idle_one(pool).server;
+  pool.on_tick(server.state_since_ms() + settings_.server_idle_timeout_ms);
+  EXPECT_EQ(pool.servers().size(), 1u);
+  pool.on_tick(server.state_since_ms() + settings_.server_idle_timeout_ms + 1);
+  run_until(
+      loop_, [&] { return pool.servers().empty() && postgres_.sessions() == 0; }, "the end");
+}
+
+TEST_F(ConnectionPoolTest, closes_returned_connections_beyond_a_lowered_limit) {
+  ConnectionPool& pool = add_pool(2);
+  Client first, second;
+  ask(pool, first);
+  ask(pool, second);
+  wait_for(first);
+  wait_for(second);
+  budget_->set_limit(1);
+  pool.give_back(*first.server);
+  run_until(
+      loop_, [&] { return budget_->used() == 1; }, "the first to be closed");
+  pool.give_back(*second.server);
+  EXPECT_EQ(pool.servers().size(), 1u);
+}
+
+TEST_F(ConnectionPoolTest, keeps_a_connection_from_others_until_its_cancel_is_done) {
+  ConnectionPool& pool = add_pool(1);
+  Client first, second;
+  ask(pool, first);
+  wait_for(first);
+  pool.cancel(*first.server);
+  pool.give_back(*first.server);
+  EXPECT_EQ(first.server->state(), ServerConnection::State::kCanceling);
+  ask(pool, second);
+  EXPECT_EQ(second.server, nullptr);
+  wait_for(second);
+  EXPECT_EQ(second.server, first.server);
+  EXPECT_EQ(postgres_.cancels(), 1);
+}
+
+TEST_F(ConnectionPoolTest, hands_an_idle_connection_to_a_worker_whose_clients_starve) {
+  ConnectionPool& mine = add_pool(1);
+  ConnectionPool& other = add_pool(1);
+  const uint64_t id = idle_one(mine).server->id();
+  Client client;
+  ask(other, client);
+  wait_for(client);
+  EXPECT_EQ(client.server->id(), id) << "the same connection, not a new one";
+  EXPECT_TRUE(mine.servers().empty());
+  EXPECT_EQ(postgres_.logins(), 1);
+  EXPECT_EQ(budget_->used(), 1u);
+}
+
+TEST_F(ConnectionPoolTest, gives_a_returned_connection_to_whoever_has_waited_longest_in_any_worker) {
+  ConnectionPool& mine = add_pool(1);
+  ConnectionPool& other = add_pool(1);
+  Client holder, early, late;
+  ask(mine, holder);
+  wait_for(holder);
+  ask(other, early);
+  const uint64_t asked_ms = loop_.now_ms();
+  run_until(
+      loop_, [&] { return loop_.now_ms() > asked_ms + 30; }, "the clock to move on");
+  ask(mine, late);
+  mine.give_back(*holder.server);
+  wait_for(early);
+  EXPECT_EQ(late.server, nullptr);
+  other.give_back(*early.server);
+  wait_for(late);
+  EXPECT_EQ(postgres_.logins(), 1);
+}
+
+TEST_F(ConnectionPoolTest, frees_its_places_when_it_goes) {
+  ConnectionPool& pool = add_pool(3);
+  idle_one(pool);
+  EXPECT_EQ(budget_->used(), 1u);
+  pools_.clear();
+  EXPECT_EQ(budget_->used(), 0u);
+}
+
+}  // namespace
+}  // namespace mosaic::pool

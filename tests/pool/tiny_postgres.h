@@ -1,0 +1,46 @@
+#pragma once
+// As much of a PostgreSQL server as libpq needs to log in, on a thread of its own: trust, one
+// ParameterStatus, a key. Counts connections and cancel requests; can turn connections away and drop those it
+// has.
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace mosaic::pool {
+
+class TinyPostgres {
+ public:
+  TinyPostgres();
+  ~TinyPostgres();
+  TinyPostgres(const TinyPostgres&) = delete;
+  TinyPostgres& operator=(const TinyPostgres&) = delete;
+
+  uint16_t port() const { return port_; }
+  int sessions() const { return sessions_; }   // logged in and open
+  int logins() const { return logins_; }       // ever
+  int most_sessions() const { return most_; }  // at the same time
+  int cancels() const { return cancels_; }
+  void set_refusing(bool is_refusing) { is_refusing_ = is_refusing; }
+  void drop_sessions();
+
+ private:
+  struct Peer {
+    int fd;
+    bool is_session;
+  };
+  void serve();
+  bool on_readable(Peer& peer);  // false: it is done
+  void accept_one();
+
+  int listener_ = -1;
+  int wake_[2] = {-1, -1};  // one byte: drop the sessions; closed: stop
+  uint16_t port_ = 0;
+  std::vector<Peer> peers_;
+  std::atomic<int> sessions_{0}, logins_{0}, most_{0}, cancels_{0};
+  std::atomic<bool> is_refusing_{false};
+  std::thread thread_;
+};
+
+}  // namespace mosaic::pool
