@@ -126,8 +126,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check_bind(body);
   check_errors(body);
   if (const auto message = parse_parse(body)) {
-    require_same(
-        body, [&](ByteBuffer& out) { append_parse(out, message->name, message->text, message->type_oids()); });
+    require_same(body, [&](ByteBuffer& out) {
+      append_parse(out, message->name, message->text, message->type_oids());
+    });
   }
   if (const auto message = parse_target(body)) {
     require_same(body, [&](ByteBuffer& out) { append_describe(out, message->kind, message->name); });
