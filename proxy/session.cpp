@@ -71,8 +71,7 @@ void Session::finish_welcome(const pool::NameValuesRef& parameters) {
   }
   routing::append_backend_key(*outbox_.to_client, process_id_, secret_);
   routing::append_ready(*outbox_.to_client, 'I');
-  enter(Phase::kReady);
-  if (is_shutting_down_) on_shutdown();
+  come_to_rest();
 }
 
 std::string Session::application_name() const {
@@ -215,6 +214,7 @@ Session::Intake Session::on_query(std::string_view body) {
       append_local(reply);
       if (phase_ == Phase::kClosed) return Intake::kTaken;
       routing::append_ready(*outbox_.to_client, visible_status(transaction_status_));
+      come_to_rest();
       return Intake::kTaken;
     }
     // The server's own parser speaks first, also in a failed transaction.
@@ -321,10 +321,10 @@ void Session::collect_effects(const AnalyzedStatement& statement, const Paramete
         break;
       }
       case StatementKind::kSavepoint:
-        if (settings_.has_marks()) effects.push_back({SettingEffect::Kind::kSavepoint, i, part.name, ""});
+        effects.push_back({SettingEffect::Kind::kSavepoint, i, part.name, ""});
         break;
       case StatementKind::kRollbackTo:
-        if (settings_.has_marks()) effects.push_back({SettingEffect::Kind::kRollbackTo, i, part.name, ""});
+        effects.push_back({SettingEffect::Kind::kRollbackTo, i, part.name, ""});
         break;
       case StatementKind::kSetTransaction:
         // SET SESSION CHARACTERISTICS lives in the server session; SET TRANSACTION ends with its transaction.
@@ -537,7 +537,7 @@ void Session::reply_error_and_ready(const Error& error) {
     held_error_.reset();
   }
   routing::append_ready(*outbox_.to_client, visible_status(transaction_status_));
-  enter(Phase::kReady);
+  come_to_rest();
 }
 
 // --- endings ---
@@ -567,7 +567,7 @@ void Session::on_client_lost(bool is_polite) {
   } else if (phase_ == Phase::kGroup) {
     routing::append_sync(*outbox_.to_server);
     replies_.push(Reply{Reply::Kind::kSync});
-  } else if (phase_ == Phase::kReady) {
+  } else if (phase_ == Phase::kReady || phase_ == Phase::kCopyUnrouted) {
     send_own_query("ROLLBACK");
     replies_.push(Reply{Reply::Kind::kQuery});
   }
@@ -608,15 +608,17 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   const bool was_in_transaction = transaction_status_ != 'I';
   const bool was_pinned = is_pinned_;
   const bool is_simple = !replies_.is_empty() && replies_.front().kind == Reply::Kind::kQuery;
+  // need_server() was letting it go within a group: the Sync was ours, not the client's.
+  const bool was_let_go = before == Phase::kInFlight && !replies_.is_empty() &&
+                          replies_.back().kind == Reply::Kind::kSync && replies_.back().is_ours;
+  const bool skipped_until_sync = skip_until_sync_;
   while (!replies_.is_empty()) pop_reply();
   local_bytes_.clear();
-  effects_.clear();
   portals_.clear();
   portal_effects_.clear();
-  refusal_.reset();
   pending_route_.reset();
   settings_.roll_back(nullptr);
-  copy_.reset();
+  reset_group();
   end_lease(LeaseEnd::kDiscard);
   if (before == Phase::kAbandoned) {
     enter(Phase::kClosed);
@@ -655,9 +657,9 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
     held_error_ = std::make_unique<Error>(error);  // told with the next statement
     return;
   }
-  if (before == Phase::kGroup || (before == Phase::kCopyIn && !is_simple)) {
-    // The client's own Sync is still to come.
-    routing::append_error(*outbox_.to_client, error);
+  if (before == Phase::kGroup || was_let_go || (before == Phase::kCopyIn && !is_simple)) {
+    // The client's own Sync is still to come. Until then it is told one error, not two.
+    if (!skipped_until_sync) routing::append_error(*outbox_.to_client, error);
     skip_until_sync_ = true;
     enter(Phase::kGroup);
     return;
@@ -665,7 +667,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   routing::append_error(*outbox_.to_client, error);
   routing::append_ready(*outbox_.to_client, visible_status('I'));
   skip_until_sync_ = false;
-  enter(Phase::kReady);
+  come_to_rest();
 }
 
 void Session::on_idle() {
@@ -678,6 +680,11 @@ void Session::on_idle() {
 }
 
 void Session::on_timeout(const Error& error) { close_with(error); }
+
+void Session::come_to_rest() {
+  enter(Phase::kReady);
+  if (is_shutting_down_) on_shutdown();
+}
 
 void Session::on_shutdown() {
   is_shutting_down_ = true;

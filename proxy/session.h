@@ -112,6 +112,7 @@ class Session {
   // A statement runs, or waits to run.
   bool is_busy() const;
   size_t prepared_statements() const { return prepared_.size(); }
+  size_t owed_replies() const { return replies_.size(); }  // by the server
   int last_shard() const { return last_shard_; }
   std::string application_name() const;
 
@@ -160,6 +161,7 @@ class Session {
   void count_query(const routing::Route& route);
   char visible_status(char server_status) const;
   void enter(Phase phase) { phase_ = phase; }
+  void come_to_rest();  // kReady; closes instead when Mosaic is shutting down
   const routing::CatalogSnapshot& catalog() const { return *catalog_; }
   void begin_statement();  // takes the newest catalog between transactions
   void close_with(const routing::Error& error);
@@ -204,6 +206,7 @@ class Session {
   void drop_local_replies();
   void tell_parameters(const pool::NameValuesRef& parameters);
   void end_group(char status);
+  void reset_group();
   void forward_error(std::string_view body);
 
   // session_local.cpp
@@ -212,6 +215,7 @@ class Session {
                        const routing::Parameters& parameters);
   LocalReply run_local_in_held(const routing::StatementPart& part,
                                const routing::AnalyzedStatement& statement);
+  void apply_in_held(const SettingEffect& effect);
   // What is kept while no server has it: held statements, and portals of statements that are answered here.
   size_t held_bytes() const;
   std::optional<routing::Error> find_held_excess(size_t more_bytes) const;

@@ -217,7 +217,7 @@ void Session::end_unrouted_copy(char type, std::string_view body) {
   copy_.reset();
   routing::append_command_complete(*outbox_.to_client, "COPY 0");
   routing::append_ready(*outbox_.to_client, visible_status(transaction_status_));
-  enter(Phase::kReady);
+  come_to_rest();
 }
 
 }  // namespace mosaic::proxy

@@ -533,8 +533,7 @@ Session::Intake Session::on_sync() {
     // Portals live until their transaction ends.
     if (held_.empty()) portals_.clear();
     routing::append_ready(*outbox_.to_client, visible_status(transaction_status_));
-    enter(Phase::kReady);
-    if (is_shutting_down_) on_shutdown();
+    come_to_rest();
     return Intake::kTaken;
   }
   routing::append_sync(*outbox_.to_server);

@@ -139,6 +139,12 @@ std::optional<Error> Session::find_held_excess(size_t more_bytes) const {
                "max_held_bytes"};
 }
 
+// No server takes part yet: what it will go back to is told by rebase().
+void Session::apply_in_held(const SettingEffect& effect) {
+  pool::NameValuesRef none = environment_.name_values->empty();
+  settings_.apply(effect, none);
+}
+
 Session::LocalReply Session::run_local_in_held(const StatementPart& part,
                                                const AnalyzedStatement& statement) {
   const bool is_end = part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback;
@@ -195,6 +201,7 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
     case StatementKind::kSavepoint:
       held_.emplace_back(text_of(statement, part));
       held_savepoints_.push_back(part.name);
+      apply_in_held({SettingEffect::Kind::kSavepoint, 0, part.name, ""});
       return {"SAVEPOINT", std::nullopt};
     case StatementKind::kRelease: {
       const auto found = find_savepoint();
@@ -208,6 +215,7 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
       if (found == held_savepoints_.rend()) return no_savepoint();
       held_savepoints_.erase(found.base(), held_savepoints_.end());
       held_.emplace_back(text_of(statement, part));
+      apply_in_held({SettingEffect::Kind::kRollbackTo, 0, part.name, ""});
       is_held_failed_ = false;
       held_error_.reset();
       return {"ROLLBACK", std::nullopt};

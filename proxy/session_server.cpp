@@ -306,6 +306,18 @@ Session::Verdict Session::on_ready(char status) {
   return Verdict::kDrop;
 }
 
+// What is known of the messages up to a ReadyForQuery ends with it, or with their server.
+void Session::reset_group() {
+  has_error_ = false;
+  skip_until_sync_ = false;
+  effects_.clear();
+  completed_parts_ = sent_parts_ = 0;
+  is_group_pure_ = true;
+  copy_.reset();
+  copy_failed_ = false;
+  refusal_.reset();
+}
+
 void Session::end_group(char status) {
   const bool is_outside_held =
       !held_.empty();  // a statement that any node answers, within a held transaction
@@ -332,16 +344,8 @@ void Session::end_group(char status) {
     portal_effects_.clear();
     if (!is_pinned_) end_lease(LeaseEnd::kReturn);
   }
-  has_error_ = false;
-  skip_until_sync_ = false;
-  effects_.clear();
-  completed_parts_ = sent_parts_ = 0;
-  is_group_pure_ = true;
-  copy_.reset();
-  copy_failed_ = false;
-  refusal_.reset();
-  enter(Phase::kReady);
-  if (is_shutting_down_) on_shutdown();
+  reset_group();
+  come_to_rest();
 }
 
 Session::Verdict Session::on_preparing_body(char type, std::string_view body) {

@@ -139,6 +139,7 @@ void ModelServer::on_parse(std::string_view body, ByteBuffer& out) {
   BodyReader reader(body);
   const std::string name(reader.read_c_string());
   const std::string text(reader.read_c_string());
+  if (name.empty()) statements_.erase(name);  // whether the new one is accepted or not
   if (!name.empty() && statements_.contains(name)) {
     fail("42P05", "prepared statement already exists", out);
     return fail_group();

@@ -293,7 +293,8 @@ void SimulatedClient::tell_model(std::string_view bytes) {
   in.append(bytes);
   model_.run(in, expected_);
   model_.cancel(expected_);  // a statement that is slow is one that will be cancelled
-  if (!model_.complaint().empty()) complain("the client itself: " + model_.complaint());
+  // Once disturbed the two go apart, until the client begins afresh.
+  if (!is_disturbed_ && !model_.complaint().empty()) complain("the client itself: " + model_.complaint());
 }
 
 void SimulatedClient::on_bytes(std::string_view bytes) {
@@ -388,6 +389,13 @@ void SimulatedClient::remember(std::string_view bytes) {
   for (const char c : bytes) shown += c < ' ' ? '.' : c;
   history_.push_back(std::move(shown));
   if (history_.size() > kHistoryMax) history_.pop_front();
+}
+
+std::string SimulatedClient::story() const {
+  return fmt::format(
+      "waits {}, owed ready {}, answer {}, disturbed {}, resyncing {}, finishing {}, steps {}:\n         {}",
+      static_cast<int>(wait_), owed_ready_, answer_ == 0 ? '-' : answer_, is_disturbed_, is_resyncing_,
+      is_finishing_, steps_.size(), fmt::join(history_, "\n         "));
 }
 
 void SimulatedClient::complain(std::string what) {

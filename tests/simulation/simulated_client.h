@@ -35,6 +35,7 @@ class SimulatedClient {
   bool has_left() const { return has_left_; }  // by Terminate
   bool wants_cancel() const { return is_slow_ && owed_ready_ > 0; }
   bool is_waiting() const { return wait_ != Wait::kNothing; }
+  std::string story() const;  // what it did lately, and what it waits for
   const std::string& complaint() const { return complaint_; }
   uint64_t compared_frames() const { return compared_frames_; }
 

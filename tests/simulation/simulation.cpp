@@ -1,6 +1,7 @@
 #include "tests/simulation/simulation.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -347,9 +348,16 @@ void Simulation::sweep() {
 std::string Simulation::stuck() const {
   std::string text = fmt::format("{} clients never came to rest:", links_.size());
   for (const auto& link : links_) {
-    text += fmt::format(" [phase {}, server {}, waiting {}, in {}, to client {}]",
-                        static_cast<int>(link->session->phase()), link->server != nullptr,
-                        pool_.is_waiting(*link), link->in.size(), link->to_client.size());
+    text += fmt::format(" [phase {}, owed {}, server {}, waiting {}, in {}, to client {}]",
+                        static_cast<int>(link->session->phase()), link->session->owed_replies(),
+                        link->server != nullptr, pool_.is_waiting(*link), link->in.size(),
+                        link->to_client.size());
+    if (link->client != nullptr) text += "\n  client: " + link->client->story();
+    if (link->server != nullptr) {
+      text += fmt::format("\n  server, status {}, running {}, cancels {}: {}", link->server->model.status(),
+                          link->server->model.is_running(), link->server->pending_cancels,
+                          fmt::join(link->server->model.history(), "\n    "));
+    }
   }
   return text;
 }
