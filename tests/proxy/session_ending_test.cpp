@@ -312,5 +312,76 @@ TEST(SessionEnding, says_nothing_in_the_middle_of_a_frame_when_it_closes) {
   EXPECT_TRUE(s.outbox.close_client);
 }
 
+// --- found by the simulation ---
+
+TEST(SessionEnding, leaves_no_error_of_a_lost_server_to_the_next_statement) {
+  SessionScript s;
+  s.query("SET work_mem TO 3");
+  s.grant();
+  s.query("SET work_mem TO 3");
+  s.server_error("57014", "canceled");
+  s.session->on_server_lost(kLost, false);
+  s.lease_end();
+  s.memory = {};
+  s.memory.settings = s.memory.parameters = s.name_values.empty();
+  s.query("SET work_mem TO 4");
+  s.grant();
+  s.query("SET work_mem TO 4");
+  s.server_complete("SET"), s.server_ready('I');
+  const std::string* remembered = s.memory.settings->find("work_mem");
+  ASSERT_NE(remembered, nullptr) << "a SET that succeeded counts as failed";
+  EXPECT_EQ(*remembered, "S4");
+}
+
+TEST(SessionEnding, closes_during_shutdown_when_an_answer_of_its_own_brings_it_to_rest) {
+  SessionScript copying;
+  copying.query("COPY media (user_id, caption) FROM STDIN");
+  copying.session->on_shutdown();
+  EXPECT_NE(copying.session->phase(), Session::Phase::kClosed);
+  copying.client('c', {});
+  EXPECT_EQ(copying.session->phase(), Session::Phase::kClosed);
+}
+
+TEST(SessionEnding, rolls_back_when_the_client_is_lost_before_the_first_row_of_a_copy) {
+  SessionScript s;
+  s.query(text_on_pg2(s)), s.grant(), s.query(text_on_pg2(s));
+  s.server_complete("SELECT 0"), s.server_ready('T');
+  s.query("COPY media (user_id, caption) FROM STDIN");
+  s.to_server();
+  s.session->on_client_lost(false);
+  EXPECT_THAT(s.to_server(), ElementsAre("Query ROLLBACK"));
+}
+
+TEST(SessionEnding, owes_no_ready_when_a_described_server_is_lost_while_it_is_let_go) {
+  SessionScript s;
+  s.parse("", "SELECT 1 FROM media WHERE user_id = $1");
+  s.describe('S', "");
+  const std::string described_on = s.grant();
+  s.describe('S', "");
+  const std::string other = std::to_string(s.user_on(described_on == "pg1" ? "pg2" : "pg1"));
+  EXPECT_EQ(s.bind("", "", {other}), Intake::kLater);
+  s.to_client();
+  s.session->on_server_lost(kLost, false);
+  EXPECT_THAT(s.to_client(), ElementsAre("Error 08006 lost"));
+  s.bind("", "", {other});
+  s.sync();
+  EXPECT_THAT(s.to_client(), ElementsAre("Ready I"));
+}
+
+TEST(SessionEnding, rolls_a_setting_back_to_a_savepoint_that_is_older_than_any_setting) {
+  SessionScript s;
+  s.query(text_on_pg2(s)), s.grant(), s.query(text_on_pg2(s));
+  s.server_complete("SELECT 0"), s.server_ready('T');
+  for (const auto& [text, tag] : {std::pair{"SAVEPOINT a", "SAVEPOINT"},
+                                  {"SET work_mem TO 3", "SET"},
+                                  {"ROLLBACK TO a", "ROLLBACK"},
+                                  {"COMMIT", "COMMIT"}}) {
+    s.query(text);
+    s.server_complete(tag);
+    s.server_ready(std::string_view(text) == "COMMIT" ? 'I' : 'T');
+  }
+  EXPECT_EQ(s.memory.settings->find("work_mem"), nullptr);
+}
+
 }  // namespace
 }  // namespace mosaic::proxy
