@@ -65,8 +65,8 @@ fuzz_targets() {
 fuzz_one() { # $1: target, $2: seconds
   local subject=${1#fuzz_} found=build/fuzz/found/$1
   mkdir -p "$found" "build/fuzz/broken/$1"
-  "build/fuzz/tests/fuzz/$1" -max_total_time="$2" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
-    -artifact_prefix="build/fuzz/broken/$1/" "$found" "tests/fuzz/corpus/$subject"
+  "build/fuzz/tests/fuzz/$1" -max_total_time="$2" -seed="$fuzz_seed" -timeout=20 -rss_limit_mb=2048 \
+    -print_final_stats=1 -artifact_prefix="build/fuzz/broken/$1/" "$found" "tests/fuzz/corpus/$subject"
 }
 
 fuzz_logged() { # $1: target, $2: seconds
@@ -82,7 +82,7 @@ fuzz_all() {
   local seconds=$1
   shift
   export -f fuzz_one fuzz_logged
-  export kLogs seconds
+  export kLogs fuzz_seed seconds
   # shellcheck disable=SC2016
   printf '%s\0' "$@" | xargs -0 -n 1 -P "$kJobs" bash -c 'fuzz_logged "$0" "$seconds"'
 }
@@ -95,9 +95,10 @@ run_tests() { ctest --preset "$1" -j "$kJobs"; }
 
 is_full=no
 fuzz_seconds=10
+fuzz_seed=1 # a gate must say the same twice; with --full each run looks elsewhere (0: random)
 while [ $# -gt 0 ]; do
   case "$1" in
-    --full) is_full=yes; fuzz_seconds=180 ;;
+    --full) is_full=yes; fuzz_seconds=180; fuzz_seed=0 ;;
     --help | -h) usage; exit 0 ;;
     *) usage >&2; fail "no such option: $1" ;;
   esac
