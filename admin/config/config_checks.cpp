@@ -122,8 +122,7 @@ class Checker {
     const int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
     if (id.epoch_ms > now_ms)
       add("shards.id_epoch_ms",
-          fmt::format("expected Unix milliseconds of a time in the past, got {}, which is still to come",
-                      id.epoch_ms));
+          fmt::format("expected a time in the past (Unix milliseconds), got {}", id.epoch_ms));
   }
 
   void check_tables() {
