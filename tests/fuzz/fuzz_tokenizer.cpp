@@ -108,12 +108,8 @@ void compare(const std::string& text, Tokenizer& tokenizer, bool is_read) {
       return;
     if (next == tokenizer.tokens().size()) fail(is_read ? "missing token" : "refused", text, next);
     const Token& ours = tokenizer.tokens()[next];
-    if (is_continued_behind_comment(ours, theirs, text)) {
-      while (i + 1 < scan.tokens->n_tokens && scan.tokens->tokens[i + 1]->start < static_cast<int>(ours.end))
-        ++i;
-      ++next;
-      continue;
-    }
+    // From there on an escaped quote may make the two go apart for good.
+    if (is_continued_behind_comment(ours, theirs, text)) return;
     // libpg_query gives no usable end for U&'...' and U&"...".
     const bool has_end = theirs.token != PG_QUERY__TOKEN__USCONST && theirs.token != PG_QUERY__TOKEN__UIDENT;
     if (ours.begin != static_cast<uint32_t>(theirs.start) ||
