@@ -288,6 +288,8 @@ void ConnectionPool::remove(ServerConnection& server) {
 }
 
 void ConnectionPool::set_address(NodeAddress address, std::string password) {
+  // To connect again everywhere makes every client wait for logins: not for a reload of something else.
+  if (address == address_ && password == password_) return;
   address_ = std::move(address);
   password_ = std::move(password);
   ++generation_;

@@ -74,8 +74,8 @@ class ConnectionPool {
   void cancel(ServerConnection& server);
 
   void on_tick(uint64_t now_ms);
-  void set_address(NodeAddress address,
-                   std::string password);  // RELOAD; old connections go when they come back
+  // RELOAD. When either changed, idle connections go at once and leased ones when they come back.
+  void set_address(NodeAddress address, std::string password);
   void close_idle();
 
   routing::NodeId node() const { return node_; }

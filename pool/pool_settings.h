@@ -11,6 +11,8 @@ struct NodeAddress {
   std::string host;  // name, address, or directory of a Unix socket
   uint16_t port = 5432;
   std::string dbname;  // database on that node
+
+  bool operator==(const NodeAddress&) const = default;
 };
 
 // Times in milliseconds; 0 means no limit.

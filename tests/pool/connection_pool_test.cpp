@@ -242,6 +242,38 @@ TEST_F(ConnectionPoolTest, closes_returned_connections_beyond_a_lowered_limit) {
   EXPECT_EQ(pool.servers().size(), 1u);
 }
 
+TEST_F(ConnectionPoolTest, keeps_its_connections_when_a_reload_changes_neither_address_nor_password) {
+  ConnectionPool& pool = add_pool(2);
+  Client busy;
+  ask(pool, busy);
+  wait_for(busy);
+  const ServerConnection* idle = idle_one(pool).server;
+  pool.set_address({"pg1", "127.0.0.1", postgres_.port(), "photos"}, "");
+  EXPECT_EQ(pool.servers().size(), 2u);
+  Client next;
+  ask(pool, next);
+  ASSERT_EQ(next.server, idle);
+  pool.give_back(*next.server);
+  pool.give_back(*busy.server);
+  EXPECT_EQ(pool.servers().size(), 2u);
+  EXPECT_EQ(postgres_.logins(), 2);
+}
+
+TEST_F(ConnectionPoolTest, replaces_its_connections_when_a_reload_changes_address_or_password) {
+  ConnectionPool& pool = add_pool(2);
+  Client busy;
+  ask(pool, busy);
+  wait_for(busy);
+  idle_one(pool);
+  pool.set_address({"pg1", "127.0.0.1", postgres_.port(), "photos"}, "another");
+  EXPECT_EQ(pool.servers().size(), 1u);  // the idle one goes at once, the leased one when it comes back
+  pool.give_back(*busy.server);
+  EXPECT_TRUE(pool.servers().empty());
+  idle_one(pool);
+  pool.set_address({"pg1", "127.0.0.1", postgres_.port(), "elsewhere"}, "another");
+  EXPECT_TRUE(pool.servers().empty());
+}
+
 TEST_F(ConnectionPoolTest, keeps_a_connection_from_others_until_its_cancel_is_done) {
   ConnectionPool& pool = add_pool(1);
   Client first, second;
