@@ -98,7 +98,7 @@ fuzz_seconds=10
 fuzz_seed=1 # a gate must say the same twice; with --full each run looks elsewhere (0: random)
 while [ $# -gt 0 ]; do
   case "$1" in
-    --full) is_full=yes; fuzz_seconds=180; fuzz_seed=0 ;;
+    --full) is_full=yes; fuzz_seconds=180; fuzz_seed=0; export MOSAIC_E2E_SEED=random ;;
     --help | -h) usage; exit 0 ;;
     *) usage >&2; fail "no such option: $1" ;;
   esac

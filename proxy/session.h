@@ -184,6 +184,8 @@ class Session {
   void drop_prepared(std::string_view name);
   void forget_portals_of(const PreparedStatement& statement);
   PreparedStatement& name_statement(const routing::ParseMessage& message);
+  bool is_refused_in_failed_transaction(const PreparedStatement& statement) const;
+  routing::Error duplicate_error(const routing::ParseMessage& message);
   void drop_all_prepared();
   Portal* find_portal(std::string_view name);
   void fail_group(const routing::Error& error);

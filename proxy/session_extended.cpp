@@ -122,6 +122,25 @@ bool Session::has_description(const PreparedStatement& statement) const {
          !statement.description.empty();
 }
 
+// The server parses nothing but an end of transaction while it is in a failed one, and says so itself.
+bool Session::is_refused_in_failed_transaction(const PreparedStatement& statement) const {
+  const auto& parts = statement.compiled->plan().parts;
+  const bool is_end =
+      parts.size() == 1 && (ends_transaction(parts[0].kind) || parts[0].kind == StatementKind::kInvalid);
+  return ((is_held_failed_ && !held_.empty()) || transaction_status_ == 'E') && !is_end;
+}
+
+// Why a Parse under a name in use fails. As for PostgreSQL, a failed transaction comes before the name.
+Error Session::duplicate_error(const routing::ParseMessage& message) {
+  StatementCache& cache = *environment_.statements;
+  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog());
+  const bool is_refused = is_refused_in_failed_transaction(statement);
+  cache.release(statement);
+  if (is_refused) return failed_transaction_error();
+  return Error{sqlstate::kDuplicateStatement,
+               fmt::format("prepared statement \"{}\" already exists", message.name), "", ""};
+}
+
 Session::Intake Session::on_parse(std::string_view body) {
   const Result<routing::ParseMessage> message = routing::parse_parse(body);
   if (!message) {
@@ -132,12 +151,12 @@ Session::Intake Session::on_parse(std::string_view body) {
   if (skip_until_sync_) return Intake::kTaken;
   begin_statement();
   enter(Phase::kGroup);
-  if (!message->name.empty() && find_prepared(message->name) != nullptr) {
-    fail_group(Error{sqlstate::kDuplicateStatement,
-                     fmt::format("prepared statement \"{}\" already exists", message->name), "", ""});
+  const bool is_named = !message->name.empty();
+  if (is_named && find_prepared(message->name) != nullptr) {
+    fail_group(duplicate_error(*message));
     return Intake::kTaken;
   }
-  if (!message->name.empty() && prepared_.size() >= environment_.max_client_prepared_statements) {
+  if (is_named && prepared_.size() >= environment_.max_client_prepared_statements) {
     fail_group(
         Error{sqlstate::kLimitExceeded, "too many prepared statements in this connection",
               fmt::format("max_client_prepared_statements = {}", environment_.max_client_prepared_statements),
@@ -146,11 +165,7 @@ Session::Intake Session::on_parse(std::string_view body) {
   }
   PreparedStatement& statement = name_statement(*message);
   ++environment_.analyses;  // acquire may have analysed
-  const auto& parts = statement.compiled->plan().parts;
-  // The server parses nothing but an end of transaction while it is in a failed one, and says so itself.
-  const bool is_end =
-      parts.size() == 1 && (ends_transaction(parts[0].kind) || parts[0].kind == StatementKind::kInvalid);
-  if (((is_held_failed_ && !held_.empty()) || transaction_status_ == 'E') && !is_end) {
+  if (is_refused_in_failed_transaction(statement)) {
     drop_prepared(message->name);
     fail_group(failed_transaction_error());
     return Intake::kTaken;

@@ -50,7 +50,8 @@ NextCopyKey LineRows::finish() {
 }
 
 bool LineRows::end_data() {
-  switch (std::exchange(place_, Place::kFinished)) {
+  const Place place = std::exchange(place_, Place::kFinished);
+  switch (place) {
     case Place::kCarriageReturn:
       return line_end_ != LineEnd::kBoth || fail(kCarriageReturn);
     case Place::kLineStart:
@@ -68,6 +69,7 @@ bool LineRows::end_data() {
     case Place::kBackslash:
       break;
   }
+  ends_in_backslash_ = !is_csv_ && place == Place::kBackslash;
   field_begin_ = at_ = end_ = nullptr;
   return has_key_ || end_last_field(end_);
 }
@@ -205,9 +207,11 @@ bool LineRows::end_field(const char* field_end) {
     field_begin_ = at_;
     return true;
   }
-  const auto raw =
+  auto raw =
       partial_key_.complete(std::string_view(field_begin_, static_cast<size_t>(field_end - field_begin_)));
   if (!raw) return fail(kKeyTooLong);
+  // PostgreSQL ends the field before a backslash behind which there is nothing.
+  if (ends_in_backslash_) raw->remove_suffix(1);
   CopyKey key;
   key.row = row_;
   key.is_null = !has_quote_ && *raw == null_text_;

@@ -30,6 +30,10 @@ struct FreeResult {
 };
 using Rows = std::unique_ptr<PGresult, FreeResult>;
 
+struct CloseConnection {
+  void operator()(PGconn* connection) const { PQfinish(connection); }
+};
+
 [[noreturn]] void give_up(const std::string& why) {
   std::fprintf(stderr, "%s\n", why.c_str());
   std::exit(2);
@@ -188,7 +192,8 @@ std::string printable(const Keys& keys) {
 
 int main(int argument_count, char** arguments) {
   if (argument_count != 4) give_up("usage: copy_rows_oracle <connection string> <seed> <rounds>");
-  PGconn* connection = PQconnectdb(arguments[1]);
+  const std::unique_ptr<PGconn, CloseConnection> owner(PQconnectdb(arguments[1]));
+  PGconn* const connection = owner.get();
   if (PQstatus(connection) != CONNECTION_OK) give_up(PQerrorMessage(connection));
   const Rows created(PQexec(connection, "CREATE TEMP TABLE rows (n bigserial, c0 text, c1 text, c2 text)"));
   if (PQresultStatus(created.get()) != PGRES_COMMAND_OK) give_up(PQerrorMessage(connection));
@@ -216,7 +221,6 @@ int main(int argument_count, char** arguments) {
                 ours.error.c_str());
     return 1;
   }
-  PQfinish(connection);
   std::printf(
       "%ld rounds: %ld stored by PostgreSQL, of these %ld refused for the marker, %ld keys compared\n",
       rounds, stored, refused, keys);

@@ -2,13 +2,12 @@
 copy_rows_oracle, which compares the two. Needs no Mosaic."""
 
 import os
-import random
 import shutil
 import subprocess
 import unittest
 
 from harness.postgres_node import DATABASE, PostgresNode
-from harness.processes import make_folder, unprivileged_user
+from harness.processes import make_folder, seed, unprivileged_user
 
 ROUNDS = 5000
 
@@ -20,10 +19,8 @@ class CopyRows(unittest.TestCase):
         node = PostgresNode("pg1", folder)
         node.start()
         self.addCleanup(node.stop)
-        seed = os.environ.get("MOSAIC_E2E_SEED") or str(random.SystemRandom().randrange(10 ** 6))
-        print(f"MOSAIC_E2E_SEED={seed}", flush=True)
         target = f"host=127.0.0.1 port={node.port} user=postgres dbname={DATABASE}"
-        done = subprocess.run([os.environ["COPY_ROWS_ORACLE"], target, seed, str(ROUNDS)], capture_output=True, text=True,
+        done = subprocess.run([os.environ["COPY_ROWS_ORACLE"], target, str(seed()), str(ROUNDS)], capture_output=True, text=True,
                               timeout=150)
         print(done.stdout)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

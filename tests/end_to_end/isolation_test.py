@@ -5,7 +5,6 @@ settings, transactions, cursors, COPY, cancels, disconnects in every phase). Eve
 plain PostgreSQL which holds the same rows of that user. MOSAIC_E2E_SEED repeats a run's choices (not its timing).
 """
 
-import os
 import random
 import threading
 import traceback
@@ -16,7 +15,7 @@ import psycopg
 from harness import repertoire, wire_client as wire
 from harness.cluster import EndToEndTest
 from harness.pair import Pair
-from harness.processes import wait_until
+from harness.processes import seed, wait_until
 from harness.wire_client import ServerError, WireClient
 
 WIRE_CLIENTS = 40
@@ -81,16 +80,15 @@ class Isolation(EndToEndTest):
             connection.close()
 
     def test_every_reply_is_that_of_a_direct_connection(self):
-        seed = int(os.environ.get("MOSAIC_E2E_SEED") or random.SystemRandom().randrange(10 ** 6))
-        print(f"MOSAIC_E2E_SEED={seed}", flush=True)
+        chosen = seed()
         problems = []
 
         def client(number):
-            rng = random.Random(seed * 1000 + number)
+            rng = random.Random(chosen * 1000 + number)
             try:
                 (self.wire_client if number < WIRE_CLIENTS else self.driver_client)(1000 + number, rng)
             except Exception:  # every kind of failure is a finding: it is shown below
-                problems.append(f"client {number}, seed {seed}:\n{traceback.format_exc()}")
+                problems.append(f"client {number}, seed {chosen}:\n{traceback.format_exc()}")
 
         threads = [threading.Thread(target=client, args=(number,)) for number in range(WIRE_CLIENTS + DRIVER_CLIENTS)]
         for thread in threads:

@@ -204,6 +204,23 @@ TEST(Session, keeps_a_prepared_statement_over_servers_and_shards) {
               ElementsAre(StartsWith("Bind [mosaic_"), "Execute []", "Sync"));  // the server has it now
 }
 
+TEST(Session, refuses_a_name_in_use_but_tells_of_a_failed_transaction_first) {
+  SessionScript s;
+  const auto replies_to_parse = [&](std::string_view text) {
+    s.parse("q", text);
+    s.sync();
+    return s.to_client();
+  };
+  const std::string select = "SELECT caption FROM media WHERE user_id = $1";
+  prepare(s, "q", select);
+  EXPECT_THAT(replies_to_parse(select), ElementsAre(StartsWith("Error 42P05"), "Ready I"));
+  s.query("BEGIN");
+  s.query("SELECT * FROM media");  // refused, so the transaction has failed
+  s.to_client();
+  EXPECT_THAT(replies_to_parse(select), ElementsAre(StartsWith("Error 25P02"), "Ready E"));
+  EXPECT_THAT(replies_to_parse("ROLLBACK"), ElementsAre(StartsWith("Error 42P05"), "Ready E"));
+}
+
 TEST(Session, never_uses_one_shards_plan_for_another) {
   SessionScript s;
   prepare(s, "q", "SELECT caption FROM media WHERE user_id = $1");

@@ -174,6 +174,14 @@ TEST(CopyText, says_which_row_has_no_key) {
             "COPY: the row ends before the shard key's column in row 1, column 2");
 }
 
+TEST(CopyText, ends_the_last_field_before_a_backslash_that_escapes_nothing) {
+  CopyTarget target = text_target(1);
+  target.null_text = "1";
+  EXPECT_EQ(read(target, "a\t1\\").keys, (List{"1=NULL"}));
+  EXPECT_EQ(read(target, "a\t1\\\\\\").keys, (List{"1=1\\"}));
+  EXPECT_EQ(read(target, "a\t\\").keys, (List{"1="}));
+}
+
 TEST(CopyText, keeps_the_keys_before_an_error) {
   const Keys keys = read(text_target(1), "1\ta\n2\tb\n3\n");
   EXPECT_EQ(keys.keys, (List{"1=a", "2=b"}));

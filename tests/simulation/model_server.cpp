@@ -140,16 +140,16 @@ void ModelServer::on_parse(std::string_view body, ByteBuffer& out) {
   const std::string name(reader.read_c_string());
   const std::string text(reader.read_c_string());
   if (name.empty()) statements_.erase(name);  // whether the new one is accepted or not
-  if (!name.empty() && statements_.contains(name)) {
-    fail("42P05", "prepared statement already exists", out);
-    return fail_group();
-  }
   if (text.starts_with("mosaic refused")) {
     fail("42601", "syntax error", out);
     return fail_group();
   }
   if (status_ == 'E' && !ends_transaction(text)) {
     fail("25P02", "current transaction is aborted", out);
+    return fail_group();
+  }
+  if (!name.empty() && statements_.contains(name)) {
+    fail("42P05", "prepared statement already exists", out);
     return fail_group();
   }
   statements_[name] = text;

@@ -39,6 +39,15 @@ def wait_until(condition, what, deadline_s=30.0, interval_s=0.02):
         time.sleep(interval_s)
 
 
+def seed():
+    """A test's seed: the same in each run, so that a gate says the same twice, unless MOSAIC_E2E_SEED asks for another:
+    a number, or `random`. Shows it."""
+    wanted = os.environ.get("MOSAIC_E2E_SEED", "1")
+    value = random.SystemRandom().randrange(10 ** 6) if wanted == "random" else int(wanted)
+    print(f"MOSAIC_E2E_SEED={value}", flush=True)
+    return value
+
+
 def reserve_port():
     """A TCP port on 127.0.0.1 that nothing else uses: below the ephemeral range, locked for this process's life."""
     folder = os.path.join(tempfile.gettempdir(), f"mosaic-e2e-ports-{os.getuid()}")
