@@ -116,6 +116,14 @@ std::string ClientSettings::statement_to_reach(const pool::NameValuesRef& server
   return sql;
 }
 
+std::string ClientSettings::statement_of(const SettingEffect& effect) {
+  if (effect.kind == SettingEffect::Kind::kResetAll) return "RESET ALL";
+  if (effect.kind == SettingEffect::Kind::kReset) return "RESET " + effect.name;
+  std::string sql;
+  append_assignment(sql, effect.name, effect.value);
+  return sql;
+}
+
 void ClientSettings::commit() {
   marks_.clear();
   local_hints_.clear();

@@ -36,6 +36,9 @@ class ClientSettings {
   // The statement that makes `server` like wanted(), appended as SQL text; nothing when they are alike.
   std::string statement_to_reach(const pool::NameValuesRef& server) const;
 
+  // The statement that makes the change of a kSet, kReset or kResetAll.
+  static std::string statement_of(const SettingEffect& effect);
+
   // Transaction ends. `server` as in apply(); null when there is none any more.
   void commit();
   void roll_back(pool::NameValuesRef* server);

@@ -22,9 +22,10 @@ struct Reply {
     kClose,
     kSync,
     kQuery,
-    kPoison,    // a message made to fail: its error is replaced by the session's refusal
-    kSettings,  // SETs of ours behind the client's own statement; its Ready is the client's
-    kLocal,     // `local_bytes` of the session's own replies
+    kPoison,        // a message made to fail: its error is replaced by the session's refusal
+    kSettings,      // SETs of ours behind the client's own statement; its Ready is the client's
+    kRehearsalEnd,  // the ROLLBACK of ours that ends a rehearsal of the held transaction
+    kLocal,         // `local_bytes` of the session's own replies
   };
   Kind kind = Kind::kSync;
   bool is_ours = false;                    // the client did not ask for it: success is not forwarded

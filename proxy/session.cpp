@@ -248,7 +248,7 @@ Session::Intake Session::on_query(std::string_view body) {
 }
 
 Session::Intake Session::send_query(const AnalyzedStatement& statement, const Route& route) {
-  switch (need_server(route, std::nullopt, runs_outside_held(statement))) {
+  switch (need_server(route, std::nullopt, held_use(statement))) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused: {
@@ -260,7 +260,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
     case Server::kReady:
       break;
   }
-  send_held(runs_outside_held(statement));
+  send_held(held_use(statement));
   send_closes();
   {
     routing::FrameWriter frame(*outbox_.to_server, 'Q');
@@ -346,12 +346,12 @@ void Session::collect_effects(const AnalyzedStatement& statement, const Paramete
 // --- leases ---
 
 Session::Server Session::need_server(const Route& route, const std::optional<pool::StatementKey>& preferred,
-                                     bool runs_outside) {
+                                     HeldUse held_use) {
   if (lease_error_) return Server::kRefused;
   if (server_ != nullptr) {
     const bool is_there = route.target == Route::Target::kAnyNode || route.node == server_->node;
     // A transaction with one snapshot begins before anything else, even a Parse.
-    const bool begins_late = has_sent_ && is_held_snapshot_ && !held_.empty() && !runs_outside;
+    const bool begins_late = has_sent_ && is_held_snapshot_ && !held_.empty() && held_use == HeldUse::kBegin;
     if (is_there && !begins_late) return Server::kReady;
     if (is_group_pure_ && transaction_status_ == 'I' && !is_pinned_) {
       // Only Parse and Describe ran there, for which any shard did: let that server go and ask for the right
@@ -465,54 +465,6 @@ void Session::send_own_query(std::string_view text) {
   server_->unnamed.reset();
 }
 
-// --- the held transaction ---
-
-bool Session::runs_outside_held(const AnalyzedStatement& statement) const {
-  if (statement.plan->parts.size() != 1) return false;
-  const StatementPart& part = statement.plan->parts[0];
-  const bool is_session_setting = (part.kind == StatementKind::kSet || part.kind == StatementKind::kReset) &&
-                                  part.setting && !part.setting->is_local;
-  // Reads of a transaction with one snapshot belong into it; settings and syntax errors read nothing.
-  return is_session_setting || part.kind == StatementKind::kInvalid || (part.is_free && !is_held_snapshot_);
-}
-
-void Session::send_held(bool is_free) {
-  if (held_.empty() || is_free) return;
-  for (const std::string& text : held_) {
-    routing::append_parse(*outbox_.to_server, "", text, {});
-    {
-      routing::FrameWriter bind(*outbox_.to_server, 'B');
-      outbox_.to_server->append(
-          std::string_view("\0\0\0\0\0\0\0\0", 8));  // unnamed both, no formats, values, formats
-    }
-    {
-      routing::FrameWriter execute(*outbox_.to_server, 'E');
-      outbox_.to_server->append(std::string_view("\0\0\0\0\0", 5));
-    }
-    replies_.push(Reply{Reply::Kind::kParse, true});
-    replies_.push(Reply{Reply::Kind::kBind, true});
-    replies_.push(Reply{Reply::Kind::kExecute, true});
-  }
-  server_->unnamed.reset();
-  settings_.rebase(server_->settings);
-  held_.clear();
-  held_savepoints_.clear();
-  is_held_snapshot_ = false;
-  transaction_status_ = 'T';
-  is_group_pure_ = false;
-}
-
-char Session::visible_status(char server_status) const {
-  if (held_.empty()) return server_status;
-  return is_held_failed_ ? 'E' : 'T';
-}
-
-Error Session::failed_transaction_error() const {
-  if (held_error_) return *held_error_;
-  return Error{sqlstate::kInFailedTransaction,
-               "current transaction is aborted, commands ignored until end of transaction block", "", ""};
-}
-
 // --- refusals ---
 
 void Session::refuse_query(const Error& error) {
@@ -540,159 +492,9 @@ void Session::reply_error_and_ready(const Error& error) {
   come_to_rest();
 }
 
-// --- endings ---
-
-void Session::on_client_lost(bool is_polite) {
-  if (phase_ == Phase::kClosed || phase_ == Phase::kAbandoned) return;
-  if (phase_ == Phase::kWaiting) outbox_.stop_waiting = true;
-  outbox_.lease_request.reset();
-  if (server_ == nullptr) {
-    enter(Phase::kClosed);
-    return;
-  }
-  if (is_pinned_ || phase_ == Phase::kPreparing) {
-    end_lease(LeaseEnd::kDiscard);
-    enter(Phase::kClosed);
-    return;
-  }
-  // Bring the server to rest: what runs is cut short, a COPY is failed, a transaction rolled back.
-  const bool is_running = phase_ == Phase::kInFlight;
-  if (phase_ == Phase::kCopyIn) {
-    const bool is_simple = !replies_.is_empty() && replies_.front().kind == Reply::Kind::kQuery;
-    routing::append_copy_fail(*outbox_.to_server, "the client has disconnected");
-    if (!is_simple) {
-      routing::append_sync(*outbox_.to_server);
-      replies_.push(Reply{Reply::Kind::kSync});
-    }
-  } else if (phase_ == Phase::kGroup) {
-    routing::append_sync(*outbox_.to_server);
-    replies_.push(Reply{Reply::Kind::kSync});
-  } else if (phase_ == Phase::kReady || phase_ == Phase::kCopyUnrouted) {
-    send_own_query("ROLLBACK");
-    replies_.push(Reply{Reply::Kind::kQuery});
-  }
-  if (is_running && !is_polite) outbox_.cancel_server = true;
-  // Whether a SET, or the end of a transaction that holds one, has come through is not looked at any more: a
-  // server whose settings are not known must not reach another client.
-  const bool changes_settings = settings_.has_marks() || !effects_.empty() ||
-                                (!replies_.is_empty() && replies_.front().kind == Reply::Kind::kSettings);
-  if (changes_settings && phase_ != Phase::kReady) abandoned_end_ = LeaseEnd::kDiscard;
-  settings_.roll_back(&server_->settings);
-  effects_.clear();
-  enter(Phase::kAbandoned);
-}
-
-void Session::on_cancel_request() {
-  const Error canceled{sqlstate::kQueryCanceled, "canceling statement due to user request", "", ""};
-  if (phase_ == Phase::kWaiting && phase_after_lease_ != Phase::kWelcome) {
-    outbox_.stop_waiting = true;
-    outbox_.lease_request.reset();
-    pending_route_.reset();
-    enter(phase_after_lease_);
-    if (phase_ == Phase::kCopyUnrouted) {
-      fail_copy(canceled);
-    } else {
-      lease_error_ = std::make_unique<Error>(canceled);
-    }
-    return;
-  }
-  if (server_ != nullptr && (phase_ == Phase::kInFlight || phase_ == Phase::kCopyIn ||
-                             (phase_ == Phase::kGroup && !replies_.is_empty()))) {
-    outbox_.cancel_server = true;
-  }
-}
-
-void Session::on_server_lost(const Error& error, bool is_mid_frame) {
-  assert(server_ != nullptr);
-  const Phase before = phase_;
-  const bool was_in_transaction = transaction_status_ != 'I';
-  const bool was_pinned = is_pinned_;
-  const bool is_simple = !replies_.is_empty() && replies_.front().kind == Reply::Kind::kQuery;
-  // need_server() was letting it go within a group: the Sync was ours, not the client's.
-  const bool was_let_go = before == Phase::kInFlight && !replies_.is_empty() &&
-                          replies_.back().kind == Reply::Kind::kSync && replies_.back().is_ours;
-  const bool skipped_until_sync = skip_until_sync_;
-  while (!replies_.is_empty()) pop_reply();
-  local_bytes_.clear();
-  portals_.clear();
-  portal_effects_.clear();
-  pending_route_.reset();
-  settings_.roll_back(nullptr);
-  reset_group();
-  end_lease(LeaseEnd::kDiscard);
-  if (before == Phase::kAbandoned) {
-    enter(Phase::kClosed);
-    return;
-  }
-  if (is_mid_frame || was_pinned) {
-    // The client's stream can not be continued, or its session state is lost.
-    routing::ByteBuffer unsent;
-    if (!is_mid_frame) routing::append_error(*outbox_.to_client, error, "FATAL");
-    enter(Phase::kClosed);
-    outbox_.close_client = true;
-    return;
-  }
-  if (before == Phase::kPreparing) {
-    if (phase_after_lease_ == Phase::kWelcome) {
-      phase_ = Phase::kClosed;
-      routing::append_error(*outbox_.to_client, error, "FATAL");
-      outbox_.close_client = true;
-      return;
-    }
-    enter(phase_after_lease_);
-    if (phase_ == Phase::kCopyUnrouted) {
-      fail_copy(error);
-    } else {
-      lease_error_ = std::make_unique<Error>(error);
-    }
-    return;
-  }
-  if (was_in_transaction) {
-    // The client believes to be in a transaction: it stays in a failed one until it says ROLLBACK, so that
-    // nothing that it sends meanwhile is run outside one.
-    held_.assign(1, "BEGIN");
-    is_held_failed_ = true;
-  }
-  if (before == Phase::kReady) {
-    held_error_ = std::make_unique<Error>(error);  // told with the next statement
-    return;
-  }
-  if (before == Phase::kGroup || was_let_go || (before == Phase::kCopyIn && !is_simple)) {
-    // The client's own Sync is still to come. Until then it is told one error, not two.
-    if (!skipped_until_sync) routing::append_error(*outbox_.to_client, error);
-    skip_until_sync_ = true;
-    enter(Phase::kGroup);
-    return;
-  }
-  routing::append_error(*outbox_.to_client, error);
-  routing::append_ready(*outbox_.to_client, visible_status('I'));
-  skip_until_sync_ = false;
-  come_to_rest();
-}
-
-void Session::on_idle() {
-  if (phase_ != Phase::kReady || server_ != nullptr) return;
-  replies_.release_memory();
-  local_bytes_.release_if_empty();
-  text_changes_ = {};
-  effects_ = {};
-  copy_.reset();
-}
-
-void Session::on_timeout(const Error& error) { close_with(error); }
-
 void Session::come_to_rest() {
   enter(Phase::kReady);
   if (is_shutting_down_) on_shutdown();
-}
-
-void Session::on_shutdown() {
-  is_shutting_down_ = true;
-  // A BEGIN that no server has seen, or a pipeline that asked for nothing yet, is nothing to wait for.
-  const bool is_at_rest = (phase_ == Phase::kReady || phase_ == Phase::kGroup) && replies_.is_empty();
-  if (!is_at_rest || transaction_status_ != 'I') return;
-  close_with(Error{sqlstate::kAdminShutdown, "terminating connection because Mosaic is shutting down", "",
-                   "connect again"});
 }
 
 }  // namespace mosaic::proxy

@@ -3,9 +3,9 @@
 // Sans-I/O: events in, bytes and actions out (Outbox). Routes by routing/, remembers by pool/server_memory.h;
 // knows no sockets, no loop, no clock. Its one driver is ClientConnection; tests drive it by scripts.
 //
-// The files: session.cpp (events, leases, simple queries, transactions), session_extended.cpp (Parse ...
-// Sync), session_server.cpp (what servers answer), session_local.cpp (statements answered here),
-// session_copy.cpp (COPY in).
+// The files: session.cpp (events, leases, simple queries), session_extended.cpp (Parse ... Sync),
+// session_server.cpp (what servers answer), session_local.cpp (statements answered here), session_held.cpp (a
+// BEGIN that no server knows of yet), session_copy.cpp (COPY in), session_ending.cpp (how it all ends).
 
 #include <cstdint>
 #include <functional>
@@ -132,6 +132,12 @@ class Session {
     bool is_empty_query = false;
   };
   enum class Server : uint8_t { kReady, kWaiting, kRefused };  // kRefused: lease_error_ says why
+  // What a statement that goes to a server does with the held transaction, if there is one.
+  enum class HeldUse : uint8_t {
+    kOutside,   // runs before it: the result is the same
+    kRehearse,  // reads what held SET LOCALs may change: runs behind them, and all of it is rolled back
+    kBegin,     // begins it
+  };
 
   // session.cpp
   Intake dispatch(char type, std::string_view body);
@@ -139,16 +145,12 @@ class Session {
   Intake send_query(const routing::AnalyzedStatement& statement, const routing::Route& route);
   void collect_effects(const routing::AnalyzedStatement& statement, const routing::Parameters& parameters,
                        std::span<const uint32_t> types, std::vector<SettingEffect>& effects) const;
-  // `runs_outside`: the statement does not need the held transaction.
   Server need_server(const routing::Route& route, const std::optional<pool::StatementKey>& preferred,
-                     bool runs_outside);
+                     HeldUse held_use);
   void on_server_prepared();
   pool::NameValuesRef welcome_key() const;
   pool::NameValuesRef with_application_name(const pool::NameValuesRef& parameters) const;
   void finish_welcome(const pool::NameValuesRef& parameters);
-  // Sends the held BEGIN, unless the statement may run outside the transaction.
-  void send_held(bool is_free);
-  bool runs_outside_held(const routing::AnalyzedStatement& statement) const;
   bool ask_next_node(const routing::Error& error);
   routing::Error other_node_error(const routing::Route& route) const;
   void send_own_query(std::string_view text);
@@ -159,7 +161,6 @@ class Session {
   routing::Result<routing::Route> route_of(const routing::AnalyzedStatement& statement,
                                            const routing::Parameters& parameters);
   void count_query(const routing::Route& route);
-  char visible_status(char server_status) const;
   void enter(Phase phase) { phase_ = phase; }
   void come_to_rest();  // kReady; closes instead when Mosaic is shutting down
   const routing::CatalogSnapshot& catalog() const { return *catalog_; }
@@ -208,6 +209,7 @@ class Session {
   void drop_local_replies();
   void tell_parameters(const pool::NameValuesRef& parameters);
   void end_group(char status);
+  void finish_group(char status);
   void reset_group();
   void forward_error(std::string_view body);
 
@@ -215,12 +217,6 @@ class Session {
   bool is_local(const routing::StatementPart& part, const routing::AnalyzedStatement& statement) const;
   LocalReply run_local(const routing::StatementPart& part, const routing::AnalyzedStatement& statement,
                        const routing::Parameters& parameters);
-  LocalReply run_local_in_held(const routing::StatementPart& part,
-                               const routing::AnalyzedStatement& statement);
-  void apply_in_held(const SettingEffect& effect);
-  // What is kept while no server has it: held statements, and portals of statements that are answered here.
-  size_t held_bytes() const;
-  std::optional<routing::Error> find_held_excess(size_t more_bytes) const;
   LocalReply set_hint(const routing::StatementPart& part, const routing::AnalyzedStatement& statement,
                       const routing::Parameters& parameters);
   void append_local(const LocalReply& reply);
@@ -237,6 +233,18 @@ class Session {
   void reply_local(std::string_view bytes) {
     reply_local_by([bytes](routing::ByteBuffer& out) { out.append(bytes); });
   }
+
+  // session_held.cpp
+  void send_held(HeldUse use);
+  void send_held_statements();
+  HeldUse held_use(const routing::AnalyzedStatement& statement) const;
+  LocalReply run_local_in_held(const routing::StatementPart& part,
+                               const routing::AnalyzedStatement& statement);
+  void apply_in_held(const SettingEffect& effect);
+  // What is kept while no server has it: held statements, and portals of statements that are answered here.
+  size_t held_bytes() const;
+  std::optional<routing::Error> find_held_excess(size_t more_bytes) const;
+  char visible_status(char server_status) const;
   routing::Error failed_transaction_error() const;
 
   // session_copy.cpp
@@ -262,6 +270,8 @@ class Session {
   bool is_held_failed_ = false;                 // the held transaction can only be rolled back
   std::unique_ptr<routing::Error> held_error_;  // why, when the client has not been told
   bool is_held_snapshot_ = false;               // BEGIN asked for one snapshot for all its statements
+  bool has_held_settings_ = false;              // a SET LOCAL is among them
+  bool is_rehearsing_ = false;                  // the server runs what is held, to be rolled back
   bool is_pinned_ = false;
   bool is_shutting_down_ = false;
   LeaseEnd abandoned_end_ = LeaseEnd::kReturn;  // kAbandoned: what becomes of the server when it is at rest
@@ -284,6 +294,7 @@ class Session {
   std::vector<SettingEffect> effects_;  // of statements sent, in order; applied when confirmed
   size_t completed_parts_ = 0;
   bool has_error_ = false;                         // in this group
+  bool has_settling_failed_ = false;               // the SETs of ours behind it failed
   std::vector<routing::TextChange> text_changes_;  // what qualifying did to the query that runs
   std::unique_ptr<routing::Error> refusal_;
   std::unique_ptr<routing::Error> preparing_error_;

@@ -131,7 +131,7 @@ void Session::route_copy(std::string_view key, bool is_binary) {
     route.shard = *copy_->shard;
     route.node = catalog().node_of(*copy_->shard);
     pending_route_ = route;
-    const Server server = need_server(route, std::nullopt, false);
+    const Server server = need_server(route, std::nullopt, HeldUse::kBegin);
     if (server == Server::kWaiting) return;
     if (server == Server::kRefused) {
       fail_copy(*std::exchange(lease_error_, nullptr));
@@ -141,7 +141,7 @@ void Session::route_copy(std::string_view key, bool is_binary) {
   analyzed_ = analyze(copy_->text);
   const Route route = std::move(*pending_route_);
   pending_route_.reset();
-  send_held(false);
+  send_held(HeldUse::kBegin);
   send_closes();
   {
     routing::FrameWriter frame(*outbox_.to_server, 'Q');

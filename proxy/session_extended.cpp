@@ -209,7 +209,7 @@ Session::Intake Session::try_settle_parse(bool with_description) {
     }
     pending_route_ = std::move(*route);
   }
-  switch (need_server(*pending_route_, std::nullopt, true)) {
+  switch (need_server(*pending_route_, std::nullopt, HeldUse::kOutside)) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused:
@@ -308,10 +308,6 @@ Session::Intake Session::on_bind(std::string_view body) {
     reply_local(std::string_view("2\0\0\0\4", 5));
     return Intake::kTaken;
   }
-  if (is_held_failed_ && !held_.empty()) {
-    fail_group(failed_transaction_error());
-    return Intake::kTaken;
-  }
   const size_t required = std::max<size_t>(view.plan->parameter_count, statement->types().size());
   if (message->parameter_count != required && parts[0].kind != StatementKind::kInvalid) {
     // Said here, because the server knows the statement by another name.
@@ -320,6 +316,10 @@ Session::Intake Session::on_bind(std::string_view body) {
               fmt::format("bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
                           message->parameter_count, message->statement, required),
               "", ""});
+    return Intake::kTaken;
+  }
+  if (is_held_failed_ && !held_.empty()) {
+    fail_group(failed_transaction_error());
     return Intake::kTaken;
   }
   if (!pending_route_) {
@@ -334,8 +334,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   }
   const pool::StatementKey key = key_of(*statement, *pending_route_);
   const bool is_unnamed = message->statement.empty();
-  switch (
-      need_server(*pending_route_, is_unnamed ? std::nullopt : std::optional(key), runs_outside_held(view))) {
+  switch (need_server(*pending_route_, is_unnamed ? std::nullopt : std::optional(key), held_use(view))) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused:
@@ -348,7 +347,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   }
   const Route route = std::move(*pending_route_);
   pending_route_.reset();
-  send_held(runs_outside_held(view));
+  send_held(held_use(view));
   send_closes();
   const bool server_has_it = is_unnamed ? server_->unnamed == key : server_->statements.touch(key);
   if (!server_has_it) {
@@ -438,7 +437,7 @@ Session::Intake Session::on_describe(std::string_view body) {
       }
       pending_route_ = std::move(*route);
     }
-    switch (need_server(*pending_route_, std::nullopt, true)) {
+    switch (need_server(*pending_route_, std::nullopt, HeldUse::kOutside)) {
       case Server::kWaiting:
         return Intake::kLater;
       case Server::kRefused:

@@ -125,8 +125,9 @@ Session::Verdict Session::on_server_body(char type, std::string_view body) {
       reply.statement->description.clear();
     }
   }
-  if (reply.kind == Reply::Kind::kSettings) return Verdict::kDrop;
-  if (type == 'C' && settings_.has_marks()) on_transaction_tag(body);
+  if (reply.kind == Reply::Kind::kSettings || reply.kind == Reply::Kind::kRehearsalEnd) return Verdict::kDrop;
+  // A held ROLLBACK TO is none of these: settings_ has seen it.
+  if (type == 'C' && !is_ours && settings_.has_marks()) on_transaction_tag(body);
   if (!is_ours && (type == 'C' || type == 'I')) on_part_complete();
   if (reply.kind == Reply::Kind::kQuery) return Verdict::kForward;
   if (is_ours) {
@@ -156,6 +157,8 @@ void Session::on_part_complete() {
       environment_.statements->forget_descriptions();
     } else {
       settings_.apply(effect, server_->settings);
+      // It came behind a held SET LOCAL of perhaps the same setting, and has run before it.
+      if (!held_.empty() && has_held_settings_) held_.push_back(ClientSettings::statement_of(effect));
     }
   }
 }
@@ -221,10 +224,15 @@ Session::Verdict Session::on_description(char type, std::string_view body) {
 }
 
 Session::Verdict Session::on_error(std::string_view body) {
+  if (!replies_.is_empty() && replies_.front().kind == Reply::Kind::kSettings) {
+    has_settling_failed_ = true;
+    // It has failed the client's transaction as well.
+    if (transaction_status_ != 'I') forward_error(body);
+    return Verdict::kDrop;
+  }
   has_error_ = true;
   copy_.reset();
   if (replies_.is_empty()) return Verdict::kDrop;  // the server is going away: its end of stream follows
-  if (replies_.front().kind == Reply::Kind::kSettings) return Verdict::kDrop;
   const bool is_simple = replies_.front().kind == Reply::Kind::kQuery;
   const bool is_ours = replies_.front().is_ours;
   const bool is_refusal = replies_.front().kind == Reply::Kind::kPoison || copy_failed_;
@@ -280,7 +288,12 @@ Session::Verdict Session::on_ready(char status) {
   if (replies_.is_empty()) return Verdict::kDrop;
   if (replies_.front().kind == Reply::Kind::kSettings) {
     pop_reply();
-    if (!has_error_) server_->settings = settings_.wanted();
+    if (!has_settling_failed_) server_->settings = settings_.wanted();
+    finish_group(status);
+    return Verdict::kDrop;
+  }
+  if (replies_.front().kind == Reply::Kind::kRehearsalEnd) {
+    pop_reply();
     end_group(status);
     return Verdict::kDrop;
   }
@@ -309,6 +322,7 @@ Session::Verdict Session::on_ready(char status) {
 // What is known of the messages up to a ReadyForQuery ends with it, or with their server.
 void Session::reset_group() {
   has_error_ = false;
+  is_rehearsing_ = false;
   skip_until_sync_ = false;
   effects_.clear();
   completed_parts_ = sent_parts_ = 0;
@@ -318,25 +332,38 @@ void Session::reset_group() {
   refusal_.reset();
 }
 
+// What the server was sent has been answered, with this status.
 void Session::end_group(char status) {
-  const bool is_outside_held =
-      !held_.empty();  // a statement that any node answers, within a held transaction
-  if (is_outside_held && has_error_) is_held_failed_ = true;
-  if (status == 'I' && !is_outside_held) {
+  if (is_rehearsing_ && status != 'I') {
+    send_own_query("ROLLBACK");
+    replies_.push(Reply{Reply::Kind::kRehearsalEnd, true});
+    enter(Phase::kInFlight);
+    return;
+  }
+  is_rehearsing_ = false;
+  // A statement that any node answers may have run beside the held transaction.
+  if (!held_.empty()) {
+    if (has_error_) is_held_failed_ = true;
+  } else if (status == 'I') {
     if (has_error_) {
       settings_.roll_back(&server_->settings);
     } else {
       settings_.commit();
     }
-    if (!has_error_ && server_->settings != settings_.wanted()) {
-      // RESET went to the server's defaults; what the client asked for at its start-up comes next, and the
-      // client hears of it before its Ready.
-      send_own_query(settings_.statement_to_reach(server_->settings));
-      replies_.push(Reply{Reply::Kind::kSettings, true});
-      enter(Phase::kInFlight);
-      return;
-    }
   }
+  if (status != 'E' && server_->settings != settings_.wanted()) {
+    // RESET went to the server's defaults, or a rollback to what this server session had before; what the
+    // client asked for comes next, and the client hears of it before its Ready.
+    has_settling_failed_ = false;
+    send_own_query(settings_.statement_to_reach(server_->settings));
+    replies_.push(Reply{Reply::Kind::kSettings, true});
+    enter(Phase::kInFlight);
+    return;
+  }
+  finish_group(status);
+}
+
+void Session::finish_group(char status) {
   routing::append_ready(*outbox_.to_client, visible_status(status));
   if (status == 'I') {
     ++environment_.traffic[server_->node.value].transactions;
@@ -388,7 +415,8 @@ Session::Verdict Session::on_preparing_body(char type, std::string_view body) {
 Session::Verdict Session::on_abandoned_body(char type, std::string_view body) {
   drop_local_replies();
   const Reply::Kind kind = replies_.is_empty() ? Reply::Kind::kSync : replies_.front().kind;
-  const bool is_simple = kind == Reply::Kind::kQuery || kind == Reply::Kind::kSettings;
+  const bool is_simple =
+      kind == Reply::Kind::kQuery || kind == Reply::Kind::kSettings || kind == Reply::Kind::kRehearsalEnd;
   switch (type) {
     case 'Z':
       on_abandoned_ready(body.empty() ? 'I' : body[0]);

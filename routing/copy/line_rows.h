@@ -79,9 +79,9 @@ class LineRows : public RowReader {
   bool is_header_;    // the line being read is the header
   uint64_t row_ = 0;  // of the line being read; 0 in the header
   int column_ = 0;
-  bool has_key_ = false;        // of the line being read, or there is none to be had
-  bool has_quote_ = false;      // in the field so far
-  bool has_backslash_ = false;  // in the field so far
+  bool has_key_ = false;            // of the line being read, or there is none to be had
+  bool has_quote_ = false;          // in the field so far
+  bool has_backslash_ = false;      // in the field so far
   bool may_be_marker_ = false;      // kBackslash: it begins the line
   bool ends_in_backslash_ = false;  // text: the last byte of all data is a backslash that escapes nothing
   std::optional<CopyKey> found_;
