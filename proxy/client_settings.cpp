@@ -57,19 +57,20 @@ void ClientSettings::start(const std::vector<std::pair<std::string, std::string>
   wanted_ = startup_;
 }
 
-void ClientSettings::mark_start(const pool::NameValuesRef& server) {
-  if (marks_.empty()) marks_.push_back(Mark{"", wanted_, server, hints_});
+void ClientSettings::mark_start(const pool::NameValuesRef& server, const pool::NameValuesRef& seen) {
+  if (marks_.empty()) marks_.push_back(Mark{"", wanted_, server, seen, hints_});
 }
 
-void ClientSettings::apply(const SettingEffect& effect, pool::NameValuesRef& server) {
+void ClientSettings::apply(const SettingEffect& effect, pool::NameValuesRef& server,
+                           const pool::NameValuesRef& seen) {
   switch (effect.kind) {
     case SettingEffect::Kind::kSet:
-      mark_start(server);
+      mark_start(server, seen);
       wanted_ = tables_.with(wanted_, effect.name, effect.value);
       server = tables_.with(server, effect.name, effect.value);
       break;
     case SettingEffect::Kind::kReset: {
-      mark_start(server);
+      mark_start(server, seen);
       const std::string* at_start = startup_->find(effect.name);
       wanted_ = tables_.with(wanted_, effect.name,
                              at_start != nullptr ? std::optional<std::string_view>(*at_start) : std::nullopt);
@@ -77,13 +78,13 @@ void ClientSettings::apply(const SettingEffect& effect, pool::NameValuesRef& ser
       break;
     }
     case SettingEffect::Kind::kResetAll:
-      mark_start(server);
+      mark_start(server, seen);
       wanted_ = startup_;
       server = tables_.empty();
       break;
     case SettingEffect::Kind::kSavepoint:
-      mark_start(server);
-      marks_.push_back(Mark{effect.name, wanted_, server, hints_});
+      mark_start(server, seen);
+      marks_.push_back(Mark{effect.name, wanted_, server, seen, hints_});
       break;
     case SettingEffect::Kind::kRollbackTo: {
       const auto found = std::find_if(marks_.rbegin(), marks_.rend(),

@@ -32,7 +32,8 @@ class ClientSettings {
 
   const pool::NameValuesRef& wanted() const { return wanted_; }
   // Applies a confirmed effect. `server`: the settings of the server session it ran on, changed alike.
-  void apply(const SettingEffect& effect, pool::NameValuesRef& server);
+  // `seen`: the parameters as the client knows them, from before the effect.
+  void apply(const SettingEffect& effect, pool::NameValuesRef& server, const pool::NameValuesRef& seen);
   // The statement that makes `server` like wanted(), appended as SQL text; nothing when they are alike.
   std::string statement_to_reach(const pool::NameValuesRef& server) const;
 
@@ -43,6 +44,11 @@ class ClientSettings {
   void commit();
   void roll_back(pool::NameValuesRef* server);
   bool has_marks() const { return !marks_.empty(); }
+  // The parameters that the client sees again when the transaction fails now: those of the latest savepoint.
+  // Null: nothing was changed.
+  const pool::NameValuesRef* seen_when_failed() const {
+    return marks_.empty() ? nullptr : &marks_.back().seen;
+  }
   // The transaction begins on this server only now, with these settings: what a rollback leaves there.
   void rebase(const pool::NameValuesRef& server);
   void reset_all();  // DISCARD ALL
@@ -55,10 +61,10 @@ class ClientSettings {
  private:
   struct Mark {
     std::string savepoint;  // empty: the transaction's start
-    pool::NameValuesRef wanted, server;
+    pool::NameValuesRef wanted, server, seen;
     std::vector<std::pair<std::string, std::string>> hints;
   };
-  void mark_start(const pool::NameValuesRef& server);
+  void mark_start(const pool::NameValuesRef& server, const pool::NameValuesRef& seen);
 
   pool::NameValuesTable& tables_;
   pool::NameValuesRef startup_;

@@ -485,7 +485,7 @@ void Session::refuse_query(const Error& error) {
 void Session::reply_error_and_ready(const Error& error) {
   routing::append_error(*outbox_.to_client, error);
   if (!held_.empty()) {
-    is_held_failed_ = true;
+    fail_held();
     held_error_.reset();
   }
   routing::append_ready(*outbox_.to_client, visible_status(transaction_status_));

@@ -208,6 +208,7 @@ class Session {
   void on_abandoned_ready(char status);
   void drop_local_replies();
   void tell_parameters(const pool::NameValuesRef& parameters);
+  void tell_restored_parameters();
   void end_group(char status);
   void finish_group(char status);
   void reset_group();
@@ -237,6 +238,7 @@ class Session {
   // session_held.cpp
   void send_held(HeldUse use);
   void send_held_statements();
+  void fail_held();
   HeldUse held_use(const routing::AnalyzedStatement& statement) const;
   LocalReply run_local_in_held(const routing::StatementPart& part,
                                const routing::AnalyzedStatement& statement);

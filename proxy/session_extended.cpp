@@ -410,6 +410,10 @@ Session::Intake Session::on_describe(std::string_view body) {
   if (owed_parse_ != nullptr && owed_parse_ != statement && settle_parse(false) == Intake::kLater)
     return Intake::kLater;
   if (skip_until_sync_) return Intake::kTaken;
+  if (is_held_failed_ && !held_.empty() && !(has_description(*statement) && statement->returns_no_rows())) {
+    fail_group(failed_transaction_error());
+    return Intake::kTaken;
+  }
   if (has_description(*statement) && transaction_status_ != 'E') {
     if (owed_parse_ != nullptr && settle_parse(true) == Intake::kLater) return Intake::kLater;
     ++environment_.described_from_cache;
@@ -567,7 +571,7 @@ void Session::fail_group(const Error& error) {
     return;
   }
   if (!held_.empty()) {
-    is_held_failed_ = true;
+    fail_held();
     held_error_.reset();
   }
   routing::append_error(*outbox_.to_client, error);

@@ -70,6 +70,12 @@ void Session::send_held_statements() {
   server_->unnamed.reset();
 }
 
+void Session::fail_held() {
+  if (held_.empty()) return;
+  is_held_failed_ = true;
+  tell_restored_parameters();
+}
+
 char Session::visible_status(char server_status) const {
   if (held_.empty()) return server_status;
   return is_held_failed_ ? 'E' : 'T';
@@ -105,7 +111,7 @@ std::optional<Error> Session::find_held_excess(size_t more_bytes) const {
 // No server takes part yet: what it will go back to is told by rebase().
 void Session::apply_in_held(const SettingEffect& effect) {
   pool::NameValuesRef none = environment_.name_values->empty();
-  settings_.apply(effect, none);
+  settings_.apply(effect, none, client_parameters_);
 }
 
 Session::LocalReply Session::run_local_in_held(const StatementPart& part,
@@ -113,7 +119,7 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
   const bool is_end = part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback;
   if (!is_end) {
     if (auto excess = find_held_excess(sizeof(std::string) + text_of(statement, part).size())) {
-      if (!held_.empty()) is_held_failed_ = true;
+      fail_held();
       return {"", std::move(excess)};
     }
   }
@@ -121,7 +127,7 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
     return std::find(held_savepoints_.rbegin(), held_savepoints_.rend(), part.name);
   };
   const auto no_savepoint = [&part, this] {
-    is_held_failed_ = true;
+    fail_held();
     return LocalReply{"", Error{"3B001", fmt::format("savepoint \"{}\" does not exist", part.name), "", ""}};
   };
   switch (part.kind) {

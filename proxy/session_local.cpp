@@ -29,6 +29,8 @@ bool is_hint(const StatementPart& part) {
 // COMMIT, COMMIT WORK: without AND CHAIN.
 bool is_plain_end(const StatementPart& part) { return part.last_token - part.first_token <= 2; }
 
+bool is_discard_all(const StatementPart& part) { return part.name.empty() || part.name == "all"; }
+
 // The plain value of a literal or word: 42, '42', "42".
 std::string unquoted(std::string_view token) {
   if (token.size() < 2 || (token.front() != '\'' && token.front() != '"')) return std::string(token);
@@ -72,7 +74,8 @@ bool Session::is_local(const StatementPart& part, const AnalyzedStatement&) cons
     case StatementKind::kDeallocate:
       return true;
     case StatementKind::kDiscard:
-      return transaction_status_ == 'I' && !is_held;
+      // What DISCARD PLANS, SEQUENCES and TEMP drop is there only in a server session of its own.
+      return transaction_status_ == 'I' && (is_discard_all(part) ? !is_held : !is_pinned_);
     default:
       return false;
   }
@@ -96,7 +99,7 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
       drop_prepared(part.name);
       return {"DEALLOCATE", std::nullopt};
     case StatementKind::kDiscard: {
-      if (!part.name.empty() && part.name != "all") {
+      if (!is_discard_all(part)) {
         std::string tag = "DISCARD " + part.name;
         std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return std::toupper(c); });
         return {tag, std::nullopt};
@@ -153,7 +156,7 @@ void Session::append_local(const LocalReply& reply) {
   reply_local_by([&](routing::ByteBuffer& out) {
     if (reply.error) {
       routing::append_error(out, *reply.error);
-      if (!held_.empty()) is_held_failed_ = true;
+      fail_held();
     } else if (reply.is_empty_query) {
       routing::append_empty(out, 'I');
     } else {

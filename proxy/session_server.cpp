@@ -156,7 +156,7 @@ void Session::on_part_complete() {
       ++environment_.ddl_statements;
       environment_.statements->forget_descriptions();
     } else {
-      settings_.apply(effect, server_->settings);
+      settings_.apply(effect, server_->settings, client_parameters_);
       // It came behind a held SET LOCAL of perhaps the same setting, and has run before it.
       if (!held_.empty() && has_held_settings_) held_.push_back(ClientSettings::statement_of(effect));
     }
@@ -191,6 +191,12 @@ void Session::tell_parameters(const pool::NameValuesRef& parameters) {
       routing::append_parameter_status(*outbox_.to_client, name, value);
   }
   client_parameters_ = parameters;
+}
+
+// PostgreSQL takes a transaction's settings back when it fails, not when it ends. The server session may have
+// had others before it than the client.
+void Session::tell_restored_parameters() {
+  if (const pool::NameValuesRef* seen = settings_.seen_when_failed()) tell_parameters(*seen);
 }
 
 Session::Verdict Session::on_description(char type, std::string_view body) {
@@ -343,7 +349,7 @@ void Session::end_group(char status) {
   is_rehearsing_ = false;
   // A statement that any node answers may have run beside the held transaction.
   if (!held_.empty()) {
-    if (has_error_) is_held_failed_ = true;
+    if (has_error_) fail_held();
   } else if (status == 'I') {
     if (has_error_) {
       settings_.roll_back(&server_->settings);
@@ -351,6 +357,7 @@ void Session::end_group(char status) {
       settings_.commit();
     }
   }
+  if (status == 'E') tell_restored_parameters();
   if (status != 'E' && server_->settings != settings_.wanted()) {
     // RESET went to the server's defaults, or a rollback to what this server session had before; what the
     // client asked for comes next, and the client hears of it before its Ready.

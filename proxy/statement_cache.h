@@ -41,6 +41,8 @@ struct PreparedStatement {
   std::string_view text() const {
     return std::string_view(key).substr(kCountBytes + declared_types.size() * sizeof(uint32_t));
   }
+  // By its description: it ends in NoData.
+  bool returns_no_rows() const { return description.ends_with(std::string_view("n\0\0\0\4", 5)); }
   const std::vector<uint32_t>& types() const {
     return parameter_types.empty() ? declared_types : parameter_types;
   }

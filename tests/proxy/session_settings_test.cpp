@@ -182,6 +182,34 @@ TEST(SessionSettings, settles_a_server_that_a_rollback_took_too_far_back_even_be
   EXPECT_EQ(s.memory.settings, s.name_values.empty());
 }
 
+TEST(SessionSettings, shows_the_parameters_of_before_when_the_transaction_fails) {
+  SessionScript s;
+  s.memory.parameters = s.name_values.intern({{"DateStyle", "ISO, MDY"}});
+  s.welcomes.store(s.name_values.empty(), s.memory.parameters);
+  s.session->on_login({}, 1, 2);
+  s.to_client();
+  s.query("BEGIN");
+  send_with_lease(s, "SET datestyle = german");  // outside what is held: this server keeps it
+  s.server_complete("SET");
+  s.server('S', std::string_view("DateStyle\0German, DMY\0", 22));
+  s.server_ready('I');
+  s.to_client();
+  send_with_lease(s, fmt::format("SELECT 1 / 0 FROM media WHERE user_id = {}", s.user_on("pg1")));
+  complete_held(s, {"BEGIN"});
+  s.server_error("22012", "division by zero");
+  s.server_ready('E');
+  EXPECT_THAT(s.to_client(),
+              ElementsAre(StartsWith("Error 22012"), "Parameter DateStyle=ISO, MDY", "Ready E"));
+}
+
+TEST(SessionSettings, answers_discard_plans_in_a_held_transaction) {
+  SessionScript s;
+  s.query("BEGIN");
+  s.to_client();
+  EXPECT_EQ(s.query("DISCARD PLANS"), Intake::kTaken);
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete DISCARD PLANS", "Ready T"));
+}
+
 TEST(SessionSettings, keeps_a_set_when_a_held_rollback_to_runs) {
   SessionScript s;
   s.query("BEGIN");
