@@ -20,14 +20,20 @@ void close_and_delete(Handle* handle) {
 
 }  // namespace
 
-EventLoop::EventLoop() : loop_(std::make_unique<uv_loop_t>()), check_(std::make_unique<uv_check_t>()) {
+EventLoop::EventLoop()
+    : loop_(std::make_unique<uv_loop_t>()),
+      check_(std::make_unique<uv_check_t>()),
+      prepare_(std::make_unique<uv_prepare_t>()) {
   uv_loop_init(loop_.get());
   uv_check_init(loop_.get(), check_.get());
   check_->data = this;
+  uv_prepare_init(loop_.get(), prepare_.get());
+  prepare_->data = this;
 }
 
 EventLoop::~EventLoop() {
   uv_close(reinterpret_cast<uv_handle_t*>(check_.get()), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(prepare_.get()), nullptr);
   for (auto& action : std::exchange(deferred_, {})) action();
   uv_run(loop_.get(), UV_RUN_DEFAULT);  // lets handles that are closing finish
   uv_loop_close(loop_.get());
@@ -50,6 +56,12 @@ void EventLoop::defer(std::function<void()> action) {
   uv_timer_init(loop_.get(), nudge);
   uv_timer_start(
       nudge, [](uv_timer_t* timer) { close_and_delete(timer); }, 0, 0);
+}
+
+void EventLoop::set_before_wait(std::function<void()> action) {
+  before_wait_ = std::move(action);
+  uv_prepare_start(prepare_.get(),
+                   [](uv_prepare_t* prepare) { static_cast<EventLoop*>(prepare->data)->before_wait_(); });
 }
 
 void EventLoop::run_blocking(std::function<void()> work, std::function<void()> done) {

@@ -16,6 +16,7 @@ struct uv_poll_s;
 struct uv_timer_s;
 struct uv_async_s;
 struct uv_check_s;
+struct uv_prepare_s;
 
 namespace mosaic::pool {
 
@@ -30,6 +31,8 @@ class EventLoop {
   void stop();                               // ends run() after this turn
   uint64_t now_ms() const;                   // monotonic; read once per turn
   void defer(std::function<void()> action);  // at the end of this turn
+  // Runs `action` in each turn when all events of it have been handled, before the loop waits for more.
+  void set_before_wait(std::function<void()> action);
   // Runs `work` on a pool thread, then `done` on the loop's thread.
   void run_blocking(std::function<void()> work, std::function<void()> done);
   // Looks `host` up without blocking; `done` gets a numeric address, or an empty one and the reason.
@@ -40,6 +43,8 @@ class EventLoop {
  private:
   std::unique_ptr<uv_loop_s> loop_;
   std::unique_ptr<uv_check_s> check_;
+  std::unique_ptr<uv_prepare_s> prepare_;
+  std::function<void()> before_wait_;
   std::vector<std::function<void()>> deferred_;
 };
 

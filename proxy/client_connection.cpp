@@ -511,8 +511,12 @@ void ClientConnection::close_after_flush() {
   closing_since_ms_ = worker_.loop().now_ms();
 }
 
-void ClientConnection::flush_streams() {
+void ClientConnection::flush_server() {
   if (server_ != nullptr && !server_->stream().flush()) lose_server();
+}
+
+void ClientConnection::flush_streams() {
+  flush_server();
   if (stream_ && !stream_->flush()) {
     on_client_gone();
     if (server_ != nullptr && !server_->stream().flush()) lose_server();
@@ -521,6 +525,12 @@ void ClientConnection::flush_streams() {
 }
 
 void ClientConnection::finish_turn() {
+  if (is_removed_ || std::exchange(is_turn_open_, true)) return;
+  worker_.end_turn_later(*this);
+}
+
+void ClientConnection::end_turn() {
+  is_turn_open_ = false;
   if (is_removed_) return;
   flush_streams();
   while (is_held_back_ && has_reply_room()) {

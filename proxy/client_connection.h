@@ -42,6 +42,9 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void on_shutdown();
   void close_now();  // at once, without a word
   ClientReport report(uint64_t now_ms) const;
+  // The end of a turn in which it had events: sends what is queued, adjusts reading, closes when done.
+  void flush_server();
+  void end_turn();
 
  private:
   // From the loop and the pool.
@@ -66,7 +69,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void attach(pool::ServerConnection& server);
   void detach(LeaseEnd end);
   void flush_streams();
-  void finish_turn();  // sends what is queued, adjusts reading, closes when done
+  void finish_turn();  // asks for end_turn()
   void update_reading();
   void on_client_gone();
   void lose_server();
@@ -92,6 +95,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   bool is_held_back_ = false;  // frames were left in in_ for want of room for their replies
   bool is_closing_ = false;
   bool is_removed_ = false;
+  bool is_turn_open_ = false;  // end_turn() will be called
 
   std::optional<CancelKey> cancel_key_;
   std::string address_;

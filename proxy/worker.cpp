@@ -73,6 +73,7 @@ void Worker::join() {
 
 void Worker::run() {
   ticker_ = std::make_unique<pool::Ticker>(loop_, kTickMs, [this] { on_tick(); });
+  loop_.set_before_wait([this] { end_turns(); });
   loop_.run();
   // Everything that has handles in the loop goes before the loop does, on this thread.
   slots_.clear();
@@ -117,6 +118,14 @@ void Worker::remove(ClientHandle handle) {
     --clients_;
     if (is_shutting_down_) stop_if_done();
   });
+}
+
+// What many clients' events queued in a turn is sent together: the peers wake up to more than one message,
+// and servers get theirs first.
+void Worker::end_turns() {
+  for (size_t i = 0; i < turns_.size(); ++i) turns_[i]->flush_server();
+  for (size_t i = 0; i < turns_.size(); ++i) turns_[i]->end_turn();  // one may let another begin
+  turns_.clear();
 }
 
 UserPools& Worker::acquire_pools(const std::string& user) {

@@ -80,6 +80,8 @@ class Worker {
   UserPools& acquire_pools(const std::string& user);
   pool::ConnectionPool& pool_of(UserPools& pools, routing::NodeId node);
   void remove(ClientHandle handle);  // at the end of the turn
+  // Calls its end_turn() when all events of this turn have been handled.
+  void end_turn_later(ClientConnection& client) { turns_.push_back(&client); }
   uint32_t number() const { return number_; }
   bool is_shutting_down() const { return is_shutting_down_; }
   void count_failed_login() { ++logins_failed_; }
@@ -89,6 +91,7 @@ class Worker {
   void run();
   void on_accept(int fd, std::string address, uint16_t port);
   void on_tick();
+  void end_turns();
   void stop_if_done();
   void stop();
   ClientConnection* find(ClientHandle handle);
@@ -114,6 +117,7 @@ class Worker {
   };
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;
+  std::vector<ClientConnection*> turns_;  // those who have had events in this turn
   uint32_t clients_ = 0;
   std::vector<char> client_buffer_, server_buffer_;
   uint64_t ticks_ = 0, ddl_seen_ = 0;
