@@ -1,15 +1,18 @@
 #include "pool/statement_list.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace mosaic::pool {
 
 ServerStatementName::ServerStatementName(const StatementKey& key) {
-  const auto written =
-      fmt::format_to_n(text_, sizeof text_, "mosaic_{}_{}", key.statement, key.shard_plus_one);
-  size_ = written.size;
+  constexpr std::string_view kPrefix = "mosaic_";
+  char* at = std::copy(kPrefix.begin(), kPrefix.end(), text_);
+  at = std::to_chars(at, std::end(text_), key.statement).ptr;
+  *at++ = '_';
+  at = std::to_chars(at, std::end(text_), key.shard_plus_one).ptr;
+  size_ = static_cast<size_t>(at - text_);
 }
 
 std::optional<size_t> StatementList::find_slot(const StatementKey& key) const {

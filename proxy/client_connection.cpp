@@ -422,12 +422,13 @@ void ClientConnection::forward(std::string_view run) {
 void ClientConnection::run_actions() {
   for (bool again = true; again;) {
     again = false;
-    if (std::exchange(outbox_.stop_waiting, false) && waiting_in() != nullptr)
+    if (std::exchange(outbox_.stop_waiting, false) && waiting_in() != nullptr) {
       waiting_in()->stop_waiting(*this);
+      lease_asked_us_ = 0;
+    }
     if (const LeaseEnd end = std::exchange(outbox_.lease_end, LeaseEnd::kNone); end != LeaseEnd::kNone)
       detach(end);
     if (const auto request = std::exchange(outbox_.lease_request, std::nullopt)) {
-      lease_asked_us_ = monotonic_us();
       pool_ = &worker_.pool_of(*pools_, request->node);
       const auto grant = pool_->acquire(*this, request->preferred);
       if (grant.server != nullptr) {
@@ -435,9 +436,10 @@ void ClientConnection::run_actions() {
         session_->on_lease(grant.server->memory());
         again = true;
       } else if (grant.error) {
-        lease_asked_us_ = 0;
         session_->on_lease_failed(*grant.error);
         again = true;
+      } else {
+        lease_asked_us_ = monotonic_us();
       }
     }
     if (std::exchange(outbox_.cancel_server, false) && server_ != nullptr) pool_->cancel(*server_);
@@ -454,7 +456,7 @@ void ClientConnection::attach(pool::ServerConnection& server) {
   server_body_remaining_ = 0;
   const uint64_t now_us = monotonic_us();
   lease_node_ = server.node().value;
-  worker_.environment().traffic[lease_node_].wait_us += now_us - lease_asked_us_;
+  if (lease_asked_us_ != 0) worker_.environment().traffic[lease_node_].wait_us += now_us - lease_asked_us_;
   lease_asked_us_ = 0;
   lease_began_us_ = now_us;
 }

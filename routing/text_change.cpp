@@ -1,7 +1,7 @@
 // Maps positions in a text that was sent back to the client's text. PostgreSQL counts positions in characters
 // (manual, "Error and Notice Message Fields"), of UTF-8 here: bytes that continue a character do not count.
 
-#include <algorithm>
+#include <cstring>
 
 #include "routing/router.h"
 
@@ -9,9 +9,18 @@ namespace mosaic::routing {
 
 namespace {
 
+constexpr uint64_t kOnes = 0x0101010101010101;
+
 uint32_t count_characters(std::string_view text) {
-  return static_cast<uint32_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  size_t continuing = 0;  // bytes 10xxxxxx; eight at a time, because this runs for each statement
+  size_t at = 0;
+  for (uint64_t eight = 0; at + sizeof eight <= text.size(); at += sizeof eight) {
+    std::memcpy(&eight, text.data() + at, sizeof eight);
+    const uint64_t ones = (eight >> 7) & ~(eight >> 6) & kOnes;  // in the lowest bit of each such byte
+    continuing += static_cast<size_t>((ones * kOnes) >> 56);     // their sum
+  }
+  for (; at < text.size(); ++at) continuing += (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80;
+  return static_cast<uint32_t>(text.size() - continuing);
 }
 
 }  // namespace

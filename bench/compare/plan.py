@@ -41,6 +41,7 @@ FULL = Plan(name="full", rounds=3, seconds=2.4, scale_seconds=4.3, warm_up_s=0.4
             users=20_000, idle_clients=10_000, storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=64,
             strace_transactions=300, micro_min_time_s=0.2)
 
-POOL_SIZE = 20         # server connections per node
+POOL_SIZE = 20         # server connections in all
+NODES = 3              # that Mosaic spreads them over, where it routes
 PRESSED_POOL_SIZE = 5  # where the pool is what is short
 PROTOCOLS = ("simple", "extended", "prepared")

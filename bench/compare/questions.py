@@ -37,7 +37,7 @@ MEMORY = (Column("rss_mb", "RSS MB", 1), Column("pss_mb", "PSS MB", 1))
 
 QUESTIONS = (
     Question("select", "Point select",
-             "What does one row by its key cost, in each protocol, as clients grow on a pool of 20 connections per node? "
+             "What does one row by its key cost, in each protocol, as clients grow on a pool of 20 connections? "
              "`mosaic` routes over 1,024 shards on three nodes, all others ask one node for an unsharded table.",
              (TPS, *LATENCIES, CPU, Column("syscalls", "system calls/transaction", 2), *MEMORY, CONNECT),
              (Plot("cpu_us", "CPU us per transaction", "Proxy CPU per point select"),

@@ -41,13 +41,16 @@ def judge(results):
 
 
 def _select_cpu(results):
-    for protocol in ("simple", "prepared"):
-        mosaic = results.find("select", "mosaic", protocol=protocol, clients=16)
-        for peer, limit in (("pgbouncer", 0.9), ("forwarder", 1.25)):
-            other = results.find("select", peer, protocol=protocol, clients=16)
+    for protocol in PROTOCOLS:
+        for clients, peer, limit in ((16, "pgbouncer", 0.9), (16, "forwarder", 1.25), (256, "pgbouncer", 0.9),
+                                     (2000, "pgbouncer", 0.9)):
+            mosaic = results.find("select", "mosaic", protocol=protocol, clients=clients)
+            other = results.find("select", peer, protocol=protocol, clients=clients)
             note = ", session mode" if protocol == "prepared" and peer == "pgbouncer" else ""
-            yield at_most(f"routed point select, 1,024 shards on 3 nodes, {protocol}, 16 clients: proxy CPU per transaction",
-                          f"at most {limit} x {peer}{note}", results.ratio("cpu_us", mosaic, other), limit)
+            because = "no peer: " + other.problem if other and other.problem else NOT_MEASURED
+            yield at_most(f"routed point select, 1,024 shards on 3 nodes, {protocol}, {clients:,} clients: proxy CPU per "
+                          "transaction", f"at most {limit} x {peer}{note}", results.ratio("cpu_us", mosaic, other), limit,
+                          because=because)
 
 
 def _throughput(results):

@@ -1,0 +1,41 @@
+// Positions in a text that was sent, mapped back to the client's text, over texts of every length and width.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/routing/route_harness.h"
+
+namespace mosaic::routing {
+namespace {
+
+using namespace testing;
+
+uint32_t characters(std::string_view text) {
+  uint32_t count = 0;
+  for (const char c : text) count += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
+  return count;
+}
+
+TEST(TextChange, finds_what_follows_a_spliced_name_whatever_stands_before_it) {
+  for (const std::string_view letter : {"x", "é", "€", "😀", "\xc3\xbf"}) {
+    std::string literal;
+    for (int length = 0; length < 40; ++length, literal += length % 3 == 0 ? "a" : letter) {
+      const std::string text = fmt::format("SELECT '{}' FROM media WHERE user_id = 1", literal);
+      const auto decided = route_text(text);
+      ASSERT_TRUE(decided);
+      std::vector<TextChange> changes;
+      collect_text_changes(analyze(text), *decided, sample_catalog(), changes);
+      const std::string sent = qualified(text, *decided);
+      for (const std::string_view word : {"SELECT", "FROM", "WHERE", "user_id"}) {
+        const uint32_t in_sent = characters(sent.substr(0, sent.find(word))) + 1;
+        const uint32_t in_text = characters(text.substr(0, text.find(word))) + 1;
+        EXPECT_EQ(original_position(changes, in_sent), in_text) << word << " in " << text;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mosaic::routing
