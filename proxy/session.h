@@ -326,6 +326,7 @@ class Session {
     std::optional<routing::ShardId> shard;
     routing::ByteBuffer lookahead;  // kCopyUnrouted: what came before a server was known
     std::string text;
+    std::string checked_key;  // of the row before, as it came
     uint16_t table = 0;
     bool is_done = false;  // CopyDone came already
   };

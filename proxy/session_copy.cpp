@@ -85,6 +85,11 @@ void Session::check_copy_rows(std::string_view bytes) {
     }
     if (!*key) return;
     const routing::CopyKey& found = **key;
+    // Rows of one key often come together: it is on the right shard as it was before.
+    if (!found.is_null && !copy_->checked_key.empty() && found.value == copy_->checked_key) {
+      if (is_end) return;
+      continue;
+    }
     if (found.is_null) {
       fail_copy(Error{sqlstate::kUnusableKey,
                       fmt::format("COPY: the shard key \"{}\" is null in row {}", table.key, found.row), "",
@@ -110,6 +115,7 @@ void Session::check_copy_rows(std::string_view bytes) {
                       "sort the rows by shard and use one COPY for each; nothing of this COPY was stored"});
       return;
     }
+    copy_->checked_key = found.value;
     if (is_end) return;
   }
 }

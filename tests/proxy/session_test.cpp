@@ -358,28 +358,6 @@ TEST(Session, begins_a_snapshot_transaction_before_anything_else) {
   EXPECT_THAT(s.to_server()[0], HasSubstr("BEGIN ISOLATION LEVEL"));
 }
 
-TEST(Session, copies_by_first_row_behind_a_description_without_sync) {
-  SessionScript s;
-  const int64_t user = s.user_on("pg2");
-  s.parse("", "SELECT caption FROM media LIMIT 1");
-  s.describe('S', "");
-  s.grant();
-  s.describe('S', "");
-  s.client('H', {});
-  s.server('1', {});
-  s.server('t', std::string(2, '\0'));
-  s.server('n', {});
-  s.to_client();
-  s.query("COPY media (user_id, caption) FROM STDIN");
-  s.session->on_copy_bytes(fmt::format("{}\ta\n", user));
-  s.server_ready('I');  // of the Sync that lets the first server go
-  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
-  EXPECT_EQ(s.grant(), "pg2");
-  s.server('G', std::string(3, '\0'));
-  EXPECT_EQ(s.client('c', {}), Intake::kTaken);
-  EXPECT_EQ(s.to_server().back(), "CopyDone");
-}
-
 TEST(Session, maps_an_error_position_back_to_the_clients_text) {
   SessionScript s;
   const std::string text = fmt::format("SELECT 'é', x FROM media WHERE user_id = {}", s.user_on("pg2"));
@@ -498,41 +476,6 @@ TEST(Session, cancels_a_statement_that_waits) {
   EXPECT_TRUE(s.outbox.stop_waiting);
   s.query(text);
   EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 57014"), "Ready I"));
-}
-
-TEST(Session, copies_into_the_shard_of_the_first_row) {
-  SessionScript s;
-  const int64_t user = s.user_on("pg2");
-  EXPECT_EQ(s.query("COPY media (user_id, caption) FROM STDIN"), Intake::kTaken);
-  EXPECT_THAT(s.to_client(), ElementsAre("CopyIn"));
-  s.session->on_copy_bytes(fmt::format("{}\tsun", user));
-  s.session->on_copy_bytes("rise\n");
-  EXPECT_EQ(s.grant(), "pg2");
-  EXPECT_THAT(s.to_server(), ElementsAre(fmt::format("Query COPY {}.media (user_id, caption) FROM STDIN",
-                                                     s.schema_of_user(user))));
-  s.server('G', std::string(3, '\0'));
-  EXPECT_THAT(s.to_client(), IsEmpty());
-  s.client('c', {});
-  const auto sent = s.to_server();
-  EXPECT_EQ(sent.back(), "CopyDone");
-  s.server_complete("COPY 1");
-  s.server_ready('I');
-  EXPECT_THAT(s.to_client(), ElementsAre("Complete COPY 1", "Ready I"));
-}
-
-TEST(Session, refuses_copy_rows_of_another_shard) {
-  SessionScript s;
-  s.query("COPY media (user_id, caption) FROM STDIN");
-  s.session->on_copy_bytes(fmt::format("{}\ta\n", s.user_on("pg2")));
-  s.grant();
-  s.server('G', std::string(3, '\0'));
-  s.to_client();
-  s.session->on_copy_bytes(fmt::format("{}\tb\n", s.user_on("pg1")));
-  EXPECT_THAT(s.to_server().back(), StartsWith("CopyFail"));
-  s.server_error("57014", "COPY from stdin failed");
-  s.server_ready('I');
-  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ011"), "Ready I"));
-  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
 }
 
 std::string text_on_pg2(const SessionScript& s) {
