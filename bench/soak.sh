@@ -3,6 +3,9 @@
 # descriptors and its promises? Ends in a verdict; exits non-zero when it is not good. bench/LOAD.md is the manual.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
+for argument in "$@"; do
+  case "$argument" in --help | -h) exec /usr/bin/python3 -B bench/soak/soak.py --help ;; esac
+done
 # shellcheck source=conf/install_packages.sh
 . conf/install_packages.sh
 install_packages build demo soak
