@@ -1,7 +1,7 @@
 #pragma once
 // The one driver of a Session: a client's socket on one side, its leased server connection on the other. Cuts
-// bytes into frames, shows them to the session, carries out what the session's Outbox asks for. Routes
-// nothing, parses no body.
+// bytes into frames and shows them to the session (client_frames.cpp), carries out what the session's Outbox
+// asks for (client_connection.cpp). Routes nothing, parses no body.
 
 #include <cstdint>
 #include <memory>
@@ -93,6 +93,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   size_t server_body_remaining_ = 0;  // of a server frame under way
   bool is_forwarding_body_ = false;
   bool is_held_back_ = false;  // frames were left in in_ for want of room for their replies
+  bool has_asked_ = false;     // something came since it has logged in
   bool is_closing_ = false;
   bool is_removed_ = false;
   bool is_turn_open_ = false;  // end_turn() will be called

@@ -37,6 +37,7 @@ class Pair:
         self._addresses = (subject_address, direct_address)
         self.clients = []
         self.history = []
+        self.is_in_transaction = False  # by the latest reply that ended with ReadyForQuery
         self._orders = (RowOrder(), RowOrder())
 
     def __enter__(self):
@@ -53,6 +54,7 @@ class Pair:
             self.clients.append(client)
             client.login(address["user"], address["password"], address["dbname"], **parameters)
         self.history = [f"connect {parameters}"]
+        self.is_in_transaction = False
         self._orders = (RowOrder(), RowOrder())
         self._compare_parameters()
 
@@ -99,6 +101,8 @@ class Pair:
             replies.append(frames)
         direct, subject = (order.settle([shown for shown in map(comparable, frames) if shown and shown[0] not in ignored])
                            for order, frames in zip(self._orders, replies))
+        if direct and direct[-1][0] == "Z":
+            self.is_in_transaction = direct[-1][1] != b"I"
         if direct != subject:
             raise Difference(f"{self.story()}\nPostgreSQL: {self.shorten(direct)}\nmosaic:     {self.shorten(subject)}")
         self._compare_parameters()

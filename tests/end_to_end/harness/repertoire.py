@@ -100,7 +100,8 @@ def wrong_statement(pair, rng, user):
 
 def begin(pair, rng, user):
     statement = rng.choice(["BEGIN", "START TRANSACTION", "begin isolation level repeatable read", "BEGIN"])
-    pair.query(statement)
+    # Within a transaction PostgreSQL checks the options at once, Mosaic with the first statement that names a node.
+    pair.query("BEGIN" if pair.is_in_transaction else statement)
     # All statements that share a snapshot run on one node, which the first of them decides.
     if "isolation" in statement:
         select(pair, rng, user)
