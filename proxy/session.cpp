@@ -428,7 +428,11 @@ void Session::on_server_prepared() {
 
 void Session::on_lease_failed(const Error& error) {
   assert(phase_ == Phase::kWaiting);
-  if (ask_next_node(error)) return;
+  if (!ask_next_node(error)) go_on_without_server(error);
+}
+
+// The server that was waited for, or prepared, is not to be had.
+void Session::go_on_without_server(const Error& error) {
   if (phase_after_lease_ == Phase::kWelcome) {
     close_with(error);
     return;
@@ -436,9 +440,9 @@ void Session::on_lease_failed(const Error& error) {
   enter(phase_after_lease_);
   if (phase_ == Phase::kCopyUnrouted) {
     fail_copy(error);
-    return;
+  } else {
+    lease_error_ = std::make_unique<Error>(error);  // the statement is delivered again and finds it
   }
-  lease_error_ = std::make_unique<Error>(error);  // the statement is delivered again and finds it
 }
 
 // A log-in, or a statement that any node answers alike, does not depend on one node being up.

@@ -148,6 +148,7 @@ class Session {
   Server need_server(const routing::Route& route, const std::optional<pool::StatementKey>& preferred,
                      HeldUse held_use);
   void on_server_prepared();
+  void go_on_without_server(const routing::Error& error);
   pool::NameValuesRef welcome_key() const;
   pool::NameValuesRef with_application_name(const pool::NameValuesRef& parameters) const;
   void finish_welcome(const pool::NameValuesRef& parameters);
@@ -238,6 +239,7 @@ class Session {
   // session_held.cpp
   void send_held(HeldUse use);
   void send_held_statements();
+  void hold(std::string text);
   void fail_held();
   HeldUse held_use(const routing::AnalyzedStatement& statement) const;
   LocalReply run_local_in_held(const routing::StatementPart& part,

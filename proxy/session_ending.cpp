@@ -59,12 +59,7 @@ void Session::on_cancel_request() {
     outbox_.stop_waiting = true;
     outbox_.lease_request.reset();
     pending_route_.reset();
-    enter(phase_after_lease_);
-    if (phase_ == Phase::kCopyUnrouted) {
-      fail_copy(canceled);
-    } else {
-      lease_error_ = std::make_unique<Error>(canceled);
-    }
+    go_on_without_server(canceled);
     return;
   }
   if (server_ != nullptr && (phase_ == Phase::kInFlight || phase_ == Phase::kCopyIn ||
@@ -97,25 +92,13 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   }
   if (is_mid_frame || was_pinned) {
     // The client's stream can not be continued, or its session state is lost.
-    routing::ByteBuffer unsent;
     if (!is_mid_frame) routing::append_error(*outbox_.to_client, error, "FATAL");
     enter(Phase::kClosed);
     outbox_.close_client = true;
     return;
   }
   if (before == Phase::kPreparing) {
-    if (phase_after_lease_ == Phase::kWelcome) {
-      phase_ = Phase::kClosed;
-      routing::append_error(*outbox_.to_client, error, "FATAL");
-      outbox_.close_client = true;
-      return;
-    }
-    enter(phase_after_lease_);
-    if (phase_ == Phase::kCopyUnrouted) {
-      fail_copy(error);
-    } else {
-      lease_error_ = std::make_unique<Error>(error);
-    }
+    go_on_without_server(error);
     return;
   }
   if (was_in_transaction || (!held_.empty() && before != Phase::kReady)) {

@@ -70,6 +70,17 @@ void Session::send_held_statements() {
   server_->unnamed.reset();
 }
 
+// Keeps a statement that has taken effect already. When there is no room the transaction has failed, and its
+// next statement tells why.
+void Session::hold(std::string text) {
+  if (auto excess = find_held_excess(sizeof text + text.size())) {
+    held_error_ = std::make_unique<Error>(std::move(*excess));
+    fail_held();
+    return;
+  }
+  held_.push_back(std::move(text));
+}
+
 void Session::fail_held() {
   if (held_.empty()) return;
   is_held_failed_ = true;

@@ -158,7 +158,7 @@ void Session::on_part_complete() {
     } else {
       settings_.apply(effect, server_->settings, client_parameters_);
       // It came behind a held SET LOCAL of perhaps the same setting, and has run before it.
-      if (!held_.empty() && has_held_settings_) held_.push_back(ClientSettings::statement_of(effect));
+      if (!held_.empty() && has_held_settings_) hold(ClientSettings::statement_of(effect));
     }
   }
 }
@@ -403,16 +403,7 @@ Session::Verdict Session::on_preparing_body(char type, std::string_view body) {
   // The statements of one query string are one transaction: none of the settings was changed.
   const Error error = *std::exchange(preparing_error_, nullptr);
   end_lease(LeaseEnd::kReturn);
-  if (phase_after_lease_ == Phase::kWelcome) {
-    close_with(error);
-    return Verdict::kDrop;
-  }
-  enter(phase_after_lease_);
-  if (phase_ == Phase::kCopyUnrouted) {
-    fail_copy(error);
-  } else {
-    lease_error_ = std::make_unique<Error>(error);
-  }
+  go_on_without_server(error);
   return Verdict::kDrop;
 }
 

@@ -10,6 +10,7 @@
 namespace mosaic::proxy {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -124,6 +125,24 @@ TEST(SessionSettings, keeps_the_order_of_set_local_and_set) {
               ElementsAre("Parse [] BEGIN", "Bind []", "Execute []", HasSubstr("SET LOCAL work_mem = '1MB'"),
                           "Bind []", "Execute []", HasSubstr("SET work_mem TO '2MB'"), "Bind []",
                           "Execute []", StartsWith("Query SELECT")));
+}
+
+TEST(SessionSettings, bounds_what_is_kept_of_set_behind_a_held_set_local) {
+  SessionScript s;
+  s.environment.max_held_bytes = 200;
+  s.query("BEGIN");
+  s.query("SET LOCAL work_mem = '1MB'");
+  s.to_client();
+  for (int i = 0; i < 20; ++i) {
+    send_with_lease(s, "SET work_mem = '2MB'");
+    if (s.to_server().empty()) break;
+    s.server_complete("SET");
+    s.server_ready('I');
+    s.lease_end();
+  }
+  EXPECT_THAT(s.to_client(), Contains(HasSubstr("too many statements or portals wait for a server")));
+  s.query("ROLLBACK");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
 }
 
 // A client that asked for work_mem at its start-up, in a transaction on a server.

@@ -257,7 +257,7 @@ RULES = [
          good=SourceFile("README.md", "All is done.\n")),
     Rule("machine-paths", "The tree works wherever it is cloned.", check_machine_paths,
          bad=SourceFile("test.sh", f"cd {MACHINE_FOLDER}mosaic\n"),
-         good=SourceFile("test.sh", 'cd "$(dirname "$0")"; ls build/work/x\n')),
+         good=SourceFile("test.sh", f'cd "$(dirname "$0")"; ls build{MACHINE_FOLDER}x\n')),
     Rule("coroutines", "g++ 12.2 miscompiles everyday coroutine code (ARCHITECTURE.md).", check_coroutines,
          bad=SourceFile("proxy/a.cpp", "Task f() { co_return; }\n"),
          good=SourceFile("proxy/a.cpp", "// no co_return here\n")),
