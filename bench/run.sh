@@ -31,7 +31,7 @@ done
 install_packages build demo bench || fail "packages are missing"
 
 log=$(mktemp)
-if ! { cmake --preset release -DMOSAIC_BENCH=ON && cmake --build --preset release --target mosaic forwarder \
+if ! { cmake --preset release -DMOSAIC_BENCH=ON && cmake --build --preset release --target mosaic forwarder turns \
   bench/micro/all; } </dev/null >"$log" 2>&1; then
   tail -n 40 "$log" >&2
   rm -f "$log"
@@ -41,6 +41,7 @@ rm -f "$log"
 
 export MOSAIC_BINARY=$PWD/build/release/mosaic
 export MOSAIC_FORWARDER=$PWD/build/release/bench/forwarder/forwarder
+export MOSAIC_TURNS=$PWD/build/release/bench/turns
 export PYTHONPATH=$PWD/bench:$PWD/tests/end_to_end
 # Debian's Python, which has Debian's psycopg2 and matplotlib. Ctrl-C and a signal reach it, not this shell.
 exec /usr/bin/python3 -B -m compare "$@"

@@ -17,6 +17,7 @@ struct ServerMemory {
   StatementList statements;             // named prepared statements
   std::vector<StatementKey> to_close;   // prepared, no longer wanted: closed with the next message
   std::optional<StatementKey> unnamed;  // what the unnamed statement holds, when it is ours to know
+  uint32_t parses_when_full = 0;        // of clients' unnamed statements while `statements` was full
   NameValuesRef settings;               // SETs applied by us, by name
   NameValuesRef parameters;             // as reported by ParameterStatus
   uint32_t process_id = 0;

@@ -100,6 +100,7 @@ void ClientConnection::pump_client() {
 void ClientConnection::on_server_readable() {
   const std::span<char> buffer = worker_.server_buffer();
   const auto result = server_->stream().read(buffer);
+  has_server_bytes_ = true;
   if (result.is_lost) {
     lose_server();
   } else if (result.bytes > 0 && !process_server({buffer.data(), result.bytes})) {
@@ -337,11 +338,21 @@ void ClientConnection::flush_server() {
   if (server_ != nullptr && !server_->stream().flush()) lose_server();
 }
 
+// What the session has answered itself, a ParseComplete say, waits for what the server answers to the rest,
+// as it would in PostgreSQL's own buffer: one write and one wake-up of the client instead of two.
+bool ClientConnection::is_reply_to_follow() const {
+  return server_ != nullptr && session_->phase() == Session::Phase::kInFlight && !has_server_bytes_ &&
+         !outbox_.flush_client && stream_->pending_bytes() <= kGatheredBytes && has_reply_room();
+}
+
 void ClientConnection::flush_streams() {
   flush_server();
-  if (stream_ && !stream_->flush()) {
-    on_client_gone();
-    if (server_ != nullptr && !server_->stream().flush()) lose_server();
+  if (stream_ && !is_reply_to_follow()) {
+    has_server_bytes_ = outbox_.flush_client = false;
+    if (!stream_->flush()) {
+      on_client_gone();
+      if (server_ != nullptr && !server_->stream().flush()) lose_server();
+    }
   }
   discarded_.clear();
 }

@@ -47,6 +47,9 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void end_turn();
 
  private:
+  // Runs below this are gathered into one write; larger ones are sent from where they were read.
+  static constexpr size_t kGatheredBytes = 16 << 10;
+
   // From the loop and the pool.
   void on_socket(int events) override;
   void on_server_readable() override;
@@ -68,6 +71,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void run_actions();
   void attach(pool::ServerConnection& server);
   void detach(LeaseEnd end);
+  bool is_reply_to_follow() const;
   void flush_streams();
   void finish_turn();  // asks for end_turn()
   void update_reading();
@@ -92,8 +96,9 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   uint32_t copy_remaining_ = 0;       // of a CopyData body under way from the client
   size_t server_body_remaining_ = 0;  // of a server frame under way
   bool is_forwarding_body_ = false;
-  bool is_held_back_ = false;  // frames were left in in_ for want of room for their replies
-  bool has_asked_ = false;     // something came since it has logged in
+  bool is_held_back_ = false;      // frames were left in in_ for want of room for their replies
+  bool has_asked_ = false;         // something came since it has logged in
+  bool has_server_bytes_ = false;  // among what is queued for the client
   bool is_closing_ = false;
   bool is_removed_ = false;
   bool is_turn_open_ = false;  // end_turn() will be called

@@ -22,9 +22,6 @@ namespace {
 constexpr size_t kSmallMessageBytes = 64 << 10;
 // A server message that must be seen whole (an error, a row description); more is a broken stream.
 constexpr size_t kServerMessageBytes = 64 << 20;
-// Runs below this are gathered into one write; larger ones are sent from where they were read.
-constexpr size_t kGatheredBytes = 16 << 10;
-
 bool carries_statement(char type) { return type == 'Q' || type == 'P' || type == 'B' || type == 'F'; }
 
 }  // namespace

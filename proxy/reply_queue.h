@@ -28,9 +28,9 @@ struct Reply {
     kLocal,         // `local_bytes` of the session's own replies
   };
   Kind kind = Kind::kSync;
-  bool is_ours = false;                    // the client did not ask for it: success is not forwarded
-  bool is_unnamed = false;                 // kParse: into the server's unnamed statement
-  pool::StatementKey key;                  // kParse, kClose: which statement of the server
+  bool is_ours = false;     // the client did not ask for it: success is not forwarded
+  bool is_unnamed = false;  // kParse: into the server's unnamed statement
+  pool::StatementKey key;   // kParse, kBind, kDescribeStatement, kClose: which statement of the server
   PreparedStatement* statement = nullptr;  // kParse, kDescribeStatement: held by a reference
   uint32_t local_bytes = 0;
 };

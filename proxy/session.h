@@ -39,6 +39,7 @@ struct SessionEnvironment {
   std::shared_ptr<const routing::CatalogSnapshot> catalog;  // the newest
   uint64_t analyses = 0;                 // counts Router::analyze calls: its result is valid until the next
   uint32_t max_prepared_statements = 0;  // per server connection
+  uint32_t prepare_threshold = 0;        // Parses of a text before servers keep it by name; 0: never
   uint32_t max_client_prepared_statements = 0;  // per client
   uint64_t max_held_bytes = 64 << 10;           // per client: see Session::held_bytes
   uint64_t max_copy_lookahead_bytes =
@@ -47,7 +48,7 @@ struct SessionEnvironment {
   std::vector<uint64_t> shard_queries;  // by shard
   uint64_t refused_statements = 0;
   uint64_t described_from_cache = 0;
-  uint64_t ddl_statements = 0;  // the worker tells the others to forget descriptions when it grows
+  uint64_t ddl_statements = 0;  // the worker tells the others of a changed schema when it grows
 };
 
 class Session {
@@ -179,6 +180,8 @@ class Session {
   Intake settle_parse(bool with_description);
   Intake try_settle_parse(bool with_description);
   bool has_description(const PreparedStatement& statement) const;
+  bool is_worth_preparing(const PreparedStatement& statement) const;
+  bool goes_unnamed(const PreparedStatement& statement, std::string_view name, const pool::StatementKey& key);
   pool::StatementKey send_parse(PreparedStatement& statement, bool is_unnamed, const routing::Route& route,
                                 bool is_ours);
   void send_closes();
@@ -203,6 +206,7 @@ class Session {
   Verdict on_description(char type, std::string_view body);
   Verdict on_copy_in_response();
   void on_part_complete();
+  void on_schema_change();
   void on_transaction_tag(std::string_view tag);
   Verdict on_preparing_body(char type, std::string_view body);
   Verdict on_abandoned_body(char type, std::string_view body);

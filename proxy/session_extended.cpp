@@ -90,7 +90,7 @@ PreparedStatement& Session::name_statement(const routing::ParseMessage& message)
   if (at != prepared_.end()) {
     PreparedStatement& present = *at->second;
     forget_portals_of(present);
-    if (present.is_that_of(message)) {
+    if (present.is_that_of(message) && cache.is_current(present)) {
       cache.refresh(present, *environment_.router, catalog());
       return present;
     }
@@ -164,6 +164,7 @@ Session::Intake Session::on_parse(std::string_view body) {
     return Intake::kTaken;
   }
   PreparedStatement& statement = name_statement(*message);
+  ++statement.parses;
   ++environment_.analyses;  // acquire may have analysed
   if (is_refused_in_failed_transaction(statement)) {
     drop_prepared(message->name);
@@ -230,6 +231,28 @@ Session::Intake Session::try_settle_parse(bool with_description) {
   }
   described_key_ = key;
   return Intake::kTaken;
+}
+
+// Drivers that do not prepare parse the same text again and again; after a while servers keep it all the
+// same.
+bool Session::is_worth_preparing(const PreparedStatement& statement) const {
+  const auto& parts = statement.compiled->plan().parts;
+  return environment_.prepare_threshold > 0 && statement.parses >= environment_.prepare_threshold &&
+         environment_.max_prepared_statements > 0 && parts.size() == 1 &&
+         parts[0].kind == StatementKind::kQuery;
+}
+
+// Whether a server has, or is to be given, a statement of the client's as its unnamed one.
+bool Session::goes_unnamed(const PreparedStatement& statement, std::string_view name,
+                           const pool::StatementKey& key) {
+  if (!name.empty()) return false;
+  if (server_->unnamed == key || !is_worth_preparing(statement)) return true;
+  if (server_->statements.contains(key)) return false;
+  // A full list takes one in so many: or statements on many shards would push each other out before their
+  // next use.
+  constexpr uint32_t kAdmittedOneIn = 8;
+  return server_->statements.size() >= environment_.max_prepared_statements &&
+         ++server_->parses_when_full % kAdmittedOneIn != 0;
 }
 
 pool::StatementKey Session::send_parse(PreparedStatement& statement, bool is_unnamed, const Route& route,
@@ -333,8 +356,8 @@ Session::Intake Session::on_bind(std::string_view body) {
     pending_route_ = std::move(*route);
   }
   const pool::StatementKey key = key_of(*statement, *pending_route_);
-  const bool is_unnamed = message->statement.empty();
-  switch (need_server(*pending_route_, is_unnamed ? std::nullopt : std::optional(key), held_use(view))) {
+  const bool is_by_name = !message->statement.empty() || is_worth_preparing(*statement);
+  switch (need_server(*pending_route_, is_by_name ? std::optional(key) : std::nullopt, held_use(view))) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused:
@@ -349,6 +372,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   pending_route_.reset();
   send_held(held_use(view));
   send_closes();
+  const bool is_unnamed = goes_unnamed(*statement, message->statement, key);
   const bool server_has_it = is_unnamed ? server_->unnamed == key : server_->statements.touch(key);
   if (!server_has_it) {
     send_parse(*statement, is_unnamed, route, owed_parse_ == nullptr);
@@ -363,7 +387,7 @@ Session::Intake Session::on_bind(std::string_view body) {
     out.append_c_string(is_unnamed ? std::string_view() : pool::ServerStatementName(key).view());
     out.append(message->after_names);
   }
-  replies_.push(Reply{Reply::Kind::kBind});
+  replies_.push(Reply{Reply::Kind::kBind, false, is_unnamed, key});
   ++environment_.traffic[server_->node.value].binds;
   count_query(route);
   is_group_pure_ = false;
@@ -426,7 +450,7 @@ Session::Intake Session::on_describe(std::string_view body) {
     if (skip_until_sync_) return Intake::kTaken;
   }
   pool::StatementKey key;
-  const bool is_unnamed = message->name.empty();
+  bool is_unnamed = message->name.empty();
   if (was_owed) {
     key = described_key_;
   } else {
@@ -452,6 +476,7 @@ Session::Intake Session::on_describe(std::string_view body) {
         break;
     }
     key = key_of(*statement, *pending_route_);
+    is_unnamed = goes_unnamed(*statement, message->name, key);
     const bool server_has_it = is_unnamed ? server_->unnamed == key : server_->statements.touch(key);
     if (!server_has_it) send_parse(*statement, is_unnamed, *pending_route_, true);
     pending_route_.reset();
@@ -538,6 +563,7 @@ Session::Intake Session::on_close(std::string_view body) {
 Session::Intake Session::on_flush() {
   if (owed_parse_ != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
   if (server_ != nullptr && phase_ == Phase::kGroup) routing::append_empty(*outbox_.to_server, 'H');
+  outbox_.flush_client = true;
   return Intake::kTaken;
 }
 

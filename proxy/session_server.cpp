@@ -14,6 +14,17 @@ using routing::Error;
 using routing::Route;
 namespace sqlstate = routing::sqlstate;
 
+namespace {
+
+// A plan that was made before its tables changed is refused when it is used (PostgreSQL,
+// RevalidateCachedQuery() in plancache.c). The routine's name is the same in every language.
+bool tells_of_changed_schema(std::string_view error_body) {
+  constexpr std::string_view kField("\0RRevalidateCachedQuery\0", 24);
+  return error_body.find(kField) != std::string_view::npos;
+}
+
+}  // namespace
+
 void Session::pop_reply() {
   Reply& reply = replies_.front();
   if (reply.statement != nullptr) environment_.statements->release(*reply.statement);
@@ -153,14 +164,18 @@ void Session::on_part_complete() {
     if (effect.kind == SettingEffect::Kind::kPin) {
       is_pinned_ = true;
     } else if (effect.kind == SettingEffect::Kind::kDdl) {
-      ++environment_.ddl_statements;
-      environment_.statements->forget_descriptions();
+      on_schema_change();
     } else {
       settings_.apply(effect, server_->settings, client_parameters_);
       // It came behind a held SET LOCAL of perhaps the same setting, and has run before it.
       if (!held_.empty() && has_held_settings_) hold(ClientSettings::statement_of(effect));
     }
   }
+}
+
+void Session::on_schema_change() {
+  ++environment_.ddl_statements;
+  environment_.statements->forget_schema();
 }
 
 void Session::on_transaction_tag(std::string_view tag) {
@@ -238,6 +253,10 @@ Session::Verdict Session::on_error(std::string_view body) {
   }
   has_error_ = true;
   copy_.reset();
+  if (!replies_.is_empty() && tells_of_changed_schema(body) &&
+      environment_.statements->is_current(replies_.front().key.statement)) {
+    on_schema_change();  // somebody has changed tables behind our back
+  }
   if (replies_.is_empty()) return Verdict::kDrop;  // the server is going away: its end of stream follows
   const bool is_simple = replies_.front().kind == Reply::Kind::kQuery;
   const bool is_ours = replies_.front().is_ours;

@@ -5,7 +5,7 @@
 namespace mosaic::proxy {
 
 StatementCache::StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_step)
-    : bytes_max_(bytes_max), next_id_(first_id), id_step_(id_step) {}
+    : bytes_max_(bytes_max), next_id_(first_id), id_step_(id_step), first_current_id_(first_id) {}
 
 PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message, routing::Router& router,
                                            const routing::CatalogSnapshot& catalog) {
@@ -13,7 +13,11 @@ PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message,
   key_.assign(reinterpret_cast<const char*>(&count), sizeof count)
       .append(message.type_bytes)
       .append(message.text);
-  const auto found = statements_.find(key_);
+  auto found = statements_.find(key_);
+  if (found != statements_.end() && !is_current(*found->second)) {
+    retire(found);
+    found = statements_.end();
+  }
   if (found != statements_.end()) {
     PreparedStatement& statement = *found->second;
     if (statement.references++ == 0) remove_unused(statement);
@@ -49,8 +53,24 @@ void StatementCache::refresh(PreparedStatement& statement, routing::Router& rout
 void StatementCache::release(PreparedStatement& statement) {
   assert(statement.references > 0);
   if (--statement.references > 0) return;
+  if (const auto retired = retired_.find(&statement); retired != retired_.end()) {
+    bytes_ -= statement.bytes;
+    retired_.erase(retired);
+    return;
+  }
   add_unused(statement);
   evict();
+}
+
+void StatementCache::retire(ByKey::iterator at) {
+  std::unique_ptr<PreparedStatement> statement = std::move(at->second);
+  statements_.erase(at);
+  if (statement->references > 0) {
+    retired_.emplace(statement.get(), std::move(statement));
+    return;
+  }
+  remove_unused(*statement);
+  bytes_ -= statement->bytes;
 }
 
 void StatementCache::add_unused(PreparedStatement& statement) {

@@ -24,6 +24,7 @@ struct PreparedStatement {
   std::string description;  // the frames ParameterDescription and RowDescription (or NoData)
   uint64_t schema_version = 0;
   bool is_accepted = false;  // some server has parsed it
+  uint32_t parses = 0;       // clients' Parse messages with this text, over all clients
 
   uint32_t references = 0;  // clients' names
   uint64_t tables_fingerprint = 0;
@@ -63,12 +64,20 @@ class StatementCache {
   void refresh(PreparedStatement& statement, routing::Router& router,
                const routing::CatalogSnapshot& catalog);
 
-  // Descriptions made under an older version are not used any more.
+  // Descriptions made under an older version are not used any more, and who parses a text again gets a
+  // statement of its own: servers may hold plans of the old one that they refuse to run ("cached plan must
+  // not change result type").
   uint64_t schema_version() const { return schema_version_; }
-  void forget_descriptions() { ++schema_version_; }
+  void forget_schema() {
+    ++schema_version_;
+    first_current_id_ = next_id_;
+  }
+  // By its id: false also for one that is no more.
+  bool is_current(uint64_t statement_id) const { return statement_id >= first_current_id_; }
+  bool is_current(const PreparedStatement& statement) const { return is_current(statement.id); }
 
   size_t bytes() const { return bytes_; }
-  size_t size() const { return statements_.size(); }
+  size_t size() const { return statements_.size() + retired_.size(); }
   uint64_t evictions() const { return evictions_; }
   void set_bytes_max(size_t bytes_max) { bytes_max_ = bytes_max; }
 
@@ -76,14 +85,19 @@ class StatementCache {
   void add_unused(PreparedStatement& statement);
   void remove_unused(PreparedStatement& statement);
   void evict();
+  using ByKey = std::unordered_map<std::string_view, std::unique_ptr<PreparedStatement>>;
+  void retire(ByKey::iterator at);
 
   size_t bytes_max_;
   uint64_t next_id_, id_step_;
+  uint64_t first_current_id_;  // of the statements made under `schema_version_`
   uint64_t schema_version_ = 1;
   size_t bytes_ = 0;
   uint64_t evictions_ = 0;
-  std::string key_;                                                                      // scratch
-  std::unordered_map<std::string_view, std::unique_ptr<PreparedStatement>> statements_;  // by key
+  std::string key_;  // scratch
+  ByKey statements_;
+  // Of an older schema, and still referred to by clients that parsed them then.
+  std::unordered_map<const PreparedStatement*, std::unique_ptr<PreparedStatement>> retired_;
   PreparedStatement* newest_unused_ = nullptr;  // by when it was released
   PreparedStatement* oldest_unused_ = nullptr;
 };

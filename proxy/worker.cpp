@@ -47,6 +47,7 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
   environment_.welcomes = &welcomes_;
   environment_.name_values = &name_values_;
   environment_.max_prepared_statements = settings.pool.max_prepared_statements;
+  environment_.prepare_threshold = settings.pool.prepare_threshold;
   environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
   environment_.max_held_bytes = settings.max_held_bytes;
   publish(std::move(catalog));
@@ -159,7 +160,7 @@ pool::ConnectionPool& Worker::pool_of(UserPools& pools, routing::NodeId node) {
 
 void Worker::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
   if (environment_.catalog && environment_.catalog->tables_fingerprint() != catalog->tables_fingerprint()) {
-    statements_->forget_descriptions();
+    statements_->forget_schema();
   }
   environment_.traffic.resize(catalog->node_names().size());
   for (size_t i = 0; i < environment_.traffic.size(); ++i)
@@ -172,11 +173,12 @@ void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRu
   rules_ = std::move(rules);
   settings_ = settings;
   environment_.max_prepared_statements = settings.pool.max_prepared_statements;
+  environment_.prepare_threshold = settings.pool.prepare_threshold;
   environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
   environment_.max_held_bytes = settings.max_held_bytes;
   router_->set_shape_cache_bytes(settings.shape_cache_bytes);
   statements_->set_bytes_max(settings.statement_cache_bytes);
-  statements_->forget_descriptions();
+  statements_->forget_schema();
   welcomes_.clear();
   for (auto& [user, pools] : pools_) {
     const AuthUser* secret = rules_->auth_file ? rules_->auth_file->find(user) : nullptr;

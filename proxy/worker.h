@@ -66,7 +66,7 @@ class Worker {
   void reload(const ProxySettings& settings, std::shared_ptr<const LoginRules> rules);
   void shut_down(ShutdownMode mode);
   void cancel(const CancelTarget& target);
-  void on_schema_change() { environment_.statements->forget_descriptions(); }
+  void on_schema_change() { environment_.statements->forget_schema(); }
   WorkerReport report(const ReportRequest& request);
 
   // For its clients.

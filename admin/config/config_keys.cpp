@@ -149,6 +149,10 @@ const std::vector<ConfigKey>& keys() {
       {"pool", "max_prepared_statements", integer(0, 1'000'000), "500", kReloadable,
        "Prepared statements kept on one server connection.",
        [](T& t, const V& v) { t.config.proxy.pool.max_prepared_statements = v.u32(); }},
+      {"pool", "prepare_threshold", integer(0, 1'000'000), "5", kReloadable,
+       "How often a statement that a driver does not prepare must come before servers keep it prepared; 0: "
+       "never.",
+       [](T& t, const V& v) { t.config.proxy.pool.prepare_threshold = v.u32(); }},
       {"pool", "query_wait_timeout", seconds(), "120", kReloadable,
        "How long a client waits for a server connection before it gets an error; 0: for ever.",
        [](T& t, const V& v) { t.config.proxy.pool.query_wait_timeout_ms = v.u32(); }},

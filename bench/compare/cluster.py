@@ -32,7 +32,7 @@ CREATE TABLE sbtest1 (id integer PRIMARY KEY, k integer NOT NULL, c char(120) NO
 CREATE INDEX k_1 ON sbtest1 (k);
 """
 # Fast and even: what is measured is not the disk. Loopback is trusted, so that logins cost only where they are asked about.
-_SETTINGS = {"max_connections": "300", "shared_buffers": "256MB", "max_locks_per_transaction": "512",
+_SETTINGS = {"max_connections": "600", "shared_buffers": "256MB", "max_locks_per_transaction": "512",
              "max_wal_size": "2GB", "checkpoint_timeout": "1h"}
 _HBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
 
@@ -145,6 +145,17 @@ class BenchCluster:
             node.query(_SYSBENCH_TABLE + f"INSERT INTO sbtest1 {_sysbench_rows(keys)}", database=layout.name)
         node.query(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {APP_USER}", database=layout.name)
         node.query("ANALYZE", database=layout.name)
+
+    def keys_by_schema(self, layout, node, keys):
+        """{schema: its keys, of those given} for the shards on a node."""
+        here = {name for name, in node.query("SELECT nspname FROM pg_namespace WHERE nspname ~ '^shard_[0-9]{4}$'",
+                                             database=layout.name)}
+        found = {}
+        for key in keys:
+            schema = self.schema_of(layout, key)
+            if schema in here:
+                found.setdefault(schema, []).append(key)
+        return found
 
     @staticmethod
     def shard_of(layout, key):

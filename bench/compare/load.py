@@ -19,6 +19,7 @@ from .generator_output import LoadFailed, metrics_window, read_transactions, sys
 from .measure import SAMPLE_PERIOD_S, Sampler, proportional_bytes, resident_bytes
 
 _DEADLINE_S = 120
+_CAPTURE_DEADLINE_S = 600  # dozens of rounds
 _ATTEMPTS = 3             # of a point whose clients took longer to connect than expected
 _FIRST_CONNECT_S = 0.0002  # per client, before anything is known
 _WINDOW_MIN = 0.7         # of the seconds asked for
@@ -68,6 +69,17 @@ class Load:
         if child.returncode != 0:
             raise LoadFailed(f"exited {child.returncode}: {output.strip()[-400:]}")
         return output, sampler, memory
+
+    def capture(self, command):
+        """Runs a program that measures by itself; returns what it printed."""
+        self.last_command = shlex.join(command)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_CAPTURE_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            raise LoadFailed(f"no end after {_CAPTURE_DEADLINE_S} s: {self.last_command}") from None
+        if done.returncode != 0:
+            raise LoadFailed(f"exited {done.returncode}: {done.stderr.strip()[-400:]}")
+        return done.stdout
 
     def pgbench_command(self, peer, script, clients, mode="simple", *more):
         path = os.path.join(self.folder, "load.sql")

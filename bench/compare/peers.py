@@ -122,11 +122,16 @@ class PgBouncer(Peer):
         super().__init__(cluster, layout, label)
         self.mode, self.pool_size, self.auth, self.secret = mode, pool_size, auth, secret
 
+    def databases(self):
+        """{name that clients ask for: node}"""
+        return {self.database: self.cluster.nodes[0]}
+
     def start(self):
         self.port = reserve_port()
-        node = self.cluster.nodes[0]
+        databases = "\n".join(f"{name} = host=127.0.0.1 port={node.port} dbname={self.database}"
+                              for name, node in self.databases().items())
         self.config_text = f"""[databases]
-{self.database} = host=127.0.0.1 port={node.port} dbname={self.database}
+{databases}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {self.port}
@@ -143,6 +148,15 @@ log_disconnections = 0
 ignore_startup_parameters = extra_float_digits
 """
         self._spawn(["/usr/sbin/pgbouncer", "-q", self._write("ini", self.config_text)])
+
+
+class ShardedPgBouncer(PgBouncer):
+    """The same nodes and shards as Mosaic's, found by the application: a database per node, schemas in the statements."""
+
+    label = "pgbouncer, three nodes"
+
+    def databases(self):
+        return {f"{self.database}_{node.name}": node for node in self.cluster.nodes[:self.layout.nodes]}
 
 
 class Mosaic(Peer):

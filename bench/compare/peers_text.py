@@ -10,7 +10,11 @@ PEERS = {
                          "statement, and pools 20 connections to one node, as PgBouncer does.",
     "pgbouncer": "Pools 20 connections to one node in transaction mode and passes the statement as it came, to a table that is "
                  "not sharded. Debian's 1.18 can not do that with prepared statements: those are measured in session mode, "
-                 "where 16 clients hold 16 connections and nothing is pooled; more clients than connections are not possible.",
+                 "where each client holds a connection and nothing is pooled: 16 for 16 clients, 256 for 256 in `turns`.",
+    "pgbouncer, three nodes": "The same rows in the same shards on the same nodes as `mosaic`, but the application knows where "
+                              "each row is: it connects to a database per node and writes the shard's schema into the "
+                              "statement. PgBouncer passes it on; 6 connections to each node, as `mosaic` has. Each client "
+                              "reads from one node only.",
     "haproxy": "TCP mode, one thread: a server connection for each client, to one node; reads no protocol and pools nothing.",
     "forwarder": "bench/forwarder: one epoll thread that copies bytes, a server connection for each client, to one node. The "
                  "floor.",

@@ -36,6 +36,16 @@ CONNECT = Column("connect_ms", "ms to connect all", 0)
 MEMORY = (Column("rss_mb", "RSS MB", 1), Column("pss_mb", "PSS MB", 1))
 
 QUESTIONS = (
+    Question("turns", "Point select, in short turns",
+             "The question that decides: does routing cost more than forwarding? Contenders take turns of a fraction of a "
+             "second, dozens of rounds, in random order, so that a machine whose speed changes from second to second slows "
+             "neighbours alike. The load is bench/turns: a closed loop that writes the protocol itself. `mosaic` routes over "
+             "1,024 shards on three nodes; `pgbouncer` asks one node for an unsharded table; `pgbouncer, three nodes` is told "
+             "by the application where each row is.",
+             (TPS, *LATENCIES, CPU),
+             (Plot("cpu_us", "CPU us per transaction", "Proxy CPU per point select, in short turns"),
+              Plot("tps", "transactions per second", "Throughput of point selects, in short turns")),
+             "pgbouncer", "cpu_us"),
     Question("select", "Point select",
              "What does one row by its key cost, in each protocol, as clients grow on a pool of 20 connections? "
              "`mosaic` routes over 1,024 shards on three nodes, all others ask one node for an unsharded table.",

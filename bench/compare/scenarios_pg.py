@@ -6,11 +6,12 @@ from harness.processes import spawn, wait_until
 
 from . import cluster as data
 from .measure import count_system_calls
-from .peers import Direct, Forwarder, HaProxy, Mosaic, PgBouncer, PlainMosaic, Running
+from .peers import Direct, Forwarder, HaProxy, Mosaic, PgBouncer, PlainMosaic, Running, ShardedPgBouncer
 from .plan import NODES, POOL_SIZE, PROTOCOLS
 from .rounds import Contender
+from .turns import Turns
 
-NO_PREPARED = "PgBouncer 1.18 pools no prepared statements (1.21 does), and in session mode serves no more than 20 clients"
+NO_PREPARED = "PgBouncer 1.18 pools no prepared statements (1.21 does), and in session mode needs a server connection per client"
 FEW_CLIENTS = 16  # up to here contenders without a pool take part: each client is a PostgreSQL backend there
 MANY_CLIENTS = 1000
 
@@ -30,6 +31,7 @@ class PgSuite:
 
     def run(self):
         self.cluster.prepare(data.THREE_NODES, self.plan)
+        self.turns()
         self.statements()
         self.large_values()
         self.statements_on_the_server()
@@ -37,6 +39,25 @@ class PgSuite:
         self.sysbench()
 
     # --- one statement
+
+    def turns(self):
+        layout = data.THREE_NODES
+        turns = Turns(self.cluster, layout, self.rounds, self.load, self.plan)
+        for protocol in PROTOCOLS:
+            for clients in self.plan.turn_clients:
+                peers = [Mosaic(self.cluster, layout, pool_size=POOL_SIZE // NODES), PlainMosaic(self.cluster, layout)]
+                absent = {}
+                if protocol != "prepared":
+                    peers += [PgBouncer(self.cluster, layout), ShardedPgBouncer(self.cluster, layout, pool_size=POOL_SIZE // NODES)]
+                elif clients < MANY_CLIENTS:
+                    peers += [PgBouncer(self.cluster, layout, mode="session", pool_size=clients),
+                              ShardedPgBouncer(self.cluster, layout, mode="session", pool_size=-(-clients // NODES))]
+                else:
+                    absent = dict.fromkeys((PgBouncer.label, ShardedPgBouncer.label), NO_PREPARED)
+                if clients <= FEW_CLIENTS:
+                    peers.append(Forwarder(self.cluster, layout))
+                with Running(*peers):
+                    turns.measure(protocol, clients, peers, absent)
 
     def statements(self):
         layout = data.THREE_NODES

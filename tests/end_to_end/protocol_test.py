@@ -4,8 +4,9 @@ import random
 import unittest
 
 from harness import repertoire, wire_client as wire
-from harness.cluster import EndToEndTest, is_plain
+from harness.cluster import DATABASE, EndToEndTest, is_plain
 from harness.pair import Pair
+from harness.wire_client import ServerError, WireClient
 
 
 class Protocol(EndToEndTest):
@@ -114,9 +115,55 @@ class Protocol(EndToEndTest):
                     for act in rng.choices(acts, weights, k=60):
                         act(pair, rng, user)
 
+    def test_replies_come_when_a_server_would_send_them(self):
+        """Nothing before Sync's answer, as from a server's buffer; with Flush at once."""
+        with WireClient(self.cluster.port) as client:
+            client.login()
+            messages = (wire.parse("", "SELECT pg_sleep(0.2)"), wire.bind("", ""), wire.execute())
+            for _ in range(3):  # from the second time on Mosaic may know the statement
+                client.send(*messages, wire.SYNC)
+                client.peek()
+                self.assertGreater(len(client.received), len(wire.frame("1")))
+                client.take_reply()
+                client.send(messages[0], wire.FLUSH)
+                self.assertEqual(client.take_frame().type, "1")
+                client.send(messages[0], wire.FLUSH, *messages[1:], wire.SYNC)
+                client.peek()
+                self.assertEqual(client.received, wire.frame("1"))
+                self.assertEqual([frame.type for frame in client.take_reply()], ["1", "2", "D", "C", "Z"])
+
+    @unittest.skipIf(is_plain(), "a plain PostgreSQL keeps nothing that the client does not")
+    def test_tables_change_behind_mosaics_back(self):
+        """At most one statement meets the old plan; from then on every Parse gets a new one."""
+        node = self.cluster.nodes[0]
+
+        def alter(sql):
+            node.query(sql, database=DATABASE)
+
+        def run(client, name):
+            client.send(wire.parse(name, "SELECT * FROM changing"), wire.bind("", name), wire.describe("P", ""),
+                        wire.execute(), wire.SYNC)
+            frames = client.take_reply()
+            found = [frame for frame in frames if frame.type == "E"]
+            if found:
+                return wire.error_fields(found[0].body)["C"]
+            return [name for name, *_ in wire.row_description(next(f for f in frames if f.type == "T").body)]
+
+        alter("CREATE TABLE changing (a int); GRANT ALL ON changing TO PUBLIC")
+        self.addCleanup(alter, "DROP TABLE changing")
+        with WireClient(self.cluster.port) as first, WireClient(self.cluster.port) as second:
+            first.login()
+            second.login()
+            for _ in range(8):  # beyond prepare_threshold: the servers keep it
+                self.assertEqual(run(first, ""), ["a"])
+            alter("ALTER TABLE changing ADD COLUMN b int")
+            self.assertIn(run(first, ""), (["a", "b"], "0A000"))
+            for _ in range(8):
+                self.assertEqual(run(first, ""), ["a", "b"])
+            self.assertEqual(run(second, "named"), ["a", "b"])
+
     @unittest.skipIf(is_plain(), "Mosaic's own refusal has no counterpart in a plain PostgreSQL")
     def test_refusal_inside_a_transaction_fails_it_like_any_error(self):
-        from harness.wire_client import ServerError, WireClient
         for first in ("SELECT 1", "SELECT count(*) FROM users WHERE user_id = 7"):
             with WireClient(self.cluster.port) as client:
                 client.login()

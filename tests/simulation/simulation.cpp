@@ -44,6 +44,7 @@ Simulation::Simulation(uint64_t seed)
   environment_.name_values = &names_;
   environment_.catalog = proxy::script_catalog();
   environment_.max_prepared_statements = 3;
+  environment_.prepare_threshold = static_cast<uint32_t>(seed % 4);  // 0: never
   environment_.max_client_prepared_statements = 100;
   environment_.traffic.resize(2);
   environment_.shard_queries.resize(environment_.catalog->shard_count());

@@ -186,6 +186,11 @@ class WireClient:
             self._received += self.socket.recv(65536)
         return bool(self._received)
 
+    @property
+    def received(self):
+        """What has come and was not taken yet."""
+        return bytes(self._received)
+
     def take_close(self):
         """What the peer sends before it closes; fails by time-out if it does not."""
         rest = bytearray(self._received)

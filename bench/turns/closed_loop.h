@@ -1,0 +1,68 @@
+#pragma once
+// Clients of one target that read a row, wait for it and read the next: closed loop, one thread, epoll,
+// statements of the protocol written directly, so that the load costs the machine little beside what is
+// measured.
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/turns/plan.h"
+#include "bench/workload/latency_histogram.h"
+#include "routing/byte_buffer.h"
+
+namespace mosaic::turns {
+
+// What came of one turn, over its counted part.
+struct Window {
+  uint64_t transactions = 0;
+  double seconds = 0;
+  double cpu_s = 0;  // of the target's process, all threads; 0 without one
+};
+
+class ClosedLoop {
+ public:
+  // Connects all clients and, for Protocol::kPrepared, prepares a statement per table. Throws
+  // std::runtime_error with what the server said, here and below.
+  ClosedLoop(const Target& target, Protocol protocol, uint32_t clients, uint64_t seed);
+  ~ClosedLoop();
+  ClosedLoop(const ClosedLoop&) = delete;
+  ClosedLoop& operator=(const ClosedLoop&) = delete;
+
+  // Every client reads until `warm_up_s` + `window_s` are over and it has its last row. Latencies of the
+  // counted part are added to `latencies`.
+  Window run(double warm_up_s, double window_s, workload::LatencyHistogram& latencies);
+
+  const Target& target() const { return target_; }
+
+ private:
+  struct Read {
+    uint32_t table;
+    int64_t key;
+  };
+  struct Client {
+    int fd = -1;
+    uint32_t database = 0;
+    uint64_t sent_ns = 0;
+    routing::ByteBuffer received;
+  };
+
+  void connect_client(Client& client);
+  void send_read(Client& client);
+  void append_read(const Client& client, const Read& read);
+  void send_out(Client& client);
+  void receive(Client& client);
+  bool take_reply(Client& client);
+  void await_reply(Client& client);
+
+  Target target_;
+  Protocol protocol_;
+  std::vector<std::vector<Read>> reads_;  // by database
+  std::vector<Client> clients_;
+  routing::ByteBuffer out_;
+  int epoll_ = -1;
+  std::mt19937_64 random_;
+};
+
+}  // namespace mosaic::turns
