@@ -4,7 +4,8 @@ where no PostgreSQL and no peer is installed."""
 PEERS = {
     "mosaic": "Reads the statement, finds the key's shard (1,024 on three nodes unless the table says otherwise), writes the "
               "shard's schema into the statement, and pools per node: 6 connections to each of three nodes, 18 in all. This "
-              "is more work than any other contender does. In `sysbench` with the table on one node, `idle` and `logins` it is asked "
+              "is more work than any other contender does. Statements of the extended protocol that come often are kept by "
+              "the servers (prepare_threshold), as they are not through the others. In `sysbench` with the table on one node, `idle` and `logins` it is asked "
               "for what lives on one node, as PgBouncer is.",
     "mosaic, unsharded": "The same program, asked for a table that is not sharded: finds that out, writes nothing into the "
                          "statement, and pools 20 connections to one node, as PgBouncer does.",

@@ -24,7 +24,9 @@ class Plan:
     large_clients: int      # that read rows of 1 MB
     copy_mb: int            # bytes of one COPY
     strace_transactions: int  # per client, of 16
+    shards_warm_up_s: float  # backends meet a thousand tables: what is asked about is what comes after
     turn_clients: tuple     # point selects in short turns
+    turn_settle_s: float    # of each contender before the first round, for the same reason
     turn_rounds: int
     turn_seconds: float
     turn_many_rounds: int   # the same for thousands of clients, whose transactions take long
@@ -41,14 +43,14 @@ TURN_WARM_UP = 0.2  # of a turn's seconds, before them
 QUICK = Plan(name="quick", rounds=2, seconds=0.7, scale_seconds=1.6, warm_up_s=0.2, clients=(16, 256, 2000),
              clients_extended=(16,), insert_clients=(16,), protocols_insert=("simple",), users=20_000, idle_clients=2_000,
              storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=16, strace_transactions=60,
-             turn_clients=(16, 256), turn_rounds=8, turn_seconds=0.2, turn_many_rounds=4, turn_many_seconds=1.0,
+             shards_warm_up_s=2, turn_clients=(16, 256), turn_settle_s=1, turn_rounds=8, turn_seconds=0.2, turn_many_rounds=4, turn_many_seconds=1.0,
              micro_min_time_s=0.02)
 
 FULL = Plan(name="full", rounds=3, seconds=2.4, scale_seconds=4.3, warm_up_s=0.4, clients=(1, 16, 256, 2000),
-            clients_extended=(1, 16, 256, 2000), insert_clients=(16, 256, 2000), protocols_insert=("simple", "prepared"),
+            clients_extended=(1, 16), insert_clients=(16, 256), protocols_insert=("simple", "prepared"),
             users=20_000, idle_clients=10_000, storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=64,
-            strace_transactions=300, turn_clients=(16, 256, 2000), turn_rounds=40, turn_seconds=0.3,
-            turn_many_rounds=12, turn_many_seconds=1.2, micro_min_time_s=0.2)
+            strace_transactions=300, shards_warm_up_s=10, turn_clients=(16, 256, 2000), turn_settle_s=3, turn_rounds=30,
+            turn_seconds=0.3, turn_many_rounds=10, turn_many_seconds=1.2, micro_min_time_s=0.2)
 
 POOL_SIZE = 20         # server connections in all
 NODES = 3              # that Mosaic spreads them over, where it routes

@@ -138,6 +138,7 @@ class PgSuite:
                     contenders.append(Contender(
                         "mosaic", {"protocol": protocol, "clients": 16, "shards": shards},
                         lambda peer=peer, script=script, protocol=protocol: self.load.pgbench(peer, script, 16, protocol)))
+                    self.load.pgbench(peer, script, 16, protocol, self.plan.shards_warm_up_s)
                 self.rounds.measure("shards", contenders)
 
     def statements_on_the_server(self):

@@ -49,7 +49,7 @@ class Turns:
         seconds = self.plan.turn_many_seconds if is_many else self.plan.turn_seconds
         return {"protocol": protocol, "clients": clients, "seed": SEED,
                 "rounds": self.plan.turn_many_rounds if is_many else self.plan.turn_rounds,
-                "warm_up_s": seconds * TURN_WARM_UP, "window_s": seconds,
+                "settle_s": self.plan.turn_settle_s, "warm_up_s": seconds * TURN_WARM_UP, "window_s": seconds,
                 "targets": [{"name": peer.label, "port": peer.port, "user": peer.user, "pid": peer.pid or 0,
                              "databases": self._databases(peer)} for peer in peers]}
 

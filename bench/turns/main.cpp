@@ -43,8 +43,7 @@ nlohmann::json run(const Plan& plan) {
   std::iota(order.begin(), order.end(), size_t{0});
   std::mt19937_64 random(plan.seed);
   workload::LatencyHistogram ignored;
-  for (const size_t i : order)
-    contenders[i].loop->run(plan.warm_up_s, plan.window_s, ignored);  // caches, backends
+  for (const size_t i : order) contenders[i].loop->run(0, plan.settle_s, ignored);
   for (uint32_t round = 0; round < plan.rounds; ++round) {
     std::shuffle(order.begin(), order.end(), random);  // nobody always runs after the same one
     for (const size_t i : order) {

@@ -50,6 +50,7 @@ Plan read_plan(const std::string& path) {
     plan.protocol = protocol_of(value.at("protocol"));
     plan.clients = value.at("clients");
     plan.rounds = value.at("rounds");
+    plan.settle_s = value.at("settle_s");
     plan.warm_up_s = value.at("warm_up_s");
     plan.window_s = value.at("window_s");
     plan.seed = value.at("seed");

@@ -35,6 +35,7 @@ struct Plan {
   Protocol protocol = Protocol::kSimple;
   uint32_t clients = 1;
   uint32_t rounds = 1;
+  double settle_s = 0;   // of each target before the first round: its backends meet their tables
   double warm_up_s = 0;  // at the start of each turn, not counted
   double window_s = 0;   // counted
   uint64_t seed = 1;

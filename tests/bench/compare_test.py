@@ -24,8 +24,8 @@ def made_results(mosaic_cpu=(9.0, 10.0, 20.0), began="2026-01-02 03:04"):
     for peer, cpus in (("mosaic", mosaic_cpu), ("pgbouncer", (10.0, 20.0, 20.0))):
         rounds = [{"tps": 1000.0 * (number + 1), "p50_ms": 1.0, "p99_ms": 2.0, "cpu_us": cpu}
                   for number, cpu in enumerate(cpus)]
-        results.points.append(Point("select", dict(labels), peer, rounds, {}, f"pgbench {peer}"))
-    results.points.append(Point("select", {"protocol": "prepared", "clients": 256}, "pgbouncer", problem="can not"))
+        results.points.append(Point("turns", dict(labels), peer, rounds, {}, f"pgbench {peer}"))
+    results.points.append(Point("turns", {"protocol": "prepared", "clients": 256}, "pgbouncer", problem="can not"))
     return results
 
 
@@ -153,11 +153,11 @@ class Reports(unittest.TestCase):
         self.assertEqual(write_report(again), write_report(results))
 
     def test_shows_median_spread_ratio_and_problem(self):
-        text = write_report(made_results(), {"select": ["select_cpu_us.svg"]})
+        text = write_report(made_results(), {"turns": ["turns_cpu_us.svg"]})
         self.assertIn("| simple | 16 | mosaic | 2,000 (1,000-3,000) | 1.00 | 2.00 | 10.0 (9.0-20.0) | 0.90 |", text)
-        self.assertIn("No figures for select/prepared/256/pgbouncer: can not.", text)
-        self.assertIn("![Point select](select_cpu_us.svg)", text)
-        self.assertIn("select/simple/16/mosaic\n    pgbench mosaic", text)
+        self.assertIn("No figures for turns/prepared/256/pgbouncer: can not.", text)
+        self.assertIn("![Point select, in short turns](turns_cpu_us.svg)", text)
+        self.assertIn("turns/simple/16/mosaic\n    pgbench mosaic", text)
         self.assertNotIn("## Workers", text)
 
     def test_shows_system_calls_by_name(self):
@@ -173,9 +173,9 @@ class Reports(unittest.TestCase):
         old = made_results((5.0, 5.0, 5.0), "2025-01-01 00:00")
         old.points.pop(1)
         changes = compare(made_results(), old)
-        self.assertEqual([change.key for change in changes], ["select/simple/16/mosaic"])
+        self.assertEqual([change.key for change in changes], ["turns/simple/16/mosaic"])
         self.assertEqual(changes[0].ratios, {"throughput": 1.0, "p99": 1.0, "CPU": 2.0})
-        self.assertIn("| select/simple/16/mosaic | 1.00 | 1.00 | 2.00 |", write_report(made_results(), old=old))
+        self.assertIn("| turns/simple/16/mosaic | 1.00 | 1.00 | 2.00 |", write_report(made_results(), old=old))
 
     def test_table_escapes_its_own_border(self):
         self.assertEqual(table(("a",), [("x|y",)]), ["| a |", "| --- |", "| x\\|y |", ""])
