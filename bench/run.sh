@@ -13,7 +13,7 @@ Usage: ./bench/run.sh [micro|pg|scale|all] [--quick] [--compare OLD.JSON] [--out
   scale      idle clients, connect storms, a pool that is too small, workers
   all        the three (nothing said: this)
 
-  --quick    short rounds: `pg` in under 4 minutes
+  --quick    short rounds: `pg` in about 5 minutes
   --compare  report.json of an earlier run: also tells the ratio to it, point by point
   --out      folder for report.md, report.json and the figures (default: build/bench/<date>)
   --publish  also keeps the report in bench/results/ and its verdicts in bench/README.md

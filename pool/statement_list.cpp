@@ -12,6 +12,10 @@ ServerStatementName::ServerStatementName(const StatementKey& key) {
   at = std::to_chars(at, std::end(text_), key.statement).ptr;
   *at++ = '_';
   at = std::to_chars(at, std::end(text_), key.shard_plus_one).ptr;
+  if (key.context != 0) {
+    *at++ = '_';
+    at = std::to_chars(at, std::end(text_), key.context).ptr;
+  }
   size_ = static_cast<size_t>(at - text_);
 }
 

@@ -12,17 +12,18 @@
 namespace mosaic::pool {
 
 // One statement on one shard: its text there names the shard's schema, so it is another statement on another
-// shard.
+// shard; and another one when it was parsed under other settings.
 struct StatementKey {
   uint64_t statement = 0;       // unique in the process
   uint32_t shard_plus_one = 0;  // 0: the statement names no shard
+  uint32_t context = 0;         // of its settings; 0: the server's defaults
   bool operator==(const StatementKey&) const = default;
 };
 
 struct StatementKeyHash {
   size_t operator()(const StatementKey& key) const {
-    const uint64_t mixed =
-        (key.statement * 0x9e3779b97f4a7c15ull) ^ (key.shard_plus_one * 0xd6e8feb86659fd93ull);
+    const uint64_t mixed = (key.statement * 0x9e3779b97f4a7c15ull) ^
+                           ((uint64_t{key.context} << 32 | key.shard_plus_one) * 0xd6e8feb86659fd93ull);
     return static_cast<size_t>(mixed ^ (mixed >> 32));
   }
 };

@@ -271,6 +271,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
   server_->unnamed.reset();  // a simple query destroys the unnamed statement
   replies_.push(Reply{Reply::Kind::kQuery});
   collect_effects(statement, Parameters(), {}, effects_);
+  note_local_settings(statement);
   const StatementPart& first = statement.plan->parts[0];
   if (first.kind == StatementKind::kCopyIn && first.copy && first.copy->is_sharded)
     begin_copy_check(*first.copy, route.shard);

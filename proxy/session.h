@@ -4,6 +4,7 @@
 // knows no sockets, no loop, no clock. Its one driver is ClientConnection; tests drive it by scripts.
 //
 // The files: session.cpp (events, leases, simple queries), session_extended.cpp (Parse ... Sync),
+// session_prepared.cpp (which server has which statement, under which name),
 // session_server.cpp (what servers answer), session_local.cpp (statements answered here), session_held.cpp (a
 // BEGIN that no server knows of yet), session_copy.cpp (COPY in), session_ending.cpp (how it all ends).
 
@@ -19,6 +20,7 @@
 #include "pool/server_memory.h"
 #include "proxy/client_settings.h"
 #include "proxy/outbox.h"
+#include "proxy/parse_contexts.h"
 #include "proxy/reply_queue.h"
 #include "proxy/report.h"
 #include "proxy/statement_cache.h"
@@ -35,6 +37,7 @@ struct SessionEnvironment {
   routing::Router* router = nullptr;
   StatementCache* statements = nullptr;
   WelcomeCache* welcomes = nullptr;
+  ParseContexts* parse_contexts = nullptr;
   pool::NameValuesTable* name_values = nullptr;
   std::shared_ptr<const routing::CatalogSnapshot> catalog;  // the newest
   uint64_t analyses = 0;                 // counts Router::analyze calls: its result is valid until the next
@@ -179,22 +182,27 @@ class Session {
   Intake on_sync();
   Intake settle_parse(bool with_description);
   Intake try_settle_parse(bool with_description);
+  Portal* find_portal(std::string_view name);
+  void fail_group(const routing::Error& error);
+  void send_poison(const routing::Error& error);
+
+  // session_prepared.cpp
+  PreparedStatement* find_prepared(std::string_view name);
+  void drop_prepared(std::string_view name);
+  void drop_all_prepared();
+  void forget_portals_of(const PreparedStatement& statement);
+  PreparedStatement& name_statement(const routing::ParseMessage& message);
   bool has_description(const PreparedStatement& statement) const;
+  bool is_refused_in_failed_transaction(const PreparedStatement& statement) const;
+  routing::Error duplicate_error(const routing::ParseMessage& message);
+  pool::StatementKey key_of(const PreparedStatement& statement, const routing::Route& route);
+  void note_local_settings(const routing::AnalyzedStatement& statement);
+  bool parses_unlike_others() const;
   bool is_worth_preparing(const PreparedStatement& statement) const;
   bool goes_unnamed(const PreparedStatement& statement, std::string_view name, const pool::StatementKey& key);
   pool::StatementKey send_parse(PreparedStatement& statement, bool is_unnamed, const routing::Route& route,
                                 bool is_ours);
   void send_closes();
-  PreparedStatement* find_prepared(std::string_view name);
-  void drop_prepared(std::string_view name);
-  void forget_portals_of(const PreparedStatement& statement);
-  PreparedStatement& name_statement(const routing::ParseMessage& message);
-  bool is_refused_in_failed_transaction(const PreparedStatement& statement) const;
-  routing::Error duplicate_error(const routing::ParseMessage& message);
-  void drop_all_prepared();
-  Portal* find_portal(std::string_view name);
-  void fail_group(const routing::Error& error);
-  void send_poison(const routing::Error& error);
 
   // session_server.cpp
   void pop_reply();
@@ -315,7 +323,11 @@ class Session {
       prepared_;                             // "" is the unnamed one
   PreparedStatement* owed_parse_ = nullptr;  // parsed by the client, ParseComplete not given yet
   bool owed_is_unnamed_ = false;
-  pool::StatementKey described_key_;  // of the latest Parse that was settled on a server
+  pool::StatementKey described_key_;   // of the latest Parse that was settled on a server
+  bool is_described_unnamed_ = false;  // it went into the server's unnamed statement
+  bool has_local_settings_ = false;    // a SET LOCAL that affects parsing is part of this transaction
+  uint32_t parse_context_ = 0;         // of the settings `parse_settings_`
+  pool::NameValuesRef parse_settings_;
   routing::ByteBuffer
       description_;  // ParameterDescription, until what follows it makes the description whole
   std::vector<Portal> portals_;

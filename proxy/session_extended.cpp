@@ -24,15 +24,6 @@ namespace sqlstate = routing::sqlstate;
 
 namespace {
 
-bool ends_transaction(StatementKind kind) {
-  return kind == StatementKind::kCommit || kind == StatementKind::kRollback ||
-         kind == StatementKind::kRollbackTo;
-}
-
-pool::StatementKey key_of(const PreparedStatement& statement, const Route& route) {
-  return {statement.id, route.target == Route::Target::kShard ? route.shard.value + 1 : 0};
-}
-
 Error no_such_statement(std::string_view name) {
   return Error{sqlstate::kInvalidStatementName,
                name.empty() ? "unnamed prepared statement does not exist"
@@ -64,81 +55,10 @@ Result<Route> route_to_describe(const AnalyzedStatement& statement, const Result
 
 }  // namespace
 
-PreparedStatement* Session::find_prepared(std::string_view name) {
-  const auto found = prepared_.find(name);
-  return found == prepared_.end() ? nullptr : found->second;
-}
-
-void Session::drop_prepared(std::string_view name) {
-  const auto found = prepared_.find(name);
-  if (found == prepared_.end()) return;
-  forget_portals_of(*found->second);
-  if (owed_parse_ == found->second) owed_parse_ = nullptr;
-  environment_.statements->release(*found->second);
-  prepared_.erase(found);
-}
-
-void Session::forget_portals_of(const PreparedStatement& statement) {
-  std::erase_if(portals_, [&](const Portal& portal) { return portal.statement == &statement; });
-}
-
-// Gives the message's statement the name in it. Drivers that do not prepare parse the same text into the
-// unnamed statement again and again: that one stays as it is.
-PreparedStatement& Session::name_statement(const routing::ParseMessage& message) {
-  StatementCache& cache = *environment_.statements;
-  const auto at = prepared_.find(message.name);
-  if (at != prepared_.end()) {
-    PreparedStatement& present = *at->second;
-    forget_portals_of(present);
-    if (present.is_that_of(message) && cache.is_current(present)) {
-      cache.refresh(present, *environment_.router, catalog());
-      return present;
-    }
-  }
-  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog());
-  if (at == prepared_.end()) {
-    prepared_.emplace(message.name, &statement);
-  } else {
-    cache.release(*std::exchange(at->second, &statement));
-  }
-  return statement;
-}
-
-void Session::drop_all_prepared() {
-  portals_.clear();
-  owed_parse_ = nullptr;
-  for (auto& [name, statement] : prepared_) environment_.statements->release(*statement);
-  prepared_.clear();
-}
-
 Session::Portal* Session::find_portal(std::string_view name) {
   const auto found =
       std::find_if(portals_.begin(), portals_.end(), [&](const Portal& p) { return p.name == name; });
   return found == portals_.end() ? nullptr : &*found;
-}
-
-bool Session::has_description(const PreparedStatement& statement) const {
-  return statement.is_accepted && statement.schema_version == environment_.statements->schema_version() &&
-         !statement.description.empty();
-}
-
-// The server parses nothing but an end of transaction while it is in a failed one, and says so itself.
-bool Session::is_refused_in_failed_transaction(const PreparedStatement& statement) const {
-  const auto& parts = statement.compiled->plan().parts;
-  const bool is_end =
-      parts.size() == 1 && (ends_transaction(parts[0].kind) || parts[0].kind == StatementKind::kInvalid);
-  return ((is_held_failed_ && !held_.empty()) || transaction_status_ == 'E') && !is_end;
-}
-
-// Why a Parse under a name in use fails. As for PostgreSQL, a failed transaction comes before the name.
-Error Session::duplicate_error(const routing::ParseMessage& message) {
-  StatementCache& cache = *environment_.statements;
-  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog());
-  const bool is_refused = is_refused_in_failed_transaction(statement);
-  cache.release(statement);
-  if (is_refused) return failed_transaction_error();
-  return Error{sqlstate::kDuplicateStatement,
-               fmt::format("prepared statement \"{}\" already exists", message.name), "", ""};
 }
 
 Session::Intake Session::on_parse(std::string_view body) {
@@ -224,71 +144,14 @@ Session::Intake Session::try_settle_parse(bool with_description) {
   send_closes();
   owed_parse_ = nullptr;
   const pool::StatementKey key = key_of(statement, *pending_route_);
-  if (!owed_is_unnamed_ && server_->statements.touch(key)) {
+  is_described_unnamed_ = owed_is_unnamed_ || parses_unlike_others();
+  if (!is_described_unnamed_ && server_->statements.touch(key)) {
     reply_local(std::string_view("1\0\0\0\4", 5));  // this server has accepted it before
   } else {
-    send_parse(statement, owed_is_unnamed_, *pending_route_, false);
+    send_parse(statement, is_described_unnamed_, *pending_route_, false);
   }
   described_key_ = key;
   return Intake::kTaken;
-}
-
-// Drivers that do not prepare parse the same text again and again; after a while servers keep it all the
-// same.
-bool Session::is_worth_preparing(const PreparedStatement& statement) const {
-  const auto& parts = statement.compiled->plan().parts;
-  return environment_.prepare_threshold > 0 && statement.parses >= environment_.prepare_threshold &&
-         environment_.max_prepared_statements > 0 && parts.size() == 1 &&
-         parts[0].kind == StatementKind::kQuery;
-}
-
-// Whether a server has, or is to be given, a statement of the client's as its unnamed one.
-bool Session::goes_unnamed(const PreparedStatement& statement, std::string_view name,
-                           const pool::StatementKey& key) {
-  if (!name.empty()) return false;
-  if (server_->unnamed == key || !is_worth_preparing(statement)) return true;
-  if (server_->statements.contains(key)) return false;
-  // A full list takes one in so many: or statements on many shards would push each other out before their
-  // next use.
-  constexpr uint32_t kAdmittedOneIn = 8;
-  return server_->statements.size() >= environment_.max_prepared_statements &&
-         ++server_->parses_when_full % kAdmittedOneIn != 0;
-}
-
-pool::StatementKey Session::send_parse(PreparedStatement& statement, bool is_unnamed, const Route& route,
-                                       bool is_ours) {
-  const pool::StatementKey key = key_of(statement, route);
-  routing::ByteBuffer& out = *outbox_.to_server;
-  has_sent_ = true;
-  if (!is_unnamed) {
-    while (const auto evicted = server_->statements.evict(environment_.max_prepared_statements)) {
-      server_->to_close.push_back(*evicted);
-    }
-    send_closes();
-    server_->statements.insert(key);
-  } else {
-    server_->unnamed = key;
-  }
-  {
-    routing::FrameWriter frame(out, 'P');
-    out.append_c_string(is_unnamed ? std::string_view() : pool::ServerStatementName(key).view());
-    routing::append_qualified(out, statement.compiled->view(), route, catalog());
-    out.append_u8(0);
-    out.append_u16(static_cast<uint16_t>(statement.declared_types.size()));
-    for (const uint32_t oid : statement.declared_types) out.append_u32(oid);
-  }
-  environment_.statements->retain(statement);
-  replies_.push(Reply{Reply::Kind::kParse, is_ours, is_unnamed, key, &statement});
-  ++environment_.traffic[server_->node.value].server_parses;
-  return key;
-}
-
-void Session::send_closes() {
-  for (const pool::StatementKey& key : server_->to_close) {
-    routing::append_close(*outbox_.to_server, 'S', pool::ServerStatementName(key).view());
-    replies_.push(Reply{Reply::Kind::kClose, true, false, key});
-  }
-  server_->to_close.clear();
 }
 
 Session::Intake Session::on_bind(std::string_view body) {
@@ -393,6 +256,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   is_group_pure_ = false;
   PortalEffects made{std::string(), {}};
   collect_effects(view, parameters, statement->types(), made.effects);
+  note_local_settings(view);
   if (!made.effects.empty()) {
     made.portal = message->portal;
     portal_effects_.push_back(std::move(made));
@@ -453,6 +317,7 @@ Session::Intake Session::on_describe(std::string_view body) {
   bool is_unnamed = message->name.empty();
   if (was_owed) {
     key = described_key_;
+    is_unnamed = is_described_unnamed_;
   } else {
     const AnalyzedStatement& view = statement->compiled->view();
     if (!pending_route_) {

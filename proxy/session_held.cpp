@@ -168,7 +168,7 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
       const std::unique_ptr<Error> untold = std::exchange(held_error_, nullptr);
       held_.clear();
       held_savepoints_.clear();
-      is_held_failed_ = false;
+      is_held_failed_ = has_local_settings_ = false;
       if (is_commit) {
         settings_.commit();
       } else {
@@ -204,6 +204,7 @@ Session::LocalReply Session::run_local_in_held(const StatementPart& part,
     default:  // SET LOCAL, SET TRANSACTION
       held_.emplace_back(text_of(statement, part));
       (part.kind == StatementKind::kSetTransaction ? is_held_snapshot_ : has_held_settings_) = true;
+      note_local_settings(statement);
       return {"SET", std::nullopt};
   }
 }

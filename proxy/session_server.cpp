@@ -392,6 +392,7 @@ void Session::end_group(char status) {
 void Session::finish_group(char status) {
   routing::append_ready(*outbox_.to_client, visible_status(status));
   if (status == 'I') {
+    if (held_.empty()) has_local_settings_ = false;
     ++environment_.traffic[server_->node.value].transactions;
     portals_.clear();
     portal_effects_.clear();

@@ -40,11 +40,13 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
           std::make_unique<routing::Router>(routing::RouterLimits{settings.shape_cache_bytes, monotonic_ns})),
       statements_(
           std::make_unique<StatementCache>(settings.statement_cache_bytes, number + 1, pool::kWorkersMax)),
+      parse_contexts_(number + 1, pool::kWorkersMax),
       client_buffer_(kReadBytes),
       server_buffer_(kReadBytes) {
   environment_.router = router_.get();
   environment_.statements = statements_.get();
   environment_.welcomes = &welcomes_;
+  environment_.parse_contexts = &parse_contexts_;
   environment_.name_values = &name_values_;
   environment_.max_prepared_statements = settings.pool.max_prepared_statements;
   environment_.prepare_threshold = settings.pool.prepare_threshold;

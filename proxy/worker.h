@@ -109,6 +109,7 @@ class Worker {
   std::unique_ptr<routing::Router> router_;
   std::unique_ptr<StatementCache> statements_;
   WelcomeCache welcomes_;
+  ParseContexts parse_contexts_;
   SessionEnvironment environment_;
   std::map<std::string, UserPools> pools_;
   struct Slot {

@@ -81,6 +81,7 @@ class Conversation {
     environment_.router = &router_;
     environment_.statements = &statements_;
     environment_.welcomes = &welcomes_;
+    environment_.parse_contexts = &parse_contexts_;
     environment_.name_values = &name_values_;
     environment_.catalog = std::make_shared<const CatalogSnapshot>(mosaic::micro::sample_parts(kShards));
     environment_.max_prepared_statements = 500;
@@ -140,6 +141,7 @@ class Conversation {
   Router router_{RouterLimits{}};
   mosaic::proxy::StatementCache statements_{1 << 20, 1, 1};
   mosaic::proxy::WelcomeCache welcomes_;
+  mosaic::proxy::ParseContexts parse_contexts_{1, 1};
   SessionEnvironment environment_;
   ByteBuffer client_, server_, answer_;
   Outbox outbox_;

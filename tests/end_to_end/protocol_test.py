@@ -132,6 +132,36 @@ class Protocol(EndToEndTest):
                 self.assertEqual(client.received, wire.frame("1"))
                 self.assertEqual([frame.type for frame in client.take_reply()], ["1", "2", "D", "C", "Z"])
 
+    def test_constants_mean_what_the_clients_settings_say(self):
+        """PostgreSQL reads constants when it parses: what a server keeps for one client must not serve another's zone."""
+        sql = "SELECT extract(epoch FROM '1970-01-02 00:00'::timestamptz)::int"
+        hours = {"UTC": 0, "Asia/Tokyo": 9, "Etc/GMT+5": -5}
+        clients = {}
+        for zone in hours:
+            clients[zone] = WireClient(self.cluster.port)
+            self.addCleanup(clients[zone].close)
+            clients[zone].login(TimeZone=zone)
+
+        def run(client, name, is_parsed):
+            client.send(*([wire.parse(name, sql)] if is_parsed else []), wire.bind("", name), wire.execute(), wire.SYNC)
+            return 24 - int(client.rows(client.take_reply())[0][0]) // 3600
+
+        for attempt in range(8):  # beyond prepare_threshold
+            for zone, client in clients.items():
+                with self.subTest(zone=zone, attempt=attempt):
+                    self.assertEqual(run(client, "", True), hours[zone])
+                    self.assertEqual(run(client, "named", attempt == 0), hours[zone])
+        client = clients["UTC"]
+        for name in ("", "again"):
+            client.query("BEGIN")
+            client.query("SET LOCAL timezone = 'Asia/Tokyo'")
+            self.assertEqual(run(client, name, True), 9)
+            client.query("COMMIT")
+            self.assertEqual(run(client, name, True) if not name else run(client, "named", False), 0)
+        client.query("SET timezone = 'Asia/Tokyo'")
+        self.assertEqual(run(client, "", True), 9)
+        self.assertEqual(run(clients["Etc/GMT+5"], "", True), -5)
+
     @unittest.skipIf(is_plain(), "a plain PostgreSQL keeps nothing that the client does not")
     def test_tables_change_behind_mosaics_back(self):
         """At most one statement meets the old plan; from then on every Parse gets a new one."""

@@ -96,6 +96,7 @@ class AllocationBench {
     environment_.router = &router_;
     environment_.statements = &statements_;
     environment_.welcomes = &welcomes_;
+    environment_.parse_contexts = &parse_contexts_;
     environment_.name_values = &name_values_;
     environment_.catalog = large_catalog();
     environment_.max_prepared_statements = 100;
@@ -170,6 +171,7 @@ class AllocationBench {
   routing::Router router_{routing::RouterLimits{}};
   StatementCache statements_{1 << 20, 1, 1};
   WelcomeCache welcomes_;
+  ParseContexts parse_contexts_{1, 1};
   SessionEnvironment environment_;
   routing::ByteBuffer client_out_, server_out_;
   Outbox outbox_;

@@ -165,6 +165,90 @@ TEST(SessionPrepare, learns_of_a_schema_change_from_the_error_of_a_stale_plan) {
   EXPECT_THAT(s.to_server(), ElementsAre(StartsWith("Parse [mosaic_"), StartsWith("Bind [mosaic_")));
 }
 
+// A statement by name, run once; returns how the server was told of it.
+std::string run_named(SessionScript& s, int64_t user) {
+  if (s.bind("", "q", {std::to_string(user)}) == Intake::kLater) {
+    s.grant();
+    s.bind("", "q", {std::to_string(user)});
+  }
+  s.execute(), s.sync();
+  const auto sent = s.to_server();
+  std::string told;
+  for (const std::string& line : sent) {
+    if (line.starts_with("Parse")) s.server('1', {});
+    if (line.starts_with("Bind")) s.server('2', {});
+    if (line.starts_with("Execute")) s.server_complete("SELECT 0");
+    if (line.starts_with("Parse") || line.starts_with("Bind"))
+      told += line.substr(0, line.find(']') + 1) + ' ';
+  }
+  return told;
+}
+
+void run_set(SessionScript& s, std::string_view text, std::string_view tag, char status) {
+  if (s.query(text) == Intake::kLater) s.grant(), s.query(text);
+  s.to_server(), s.server_complete(tag), s.server_ready(status), s.lease_end();
+}
+
+// PostgreSQL reads constants when it parses, by the settings of that moment.
+TEST(SessionPrepare, shares_no_plan_between_settings_that_read_constants_differently) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg1");
+  s.parse("q", kText);
+  const std::string name = "[mosaic_1_4";
+  EXPECT_EQ(run_named(s, user), "Parse " + name + "] Bind " + name + "] ");
+  s.server_ready('I'), s.lease_end();
+  run_set(s, "SET application_name = 'other'", "SET", 'I');
+  EXPECT_EQ(run_named(s, user), "Bind " + name + "] ");
+  s.server_ready('I'), s.lease_end();
+  run_set(s, "SET timezone = 'Asia/Tokyo'", "SET", 'I');
+  EXPECT_EQ(run_named(s, user), "Parse " + name + "_1] Bind " + name + "_1] ");
+  s.server_ready('I'), s.lease_end();
+  run_set(s, "RESET timezone", "RESET", 'I');
+  EXPECT_EQ(run_named(s, user), "Bind " + name + "] ");
+}
+
+TEST(SessionPrepare, keeps_nothing_that_was_parsed_behind_set_local) {
+  for (const bool is_held : {true, false}) {
+    SessionScript s;
+    const int64_t user = s.user_on("pg1");
+    s.parse("q", kText);
+    run_named(s, user), s.server_ready('I'), s.lease_end();
+    s.query("BEGIN"), s.to_client();
+    if (!is_held) {
+      const std::string text = "SELECT 1 FROM media WHERE user_id = " + std::to_string(user);
+      s.query(text), s.grant(), s.query(text), s.to_server();
+      for (const char* type : {"1", "2"}) s.server(*type, {});
+      s.server_complete("BEGIN"), s.server_complete("SELECT 1"), s.server_ready('T');
+      run_set(s, "SET LOCAL timezone = 'Asia/Tokyo'", "SET", 'T');
+    } else {
+      s.query("SET LOCAL timezone = 'Asia/Tokyo'");
+    }
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_THAT(run_named(s, user), testing::EndsWith("Parse [] Bind [] "));
+      s.server_ready('T');
+      EXPECT_FALSE(s.memory.unnamed) << "nobody may take it for what it is not";
+    }
+    run_set(s, "COMMIT", "COMMIT", 'I');
+    EXPECT_EQ(run_named(s, user), "Bind [mosaic_1_4] ");
+  }
+}
+
+TEST(ParseContexts, are_equal_for_settings_that_parse_alike) {
+  pool::NameValuesTable table;
+  ParseContexts contexts(3, 10);
+  const auto none = table.empty();
+  const auto named = table.with(none, "application_name", "Sx");
+  const auto tokyo = table.with(none, "timezone", "S'Asia/Tokyo'");
+  EXPECT_EQ(contexts.id_of(*none), 0u);
+  EXPECT_EQ(contexts.id_of(*named), 0u);
+  EXPECT_EQ(contexts.id_of(*tokyo), 3u);
+  EXPECT_EQ(contexts.id_of(*table.with(named, "timezone", "S'Asia/Tokyo'")), 3u);
+  EXPECT_EQ(contexts.id_of(*table.with(tokyo, "datestyle", "SGerman")), 13u);
+  for (int i = 0; i < 5000; ++i) contexts.id_of(*table.with(none, "timezone", "S" + std::to_string(i)));
+  EXPECT_LE(contexts.size(), 1024u);
+  EXPECT_GT(contexts.id_of(*tokyo), 13u) << "forgotten, and not confused with another";
+}
+
 TEST(StatementCache, frees_statements_of_an_older_schema) {
   SessionScript s;
   const routing::ParseMessage message{"", kText, {}};

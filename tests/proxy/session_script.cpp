@@ -124,6 +124,7 @@ SessionScript::SessionScript() {
   environment.router = &router;
   environment.statements = &statements;
   environment.welcomes = &welcomes;
+  environment.parse_contexts = &parse_contexts;
   environment.name_values = &name_values;
   environment.catalog = script_catalog();
   environment.max_prepared_statements = 3;

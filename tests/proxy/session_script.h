@@ -54,6 +54,7 @@ class SessionScript {
   routing::Router router{routing::RouterLimits{}};
   StatementCache statements{1 << 20, 1, 1};
   WelcomeCache welcomes;
+  ParseContexts parse_contexts{1, 1};
   SessionEnvironment environment;
   routing::ByteBuffer client_out, server_out;
   Outbox outbox;

@@ -41,6 +41,7 @@ Simulation::Simulation(uint64_t seed)
   environment_.router = &router_;
   environment_.statements = &statements_;
   environment_.welcomes = &welcomes_;
+  environment_.parse_contexts = &parse_contexts_;
   environment_.name_values = &names_;
   environment_.catalog = proxy::script_catalog();
   environment_.max_prepared_statements = 3;

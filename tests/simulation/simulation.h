@@ -68,6 +68,7 @@ class Simulation {
   routing::Router router_{routing::RouterLimits{}};
   proxy::StatementCache statements_{1 << 20, 1, 1};
   proxy::WelcomeCache welcomes_;
+  proxy::ParseContexts parse_contexts_{1, 1};
   proxy::SessionEnvironment environment_;
   FakePool pool_;
   std::vector<std::unique_ptr<SimulatedClient>> clients_;
