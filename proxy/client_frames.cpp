@@ -22,6 +22,7 @@ namespace {
 constexpr size_t kSmallMessageBytes = 64 << 10;
 // A server message that must be seen whole (an error, a row description); more is a broken stream.
 constexpr size_t kServerMessageBytes = 64 << 20;
+
 bool carries_statement(char type) { return type == 'Q' || type == 'P' || type == 'B' || type == 'F'; }
 
 }  // namespace

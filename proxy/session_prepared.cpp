@@ -107,10 +107,9 @@ pool::StatementKey Session::key_of(const PreparedStatement& statement, const Rou
 
 void Session::note_local_settings(const AnalyzedStatement& statement) {
   for (const auto& part : statement.plan->parts) {
-    if (part.kind == StatementKind::kSet && part.setting && part.setting->is_local &&
-        affects_parsing(part.setting->name)) {
+    // SET LOCAL, also TO DEFAULT, and set_config(..., true).
+    if (part.setting && part.setting->is_local && affects_parsing(part.setting->name))
       has_local_settings_ = true;
-    }
   }
 }
 

@@ -37,6 +37,7 @@ class Plan:
         return asdict(self)
 
 
+MANY_CLIENTS = 1000  # a transaction takes long from here on
 TURN_WARM_UP = 0.2  # of a turn's seconds, before them
 
 # pgbench runs for whole seconds: warm-up, window and a tenth for connecting should be a little less.

@@ -7,13 +7,12 @@ from harness.processes import spawn, wait_until
 from . import cluster as data
 from .measure import count_system_calls
 from .peers import Direct, Forwarder, HaProxy, Mosaic, PgBouncer, PlainMosaic, Running, ShardedPgBouncer
-from .plan import NODES, POOL_SIZE, PROTOCOLS
+from .plan import MANY_CLIENTS, NODES, POOL_SIZE, PROTOCOLS
 from .rounds import Contender
 from .turns import Turns
 
 NO_PREPARED = "PgBouncer 1.18 pools no prepared statements (1.21 does), and in session mode needs a server connection per client"
 FEW_CLIENTS = 16  # up to here contenders without a pool take part: each client is a PostgreSQL backend there
-MANY_CLIENTS = 1000
 
 
 def select_script(table, users):

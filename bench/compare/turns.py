@@ -5,11 +5,10 @@ import os
 
 from .generator_output import LoadFailed
 from .peers import ShardedPgBouncer
-from .plan import TURN_WARM_UP
+from .plan import MANY_CLIENTS, TURN_WARM_UP
 from .results import Point
 
 TURNS = os.environ.get("MOSAIC_TURNS", "")
-MANY_CLIENTS = 1000
 SEED = 1
 
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "tests/proxy/session_script.h"
 
@@ -208,7 +209,11 @@ TEST(SessionPrepare, shares_no_plan_between_settings_that_read_constants_differe
 }
 
 TEST(SessionPrepare, keeps_nothing_that_was_parsed_behind_set_local) {
-  for (const bool is_held : {true, false}) {
+  using Case = std::pair<bool, const char*>;
+  for (const auto& [is_held, local] :
+       {Case{true, "SET LOCAL timezone = 'Asia/Tokyo'"}, Case{false, "SET LOCAL timezone = 'Asia/Tokyo'"},
+        Case{true, "SET LOCAL timezone TO DEFAULT"}, Case{false, "SET LOCAL timezone TO DEFAULT"}}) {
+    SCOPED_TRACE(local);
     SessionScript s;
     const int64_t user = s.user_on("pg1");
     s.parse("q", kText);
@@ -219,9 +224,9 @@ TEST(SessionPrepare, keeps_nothing_that_was_parsed_behind_set_local) {
       s.query(text), s.grant(), s.query(text), s.to_server();
       for (const char* type : {"1", "2"}) s.server(*type, {});
       s.server_complete("BEGIN"), s.server_complete("SELECT 1"), s.server_ready('T');
-      run_set(s, "SET LOCAL timezone = 'Asia/Tokyo'", "SET", 'T');
+      run_set(s, local, "SET", 'T');
     } else {
-      s.query("SET LOCAL timezone = 'Asia/Tokyo'");
+      s.query(local);
     }
     for (int i = 0; i < 2; ++i) {
       EXPECT_THAT(run_named(s, user), testing::EndsWith("Parse [] Bind [] "));
