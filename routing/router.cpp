@@ -50,7 +50,8 @@ struct Router::State {
   RouterLimits limits;
   Tokenizer tokenizer;
   ShapeCache cache;
-  StatementPlan uncached_plan;  // of the last statement, when the cache does not hold it
+  std::vector<Token> spelled_tokens;  // of the last statement, when its spelling was known
+  StatementPlan uncached_plan;        // of the last statement, when the cache does not hold it
   uint64_t tables_fingerprint = 0;
   ShapeCacheStatistics counts;
 };
@@ -58,9 +59,12 @@ struct Router::State {
 const StatementPlan& Router::State::find_plan(std::string_view text, const CatalogSnapshot& catalog) {
   using KeyKind = ShapeCache::KeyKind;
   const uint64_t shape_hash = ShapeCache::hash_of(KeyKind::kShape, tokenizer.shape());
-  const ShapeCache::Entry* entry = cache.find(KeyKind::kShape, tokenizer.shape(), shape_hash);
+  ShapeCache::Entry* entry = cache.find(KeyKind::kShape, tokenizer.shape(), shape_hash);
   if (entry != nullptr && entry->depends_on_literals) {
     entry = cache.find(KeyKind::kText, text, ShapeCache::hash_of(KeyKind::kText, text));
+  } else if (entry != nullptr) {
+    // Worth it from the second text of a shape on; most shapes of a flood of them have but one.
+    cache.keep_spelling(*entry, text, tokenizer.tokens(), tokenizer.hint());
   }
   if (entry != nullptr) {
     ++counts.hits;
@@ -102,6 +106,11 @@ AnalyzedStatement Router::analyze(std::string_view text, const CatalogSnapshot& 
   if (state.tables_fingerprint != catalog.tables_fingerprint()) {
     state.cache.clear();
     state.tables_fingerprint = catalog.tables_fingerprint();
+  }
+  Hint hint;
+  if (const auto* entry = state.cache.find_by_spelling(text, state.spelled_tokens, hint)) {
+    ++state.counts.hits;
+    return {text, &entry->plan, state.spelled_tokens, hint};
   }
   // The previous statement's tokens were promised until this call.
   state.tokenizer.shrink_to(kScratchBytesKept);

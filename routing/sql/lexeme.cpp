@@ -7,6 +7,10 @@
 
 #include "routing/sql/word_copy.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace mosaic::routing {
 
 namespace {
@@ -185,6 +189,49 @@ Number read_number_end(const char* at, const char* end) {
   }
   if (!is_word_start(p, end)) number.end = p;
   return number;
+}
+
+std::optional<Literal> read_prefixed_string(const char* at, const char* end) {
+  const char letter = static_cast<char>(*at | 0x20);
+  if (letter == 'u') {
+    if (!is_at(at + 1, end, '&') || !is_at(at + 2, end, '\'')) return std::nullopt;
+    return Literal{find_string_end(at + 2, end, StringForm::kPlain), TokenKind::kString};
+  }
+  if (!is_at(at + 1, end, '\'')) return std::nullopt;
+  if (letter == 'e') return Literal{find_string_end(at + 1, end, StringForm::kEscapes), TokenKind::kString};
+  if (letter != 'b' && letter != 'x') return std::nullopt;
+  return Literal{find_string_end(at + 1, end, StringForm::kBits), TokenKind::kBitString};
+}
+
+Literal read_literal(const char* at, const char* end) {
+  if (is_digit(at, end) || (is_at(at, end, '.') && is_digit(at + 1, end))) {
+    const Number number = read_number_end(at, end);
+    return {number.end, number.is_integer ? TokenKind::kInteger : TokenKind::kNumber};
+  }
+  if (is_at(at, end, '\'')) return {find_string_end(at, end, StringForm::kPlain), TokenKind::kString};
+  if (is_at(at, end, '$')) {
+    if (find_parameter_end(at, end) != nullptr) return {};
+    return {find_dollar_string_end(at, end), TokenKind::kString};
+  }
+  return at < end ? read_prefixed_string(at, end).value_or(Literal()) : Literal();
+}
+
+size_t find_literal_start(std::string_view text) {
+  const auto is_start = [](char c) { return (c >= '0' && c <= '9') || c == '\'' || c == '$'; };
+  size_t at = 0;
+#if defined(__SSE2__)
+  for (; at + 16 <= text.size(); at += 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    const __m128i from_zero = _mm_sub_epi8(block, _mm_set1_epi8('0'));
+    const __m128i digits = _mm_cmpeq_epi8(_mm_min_epu8(from_zero, _mm_set1_epi8(9)), from_zero);
+    const __m128i others =
+        _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('\'')), _mm_cmpeq_epi8(block, _mm_set1_epi8('$')));
+    const int mask = _mm_movemask_epi8(_mm_or_si128(digits, others));
+    if (mask != 0) return at + static_cast<size_t>(__builtin_ctz(static_cast<unsigned>(mask)));
+  }
+#endif
+  while (at < text.size() && !is_start(text[at])) ++at;
+  return at;
 }
 
 }  // namespace mosaic::routing

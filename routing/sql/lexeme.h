@@ -5,6 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "routing/sql/token.h"
 
 namespace mosaic::routing {
 
@@ -30,5 +34,16 @@ struct Number {
   bool is_integer = true;
 };
 Number read_number_end(const char* at, const char* end);
+
+struct Literal {
+  const char* end = nullptr;  // null: the lexer would refuse it
+  TokenKind kind = TokenKind::kInteger;
+};
+// E'...', U&'...', B'...', X'...': strings that begin as a word would. Nothing: no such string begins here.
+std::optional<Literal> read_prefixed_string(const char* at, const char* end);
+// Any literal, a number without its sign; with a null end also when none begins here.
+Literal read_literal(const char* at, const char* end);
+// No literal begins before this offset: that of the first digit, quote or dollar, or the text's size.
+size_t find_literal_start(std::string_view text);
 
 }  // namespace mosaic::routing

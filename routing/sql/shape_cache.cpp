@@ -24,14 +24,40 @@ ShapeCache::Entry* ShapeCache::find(KeyKind kind, std::string_view key, uint64_t
   for (Entry* entry = bucket_of(hash).get(); entry != nullptr; entry = entry->next_in_bucket.get()) {
     // Equal hashes prove nothing: a wrong plan would be a wrong shard.
     if (entry->hash != hash || entry->key_kind != kind || entry->key != key) continue;
-    ++entry->hits;
-    if (entry != newest_) {
-      unlink(entry);
-      link_as_newest(entry);
-    }
+    mark_as_used(entry);
     return entry;
   }
   return nullptr;
+}
+
+ShapeCache::Entry* ShapeCache::find_by_spelling(std::string_view text, std::vector<Token>& tokens,
+                                                Hint& hint) {
+  Entry* entry = guess_of(Spelling::hash_of_beginning(text));
+  if (entry == nullptr || !entry->spelling.matches(text, tokens, hint)) return nullptr;
+  mark_as_used(entry);
+  return entry;
+}
+
+void ShapeCache::keep_spelling(Entry& entry, std::string_view text, std::span<const Token> tokens,
+                               const Hint& hint) {
+  if (text.size() > Spelling::kTextBytesMax) return;
+  const uint64_t hash = Spelling::hash_of_beginning(text);
+  if (guess_of(entry.spelling_hash) == &entry) guess_of(entry.spelling_hash) = nullptr;
+  entry.spelling_hash = hash;
+  guess_of(hash) = &entry;
+  const size_t bytes_before = entry.spelling.bytes();
+  entry.spelling.assign(text, tokens, hint);
+  const size_t more = entry.spelling.bytes() - bytes_before;
+  entry.bytes += more;
+  bytes_ += more;
+  while (bytes_ > bytes_max_ && oldest_ != &entry) evict_oldest();
+}
+
+void ShapeCache::mark_as_used(Entry* entry) {
+  ++entry->hits;
+  if (entry == newest_) return;
+  unlink(entry);
+  link_as_newest(entry);
 }
 
 ShapeCache::Entry* ShapeCache::insert(KeyKind kind, std::string_view key, uint64_t hash, StatementPlan&& plan,
@@ -60,6 +86,7 @@ ShapeCache::Entry* ShapeCache::insert(KeyKind kind, std::string_view key, uint64
 void ShapeCache::clear() {
   buckets_.clear();
   buckets_.resize(kBucketsMin);
+  guesses_.fill(nullptr);
   newest_ = oldest_ = nullptr;
   size_ = bytes_ = 0;
 }
@@ -85,6 +112,7 @@ void ShapeCache::unlink(Entry* entry) {
 void ShapeCache::evict_oldest() {
   Entry* entry = oldest_;
   unlink(entry);
+  if (guess_of(entry->spelling_hash) == entry) guess_of(entry->spelling_hash) = nullptr;
   bytes_ -= entry->bytes;
   --size_;
   ++evictions_;

@@ -1,12 +1,15 @@
 #pragma once
-// Plans by statement shape: bounded by bytes, the least recently used goes first. Knows nothing about SQL.
-// Owned by one Router, so one thread; a hit allocates nothing.
+// Plans by statement shape: bounded by bytes, the least recently used goes first. A plan is found by its
+// shape, or sooner, by a text spelled like the last one that found it. Owned by one Router, so one thread; a
+// hit allocates nothing.
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "routing/sql/spelling.h"
 #include "routing/sql/statement_plan.h"
 
 namespace mosaic::routing {
@@ -29,6 +32,8 @@ class ShapeCache {
 
    private:
     friend class ShapeCache;
+    Spelling spelling;  // empty: none
+    uint64_t spelling_hash = 0;
     std::unique_ptr<Entry> next_in_bucket;
     Entry* newer = nullptr;
     Entry* older = nullptr;
@@ -47,6 +52,11 @@ class ShapeCache {
   // changed, when the entry alone would take more than an eighth of the limit (`plan` is left alone then).
   Entry* insert(KeyKind kind, std::string_view key, uint64_t hash, StatementPlan&& plan,
                 bool depends_on_literals, uint64_t parse_ns);
+  // The entry of this shape that was found last, when `text` is spelled like the text that found it: marked
+  // as used, with `tokens` and `hint` of the text. Null: none, find() may know more.
+  Entry* find_by_spelling(std::string_view text, std::vector<Token>& tokens, Hint& hint);
+  // What find() or insert() gave for a text, for find_by_spelling(). May evict others.
+  void keep_spelling(Entry& entry, std::string_view text, std::span<const Token> tokens, const Hint& hint);
   void clear();
   // Evicts until what is held fits.
   void set_bytes_max(size_t bytes_max);
@@ -63,6 +73,8 @@ class ShapeCache {
 
  private:
   std::unique_ptr<Entry>& bucket_of(uint64_t hash) { return buckets_[hash & (buckets_.size() - 1)]; }
+  Entry*& guess_of(uint64_t spelling_hash) { return guesses_[spelling_hash % guesses_.size()]; }
+  void mark_as_used(Entry* entry);
   void link_as_newest(Entry* entry);
   void unlink(Entry* entry);
   void evict_oldest();
@@ -70,6 +82,7 @@ class ShapeCache {
 
   size_t bytes_max_;
   std::vector<std::unique_ptr<Entry>> buckets_;  // a power of two of them
+  std::array<Entry*, 1024> guesses_{};           // by the beginning of its spelling; proves nothing
   Entry* newest_ = nullptr;
   Entry* oldest_ = nullptr;
   size_t size_ = 0;

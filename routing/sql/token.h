@@ -17,6 +17,11 @@ enum class TokenKind : uint8_t {
   kPunctuation,  // ( ) [ ] , ; : . and friends
 };
 
+inline bool is_literal(TokenKind kind) {
+  return kind == TokenKind::kInteger || kind == TokenKind::kNumber || kind == TokenKind::kString ||
+         kind == TokenKind::kBitString;
+}
+
 struct Token {
   uint32_t begin = 0;  // byte offsets, half open
   uint32_t end = 0;

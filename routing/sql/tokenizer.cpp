@@ -163,22 +163,12 @@ class Tokenizer::Pass {
   }
 
   [[gnu::always_inline]] const char* read_prefix_word(const char* first) {
-    const char letter = static_cast<char>(*first | 0x20);
-    if (is_at(first + 1, '\'')) {
-      if (letter == 'e') {
-        return add_literal(first, find_string_end(first + 1, end_, StringForm::kEscapes), TokenKind::kString,
-                           kStringMarker);
+    if (is_at(first + 1, '\'') || is_at(first + 1, '&')) {
+      if (const std::optional<Literal> literal = read_prefixed_string(first, end_)) {
+        return add_literal(first, literal->end, literal->kind,
+                           literal->kind == TokenKind::kString ? kStringMarker : kBitStringMarker);
       }
-      if (letter != 'u') {
-        return add_literal(first, find_string_end(first + 1, end_, StringForm::kBits), TokenKind::kBitString,
-                           kBitStringMarker);
-      }
-    } else if (letter == 'u' && is_at(first + 1, '&')) {
-      if (is_at(first + 2, '\'')) {
-        return add_literal(first, find_string_end(first + 2, end_, StringForm::kPlain), TokenKind::kString,
-                           kStringMarker);
-      }
-      if (is_at(first + 2, '"')) return read_quoted_word(first, first + 2);
+      if (is_at(first + 2, '"') && (*first | 0x20) == 'u') return read_quoted_word(first, first + 2);
     }
     return read_word(first);
   }

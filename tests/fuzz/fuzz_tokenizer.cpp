@@ -1,6 +1,6 @@
 // Mosaic's tokenizer against PostgreSQL's own lexer: any text that pg_query_scan accepts must be cut at the
-// same places, and texts of one shape must have the same tokens. A difference could hide a table name or a
-// key.
+// same places, texts of one shape must have the same tokens, and a text that is spelled like another must be
+// cut as if it came alone. A difference could hide a table name or a key.
 
 #include <pg_query.h>
 #include <pg_query/pg_query.pb-c.h>
@@ -11,9 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "routing/sql/spelling.h"
 #include "routing/sql/tokenizer.h"
 
 namespace {
+
+using mosaic::routing::Hint;
+using mosaic::routing::Spelling;
 
 using mosaic::routing::Token;
 using mosaic::routing::Tokenizer;
@@ -156,6 +160,46 @@ void check_shape(const std::string& text, Tokenizer& tokenizer) {
   }
 }
 
+// The same text with other literals in place, each as long as it may be without a space around it.
+std::string with_other_literals(const std::string& text, const std::vector<Token>& tokens) {
+  std::string other;
+  size_t copied = 0;
+  for (const Token& token : tokens) {
+    const char* literal = token.kind == TokenKind::kInteger     ? "80"
+                          : token.kind == TokenKind::kNumber    ? "1.25"
+                          : token.kind == TokenKind::kString    ? "'y'"
+                          : token.kind == TokenKind::kBitString ? "b'01'"
+                                                                : nullptr;
+    if (literal == nullptr) continue;
+    other += text.substr(copied, token.begin - copied) + literal;
+    copied = token.end;
+  }
+  return other + text.substr(copied);
+}
+
+void check_spelling(const std::string& text, Tokenizer& tokenizer) {
+  if (!tokenizer.read(text)) fail("reads once only", text, 0);
+  Spelling spelling;
+  spelling.assign(text, tokenizer.tokens(), tokenizer.hint());
+  const std::vector<Token> tokens(tokenizer.tokens().begin(), tokenizer.tokens().end());
+  std::vector<Token> found;
+  Hint hint;
+  if (!spelling.matches(text, found, hint)) fail("is not spelled like itself", text, 0);
+  const std::string other = with_other_literals(text, tokens);
+  for (const std::string& candidate : {text, other}) {
+    if (!spelling.matches(candidate, found, hint)) continue;
+    if (!tokenizer.read(candidate)) fail("spelled like a text that is read", candidate, 0);
+    if (tokenizer.tokens().size() != found.size()) fail("spelling's tokens", candidate, 0);
+    for (size_t i = 0; i < found.size(); ++i) {
+      const Token& theirs = tokenizer.tokens()[i];
+      if (found[i].begin != theirs.begin || found[i].end != theirs.end || found[i].kind != theirs.kind)
+        fail("spelling's token", candidate, i);
+    }
+    if (hint.kind != tokenizer.hint().kind || hint.value != tokenizer.hint().value)
+      fail("spelling's hint", candidate, 0);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -164,6 +208,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Tokenizer tokenizer;
   const bool is_read = tokenizer.read(text);
   compare(text, tokenizer, is_read);
-  if (is_read) check_shape(text, tokenizer);
+  if (is_read) {
+    check_shape(text, tokenizer);
+    check_spelling(text, tokenizer);
+  }
   return 0;
 }
