@@ -168,7 +168,8 @@ class Tokenizer::Pass {
         return add_literal(first, literal->end, literal->kind,
                            literal->kind == TokenKind::kString ? kStringMarker : kBitStringMarker);
       }
-      if (is_at(first + 2, '"') && (*first | 0x20) == 'u') return read_quoted_word(first, first + 2);
+      const bool is_unicode = (*first | 0x20) == 'u' && first[1] == '&';
+      if (is_unicode && is_at(first + 2, '"')) return read_quoted_word(first, first + 2);
     }
     return read_word(first);
   }

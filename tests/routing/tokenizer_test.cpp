@@ -49,6 +49,7 @@ TEST(Tokenizer, cuts_where_postgres_cuts) {
   EXPECT_EQ(tokens_of("'a' -- x\n -- y\n'b'"), "'a' -- x\n -- y\n'b'");
   EXPECT_EQ(tokens_of("'a' /* x */ \n 'b'"), "'a'|'b'");
   EXPECT_EQ(tokens_of("\"a\"\"b\" U&\"c\" u&d \"\xc3\xa9\""), "\"a\"\"b\"|U&\"c\"|u|&|d|\"\xc3\xa9\"");
+  EXPECT_EQ(tokens_of("u'\"a\"'"), "u|'\"a\"'");
   EXPECT_EQ(tokens_of("a/*x/*y*/z*/b--c\nd"), "a|b|d");
   EXPECT_EQ(tokens_of("a+/*x*/-b*--c\n/d"), "a|+|-|b|*|/|d");
   EXPECT_EQ(tokens_of("a?|b ?& c @> d #>> e ~~* f"), "a|?||b|?&|c|@>|d|#>>|e|~~*|f");
