@@ -20,6 +20,7 @@ struct PoolSettings {
   uint32_t default_pool_size = 20;         // server connections per (node, database, user), over all workers
   uint32_t max_prepared_statements = 500;  // per server connection
   uint32_t prepare_threshold = 5;          // uses of an unnamed statement before servers keep it; 0: never
+  bool prepare_simple_queries = true;      // the same for simple queries, with parameters for literals
   uint32_t query_wait_timeout_ms = 120'000;
   uint32_t server_connect_timeout_ms = 15'000;
   uint32_t server_login_retry_ms = 1'000;

@@ -31,8 +31,10 @@ struct Reply {
   bool is_ours = false;     // the client did not ask for it: success is not forwarded
   bool is_unnamed = false;  // kParse: into the server's unnamed statement
   pool::StatementKey key;   // kParse, kBind, kDescribeStatement, kClose: which statement of the server
-  PreparedStatement* statement = nullptr;  // kParse, kDescribeStatement: held by a reference
+  PreparedStatement* statement = nullptr;  // kParse, kDescribeStatement, kBind of ours: held by a reference
   uint32_t local_bytes = 0;
+  bool is_bound = false;  // kQuery: its messages are Bind, Describe, Execute and Sync
+  bool is_unrun = false;  // kQuery that is bound: not executed, to be sent as the client wrote it
 };
 
 class ReplyQueue {

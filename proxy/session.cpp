@@ -260,22 +260,26 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
     case Server::kReady:
       break;
   }
+  const bool may_bind = may_bind_query();
   send_held(held_use(statement));
   send_closes();
+  const size_t query_at = outbox_.to_server->size();
   {
     routing::FrameWriter frame(*outbox_.to_server, 'Q');
     routing::append_qualified(*outbox_.to_server, statement, route, catalog());
     outbox_.to_server->append_u8(0);
   }
   routing::collect_text_changes(statement, route, catalog(), text_changes_);
-  server_->unnamed.reset();  // a simple query destroys the unnamed statement
-  replies_.push(Reply{Reply::Kind::kQuery});
   collect_effects(statement, Parameters(), {}, effects_);
   note_local_settings(statement);
   const StatementPart& first = statement.plan->parts[0];
   if (first.kind == StatementKind::kCopyIn && first.copy && first.copy->is_sharded)
     begin_copy_check(*first.copy, route.shard);
   count_query(route);
+  if (!may_bind || !send_bound(statement, route, query_at)) {
+    server_->unnamed.reset();  // a simple query destroys the unnamed statement
+    replies_.push(Reply{Reply::Kind::kQuery});
+  }
   pending_route_.reset();
   is_group_pure_ = false;
   enter(Phase::kInFlight);

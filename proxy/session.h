@@ -4,9 +4,10 @@
 // knows no sockets, no loop, no clock. Its one driver is ClientConnection; tests drive it by scripts.
 //
 // The files: session.cpp (events, leases, simple queries), session_extended.cpp (Parse ... Sync),
-// session_prepared.cpp (which server has which statement, under which name),
-// session_server.cpp (what servers answer), session_local.cpp (statements answered here), session_held.cpp (a
-// BEGIN that no server knows of yet), session_copy.cpp (COPY in), session_ending.cpp (how it all ends).
+// session_prepared.cpp (which server has which statement, under which name), session_bound.cpp (simple
+// queries as prepared statements), session_server.cpp (what servers answer), session_local.cpp (statements
+// answered here), session_held.cpp (a BEGIN that no server knows of yet), session_copy.cpp (COPY in),
+// session_ending.cpp (how it all ends).
 
 #include <cstdint>
 #include <functional>
@@ -21,6 +22,7 @@
 #include "proxy/client_settings.h"
 #include "proxy/outbox.h"
 #include "proxy/parse_contexts.h"
+#include "proxy/query_binder.h"
 #include "proxy/reply_queue.h"
 #include "proxy/report.h"
 #include "proxy/statement_cache.h"
@@ -38,11 +40,13 @@ struct SessionEnvironment {
   StatementCache* statements = nullptr;
   WelcomeCache* welcomes = nullptr;
   ParseContexts* parse_contexts = nullptr;
+  QueryBinder* binder = nullptr;
   pool::NameValuesTable* name_values = nullptr;
   std::shared_ptr<const routing::CatalogSnapshot> catalog;  // the newest
   uint64_t analyses = 0;                 // counts Router::analyze calls: its result is valid until the next
   uint32_t max_prepared_statements = 0;  // per server connection
   uint32_t prepare_threshold = 0;        // Parses of a text before servers keep it by name; 0: never
+  bool prepare_simple_queries = false;   // the same for simple queries, with parameters for literals
   uint32_t max_client_prepared_statements = 0;  // per client
   uint64_t max_held_bytes = 64 << 10;           // per client: see Session::held_bytes
   uint64_t max_copy_lookahead_bytes =
@@ -51,7 +55,9 @@ struct SessionEnvironment {
   std::vector<uint64_t> shard_queries;  // by shard
   uint64_t refused_statements = 0;
   uint64_t described_from_cache = 0;
-  uint64_t ddl_statements = 0;  // the worker tells the others of a changed schema when it grows
+  uint64_t bound_queries = 0;    // simple queries that went out as prepared statements
+  uint64_t unbound_queries = 0;  // of these, sent again as they came
+  uint64_t ddl_statements = 0;   // the worker tells the others of a changed schema when it grows
 };
 
 class Session {
@@ -199,10 +205,19 @@ class Session {
   void note_local_settings(const routing::AnalyzedStatement& statement);
   bool parses_unlike_others() const;
   bool is_worth_preparing(const PreparedStatement& statement) const;
+  bool admits_statement();
   bool goes_unnamed(const PreparedStatement& statement, std::string_view name, const pool::StatementKey& key);
   pool::StatementKey send_parse(PreparedStatement& statement, bool is_unnamed, const routing::Route& route,
                                 bool is_ours);
   void send_closes();
+
+  // session_bound.cpp
+  bool may_bind_query() const;
+  bool send_bound(const routing::AnalyzedStatement& statement, const routing::Route& route, size_t query_at);
+  void keep_bound_tag(std::string_view body);
+  void tell_bound_tag();
+  void on_bound_error(std::string_view body);
+  void send_unbound();
 
   // session_server.cpp
   void pop_reply();
@@ -309,9 +324,10 @@ class Session {
   routing::ByteBuffer local_bytes_;
   std::vector<SettingEffect> effects_;  // of statements sent, in order; applied when confirmed
   size_t completed_parts_ = 0;
-  bool has_error_ = false;                         // in this group
-  bool has_settling_failed_ = false;               // the SETs of ours behind it failed
-  std::vector<routing::TextChange> text_changes_;  // what qualifying did to the query that runs
+  bool has_error_ = false;                              // in this group
+  bool has_settling_failed_ = false;                    // the SETs of ours behind it failed
+  std::vector<routing::TextChange> text_changes_;       // what qualifying did to the query that runs
+  std::unique_ptr<routing::ByteBuffer> unbound_query_;  // the Query message that a bound query stands for
   std::unique_ptr<routing::Error> refusal_;
   std::unique_ptr<routing::Error> preparing_error_;
   bool skip_until_sync_ = false;

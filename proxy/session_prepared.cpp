@@ -128,6 +128,14 @@ bool Session::is_worth_preparing(const PreparedStatement& statement) const {
          parts[0].kind == StatementKind::kQuery;
 }
 
+// Whether the server may be given one more statement that no client has named. A full list takes in one in so
+// many: or statements on many shards would push each other out before their next use.
+bool Session::admits_statement() {
+  constexpr uint32_t kAdmittedOneIn = 8;
+  return server_->statements.size() < environment_.max_prepared_statements ||
+         ++server_->parses_when_full % kAdmittedOneIn == 0;
+}
+
 // Whether a server has, or is to be given, a statement of the client's as its unnamed one.
 bool Session::goes_unnamed(const PreparedStatement& statement, std::string_view name,
                            const pool::StatementKey& key) {
@@ -137,12 +145,7 @@ bool Session::goes_unnamed(const PreparedStatement& statement, std::string_view 
   }
   if (!name.empty()) return false;
   if (server_->unnamed == key || !is_worth_preparing(statement)) return true;
-  if (server_->statements.contains(key)) return false;
-  // A full list takes one in so many: or statements on many shards would push each other out before their
-  // next use.
-  constexpr uint32_t kAdmittedOneIn = 8;
-  return server_->statements.size() >= environment_.max_prepared_statements &&
-         ++server_->parses_when_full % kAdmittedOneIn != 0;
+  return !server_->statements.contains(key) && !admits_statement();
 }
 
 pool::StatementKey Session::send_parse(PreparedStatement& statement, bool is_unnamed, const Route& route,

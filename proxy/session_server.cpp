@@ -41,7 +41,7 @@ void Session::flush_local_replies() {
 
 // After an error a server skips what was sent until the next Sync: so do we.
 void Session::drop_replies_until_sync() {
-  while (!replies_.is_empty() && replies_.front().kind != Reply::Kind::kSync) {
+  while (!replies_.is_empty() && replies_.front().kind != Reply::Kind::kSync && !replies_.front().is_bound) {
     const Reply& reply = replies_.front();
     if (reply.kind == Reply::Kind::kParse) {
       // An unnamed Parse that failed says nothing about the named statement of the same text.
@@ -79,9 +79,12 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
     case 'A':  // NotificationResponse
       return Verdict::kForward;
     case 'N':
-      return is_expected && replies_.front().is_ours ? Verdict::kDrop : Verdict::kForward;
+      return is_expected && replies_.front().is_ours && !replies_.back().is_bound ? Verdict::kDrop
+                                                                                  : Verdict::kForward;
     case 'T':
     case 'n':
+      if (is_expected && replies_.front().is_bound)  // a simple query knows no NoData
+        return header.type == 'n' ? Verdict::kDrop : Verdict::kForward;
       if (is_expected && replies_.front().kind == Reply::Kind::kDescribeStatement) return Verdict::kBody;
       if (is_expected && replies_.front().kind == Reply::Kind::kDescribePortal) return Verdict::kBody;
       return is_expected && replies_.front().kind == Reply::Kind::kSettings ? Verdict::kDrop
@@ -140,6 +143,10 @@ Session::Verdict Session::on_server_body(char type, std::string_view body) {
   // A held ROLLBACK TO is none of these: settings_ has seen it.
   if (type == 'C' && !is_ours && settings_.has_marks()) on_transaction_tag(body);
   if (!is_ours && (type == 'C' || type == 'I')) on_part_complete();
+  if (reply.is_bound) {
+    keep_bound_tag(body);
+    return Verdict::kDrop;
+  }
   if (reply.kind == Reply::Kind::kQuery) return Verdict::kForward;
   if (is_ours) {
     pop_reply();
@@ -258,6 +265,10 @@ Session::Verdict Session::on_error(std::string_view body) {
     on_schema_change();  // somebody has changed tables behind our back
   }
   if (replies_.is_empty()) return Verdict::kDrop;  // the server is going away: its end of stream follows
+  if (replies_.back().is_bound) {
+    on_bound_error(body);
+    return Verdict::kDrop;
+  }
   const bool is_simple = replies_.front().kind == Reply::Kind::kQuery;
   const bool is_ours = replies_.front().is_ours;
   const bool is_refusal = replies_.front().kind == Reply::Kind::kPoison || copy_failed_;
@@ -303,8 +314,9 @@ void Session::forward_error(std::string_view body) {
   } else if (reply.kind != Reply::Kind::kQuery) {
     text_changes_.clear();
   }
-  routing::append_error_moved(*outbox_.to_client, body, [this](uint32_t sent) {
-    return routing::original_position(text_changes_, sent);
+  const bool is_in_bound_text = replies_.back().is_bound;  // which the client has never seen
+  routing::append_error_moved(*outbox_.to_client, body, [&](uint32_t sent) {
+    return is_in_bound_text ? 0 : routing::original_position(text_changes_, sent);
   });
 }
 
@@ -324,6 +336,13 @@ Session::Verdict Session::on_ready(char status) {
   }
   const bool is_ours = replies_.front().is_ours;
   assert(replies_.front().kind == Reply::Kind::kSync || replies_.front().kind == Reply::Kind::kQuery);
+  if (replies_.front().is_bound) {
+    if (replies_.front().is_unrun) {
+      send_unbound();
+      return Verdict::kDrop;
+    }
+    tell_bound_tag();
+  }
   pop_reply();
   flush_local_replies();
   if (is_ours) {

@@ -23,8 +23,9 @@ struct PreparedStatement {
   std::vector<uint32_t> parameter_types;
   std::string description;  // the frames ParameterDescription and RowDescription (or NoData)
   uint64_t schema_version = 0;
-  bool is_accepted = false;  // some server has parsed it
-  uint32_t parses = 0;       // clients' Parse messages with this text, over all clients
+  bool is_accepted = false;    // some server has parsed it
+  bool is_unbindable = false;  // a simple query in this form was refused, see session_bound.cpp
+  uint32_t parses = 0;         // clients' Parse messages with this text, over all clients
 
   uint32_t references = 0;  // clients' names
   uint64_t tables_fingerprint = 0;

@@ -47,9 +47,11 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
   environment_.statements = statements_.get();
   environment_.welcomes = &welcomes_;
   environment_.parse_contexts = &parse_contexts_;
+  environment_.binder = &binder_;
   environment_.name_values = &name_values_;
   environment_.max_prepared_statements = settings.pool.max_prepared_statements;
   environment_.prepare_threshold = settings.pool.prepare_threshold;
+  environment_.prepare_simple_queries = settings.pool.prepare_simple_queries;
   environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
   environment_.max_held_bytes = settings.max_held_bytes;
   publish(std::move(catalog));
@@ -176,6 +178,7 @@ void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRu
   settings_ = settings;
   environment_.max_prepared_statements = settings.pool.max_prepared_statements;
   environment_.prepare_threshold = settings.pool.prepare_threshold;
+  environment_.prepare_simple_queries = settings.pool.prepare_simple_queries;
   environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
   environment_.max_held_bytes = settings.max_held_bytes;
   router_->set_shape_cache_bytes(settings.shape_cache_bytes);
@@ -259,8 +262,12 @@ WorkerReport Worker::report(const ReportRequest& request) {
   report.clients_refused = clients_refused_;
   report.refused_statements = environment_.refused_statements;
   report.described_from_cache = environment_.described_from_cache;
+  report.bound_queries = environment_.bound_queries;
+  report.unbound_queries = environment_.unbound_queries;
   report.statement_cache_bytes = statements_->bytes();
   report.statement_evictions = statements_->evictions();
+  report.statements = statements_->size();
+  report.statement_cache_bytes_max = settings_.statement_cache_bytes;
   const uint64_t now_ms = loop_.now_ms();
   const uint64_t now_us = unix_us();
   report.nodes.resize(settings_.nodes.size());

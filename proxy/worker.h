@@ -110,6 +110,7 @@ class Worker {
   std::unique_ptr<StatementCache> statements_;
   WelcomeCache welcomes_;
   ParseContexts parse_contexts_;
+  QueryBinder binder_;
   SessionEnvironment environment_;
   std::map<std::string, UserPools> pools_;
   struct Slot {

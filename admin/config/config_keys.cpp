@@ -153,6 +153,9 @@ const std::vector<ConfigKey>& keys() {
        "How often a statement that a driver does not prepare must come before servers keep it prepared; 0: "
        "never.",
        [](T& t, const V& v) { t.config.proxy.pool.prepare_threshold = v.u32(); }},
+      {"pool", "prepare_simple_queries", kBool, "true", kReloadable,
+       "true: simple queries that come prepare_threshold times, but for literals, are kept prepared too.",
+       [](T& t, const V& v) { t.config.proxy.pool.prepare_simple_queries = v.number != 0; }},
       {"pool", "query_wait_timeout", seconds(), "120", kReloadable,
        "How long a client waits for a server connection before it gets an error; 0: for ever.",
        [](T& t, const V& v) { t.config.proxy.pool.query_wait_timeout_ms = v.u32(); }},

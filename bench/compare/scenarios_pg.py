@@ -11,7 +11,7 @@ from .plan import MANY_CLIENTS, NODES, POOL_SIZE, PROTOCOLS
 from .rounds import Contender
 from .turns import Turns
 
-NO_PREPARED = "PgBouncer 1.18 pools no prepared statements (1.21 does), and in session mode needs a server connection per client"
+NO_PREPARED = "PgBouncer 1.18 pools no prepared statements (1.21 does), and in session mode needs a server connection per client (and node)"
 FEW_CLIENTS = 16  # up to here contenders without a pool take part: each client is a PostgreSQL backend there
 
 
@@ -48,11 +48,12 @@ class PgSuite:
                 absent = {}
                 if protocol != "prepared":
                     peers += [PgBouncer(self.cluster, layout), ShardedPgBouncer(self.cluster, layout, pool_size=POOL_SIZE // NODES)]
-                elif clients < MANY_CLIENTS:
-                    peers += [PgBouncer(self.cluster, layout, mode="session", pool_size=clients),
-                              ShardedPgBouncer(self.cluster, layout, mode="session", pool_size=-(-clients // NODES))]
                 else:
-                    absent = dict.fromkeys((PgBouncer.label, ShardedPgBouncer.label), NO_PREPARED)
+                    for kind, most in ((PgBouncer, MANY_CLIENTS), (ShardedPgBouncer, FEW_CLIENTS + 1)):
+                        if clients < most:
+                            peers.append(kind(self.cluster, layout, mode="session", pool_size=clients))
+                        else:
+                            absent[kind.label] = NO_PREPARED
                 if clients <= FEW_CLIENTS:
                     peers.append(Forwarder(self.cluster, layout))
                 with Running(*peers):

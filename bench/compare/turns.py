@@ -39,7 +39,7 @@ class Turns:
             point.rounds = found.pop("rounds")
             point.once = found
             point.command = self.load.last_command
-            ratio = self.rounds.results.ratio("cpu_us", point, points["pgbouncer"]) if not absent else None
+            ratio = self.rounds.results.ratio("cpu_us", point, points["pgbouncer"]) if "pgbouncer" not in absent else None
             shown = f", CPU {ratio:.2f} x pgbouncer's" if ratio else ""
             self.rounds.say(f"{point.key:<44} tps {point.value('tps'):.0f}, cpu_us {point.value('cpu_us'):.1f}{shown}")
 

@@ -82,6 +82,7 @@ class Conversation {
     environment_.statements = &statements_;
     environment_.welcomes = &welcomes_;
     environment_.parse_contexts = &parse_contexts_;
+    environment_.binder = &binder_;
     environment_.name_values = &name_values_;
     environment_.catalog = std::make_shared<const CatalogSnapshot>(mosaic::micro::sample_parts(kShards));
     environment_.max_prepared_statements = 500;
@@ -142,6 +143,7 @@ class Conversation {
   mosaic::proxy::StatementCache statements_{1 << 20, 1, 1};
   mosaic::proxy::WelcomeCache welcomes_;
   mosaic::proxy::ParseContexts parse_contexts_{1, 1};
+  mosaic::proxy::QueryBinder binder_;
   SessionEnvironment environment_;
   ByteBuffer client_, server_, answer_;
   Outbox outbox_;

@@ -59,45 +59,45 @@ std::string statement_name(uint32_t table) { return fmt::format("read_{}", table
 }  // namespace
 
 ClosedLoop::ClosedLoop(const Target& target, Protocol protocol, uint32_t clients, uint64_t seed)
-    : target_(target), protocol_(protocol), clients_(clients), random_(seed) {
-  for (const Database& database : target_.databases) {
-    auto& reads = reads_.emplace_back();
-    for (uint32_t table = 0; table < database.tables.size(); ++table) {
-      for (const int64_t key : database.tables[table].keys) reads.push_back({table, key});
+    : target_(target), protocol_(protocol), connections_(clients * target.databases.size()), random_(seed) {
+  for (uint32_t database = 0; database < target_.databases.size(); ++database) {
+    const auto& tables = target_.databases[database].tables;
+    for (uint32_t table = 0; table < tables.size(); ++table) {
+      for (const int64_t key : tables[table].keys) reads_.push_back({database, table, key});
     }
   }
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0) fail("epoll_create1");
-  for (uint32_t i = 0; i < clients; ++i) {
-    clients_[i].database = static_cast<uint32_t>(i % target_.databases.size());
-    connect_client(clients_[i]);
+  for (size_t i = 0; i < connections_.size(); ++i) {
+    connections_[i].database = static_cast<uint32_t>(i % target_.databases.size());
+    open(connections_[i]);
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.u32 = i;
-    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, clients_[i].fd, &event) != 0) fail("epoll_ctl");
+    event.data.u32 = static_cast<uint32_t>(i);
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, connections_[i].fd, &event) != 0) fail("epoll_ctl");
   }
 }
 
 ClosedLoop::~ClosedLoop() {
-  for (const Client& client : clients_) {
-    if (client.fd >= 0) close(client.fd);
+  for (const Connection& connection : connections_) {
+    if (connection.fd >= 0) close(connection.fd);
   }
   if (epoll_ >= 0) close(epoll_);
 }
 
-void ClosedLoop::connect_client(Client& client) {
-  client.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (client.fd < 0) fail("socket");
+void ClosedLoop::open(Connection& connection) {
+  connection.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connection.fd < 0) fail("socket");
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(target_.port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(client.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+  if (connect(connection.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     fail(fmt::format("{}: connect to port {}", target_.name, target_.port));
   const int on = 1;
-  setsockopt(client.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 
-  const Database& database = target_.databases[client.database];
+  const Database& database = target_.databases[connection.database];
   out_.append_u32(0);
   out_.append_u32(kProtocolVersion);
   for (const std::string_view word :
@@ -106,19 +106,19 @@ void ClosedLoop::connect_client(Client& client) {
     out_.append_c_string(word);
   }
   out_.patch_u32(0, static_cast<uint32_t>(out_.size()));
-  send_out(client);
-  await_reply(client);
+  send_out(connection);
+  await_reply(connection);
   if (protocol_ != Protocol::kPrepared) return;
   for (uint32_t table = 0; table < database.tables.size(); ++table) {
     routing::append_parse(out_, statement_name(table), statement_text(database.tables[table].name, "$1"), {});
   }
   routing::append_sync(out_);
-  send_out(client);
-  await_reply(client);
+  send_out(connection);
+  await_reply(connection);
 }
 
-void ClosedLoop::append_read(const Client& client, const Read& read) {
-  const std::string& table = target_.databases[client.database].tables[read.table].name;
+void ClosedLoop::append_read(const Read& read) {
+  const std::string& table = target_.databases[read.database].tables[read.table].name;
   const std::string key = std::to_string(read.key);
   if (protocol_ == Protocol::kSimple) return routing::append_query(out_, statement_text(table, key));
   const bool is_prepared = protocol_ == Protocol::kPrepared;
@@ -143,62 +143,64 @@ void ClosedLoop::append_read(const Client& client, const Read& read) {
   routing::append_sync(out_);
 }
 
-void ClosedLoop::send_read(Client& client) {
-  const std::vector<Read>& reads = reads_[client.database];
-  append_read(client, reads[random_() % reads.size()]);
-  client.sent_ns = now_ns();
-  send_out(client);
+void ClosedLoop::send_read(size_t client) {
+  const Read& read = reads_[random_() % reads_.size()];
+  Connection& connection = connections_[client * target_.databases.size() + read.database];
+  append_read(read);
+  connection.sent_ns = now_ns();
+  send_out(connection);
 }
 
-void ClosedLoop::send_out(Client& client) {
+void ClosedLoop::send_out(Connection& connection) {
   while (!out_.is_empty()) {
-    const ssize_t sent = send(client.fd, out_.data(), out_.size(), MSG_NOSIGNAL);
+    const ssize_t sent = send(connection.fd, out_.data(), out_.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) fail(fmt::format("{}: send", target_.name));
     out_.consume(static_cast<size_t>(sent));
   }
 }
 
-void ClosedLoop::receive(Client& client) {
+void ClosedLoop::receive(Connection& connection) {
   std::array<char, kReadBytes> bytes;
-  const ssize_t got = recv(client.fd, bytes.data(), bytes.size(), 0);
+  const ssize_t got = recv(connection.fd, bytes.data(), bytes.size(), 0);
   if (got < 0 && errno == EINTR) return;
   if (got < 0) fail(fmt::format("{}: recv", target_.name));
   if (got == 0) throw std::runtime_error(fmt::format("{} closed a connection", target_.name));
-  client.received.append(bytes.data(), static_cast<size_t>(got));
+  connection.received.append(bytes.data(), static_cast<size_t>(got));
 }
 
 // Takes whole frames; true when ReadyForQuery is among them.
-bool ClosedLoop::take_reply(Client& client) {
+bool ClosedLoop::take_reply(Connection& connection) {
   bool is_ready = false;
   for (;;) {
-    const auto header = routing::find_frame_header(client.received.view());
-    if (!header || client.received.size() < header->frame_bytes()) return is_ready;
+    const auto header = routing::find_frame_header(connection.received.view());
+    if (!header || connection.received.size() < header->frame_bytes()) return is_ready;
     if (header->type == 'E') {
       const routing::Error error = routing::parse_error_fields(
-          client.received.view().substr(routing::kFrameHeaderBytes, header->body_bytes()));
+          connection.received.view().substr(routing::kFrameHeaderBytes, header->body_bytes()));
       throw std::runtime_error(fmt::format("{}: {}", target_.name, error.to_line()));
     }
     is_ready = header->type == 'Z';
-    client.received.consume(header->frame_bytes());
+    connection.received.consume(header->frame_bytes());
   }
 }
 
-void ClosedLoop::await_reply(Client& client) {
+void ClosedLoop::await_reply(Connection& connection) {
   do {
-    receive(client);
-  } while (!take_reply(client));
+    receive(connection);
+  } while (!take_reply(connection));
 }
 
 Window ClosedLoop::run(double warm_up_s, double window_s, workload::LatencyHistogram& latencies) {
   const uint64_t counted_from_ns = now_ns() + static_cast<uint64_t>(warm_up_s * 1e9);
   const uint64_t counted_to_ns = counted_from_ns + static_cast<uint64_t>(window_s * 1e9);
-  for (Client& client : clients_) send_read(client);
+  const size_t clients = connections_.size() / target_.databases.size();
+  for (size_t client = 0; client < clients; ++client) send_read(client);
   Window window;
   uint64_t from_ns = 0, to_ns = 0;
   double cpu_before_s = 0;
   std::array<epoll_event, kEventsPerTurn> events;
-  for (size_t busy = clients_.size(); busy > 0;) {
+  for (size_t busy = clients; busy > 0;) {
     const int ready = epoll_wait(epoll_, events.data(), kEventsPerTurn, -1);
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) fail("epoll_wait");
@@ -211,18 +213,19 @@ Window ClosedLoop::run(double warm_up_s, double window_s, workload::LatencyHisto
       to_ns = now_ns();
     }
     for (int i = 0; i < ready; ++i) {
-      Client& client = clients_[events[static_cast<size_t>(i)].data.u32];
-      receive(client);
-      if (!take_reply(client)) continue;
+      const size_t which = events[static_cast<size_t>(i)].data.u32;
+      Connection& connection = connections_[which];
+      receive(connection);
+      if (!take_reply(connection)) continue;
       if (to_ns != 0) {
         --busy;
         continue;
       }
       if (from_ns != 0) {
         ++window.transactions;
-        latencies.record(now_ns() - client.sent_ns);
+        latencies.record(now_ns() - connection.sent_ns);
       }
-      send_read(client);
+      send_read(which / target_.databases.size());
     }
   }
   window.seconds = static_cast<double>(to_ns - from_ns) / 1e9;

@@ -38,28 +38,29 @@ class ClosedLoop {
 
  private:
   struct Read {
+    uint32_t database;
     uint32_t table;
     int64_t key;
   };
-  struct Client {
+  struct Connection {
     int fd = -1;
     uint32_t database = 0;
     uint64_t sent_ns = 0;
     routing::ByteBuffer received;
   };
 
-  void connect_client(Client& client);
-  void send_read(Client& client);
-  void append_read(const Client& client, const Read& read);
-  void send_out(Client& client);
-  void receive(Client& client);
-  bool take_reply(Client& client);
-  void await_reply(Client& client);
+  void open(Connection& connection);
+  void send_read(size_t client);
+  void append_read(const Read& read);
+  void send_out(Connection& connection);
+  void receive(Connection& connection);
+  bool take_reply(Connection& connection);
+  void await_reply(Connection& connection);
 
   Target target_;
   Protocol protocol_;
-  std::vector<std::vector<Read>> reads_;  // by database
-  std::vector<Client> clients_;
+  std::vector<Read> reads_;
+  std::vector<Connection> connections_;  // each client's side by side, one to each database
   routing::ByteBuffer out_;
   int epoll_ = -1;
   std::mt19937_64 random_;

@@ -16,8 +16,8 @@ struct Table {
   std::vector<int64_t> keys;
 };
 
-// A database of a target. Connections are dealt out over its databases in turn, and read only what is in
-// theirs: so an application that shards by itself is told from one that need not.
+// A database of a target. Each client has a connection to each of them and reads through the one where the
+// row is: so an application that shards by itself is told from one that need not.
 struct Database {
   std::string name;
   std::vector<Table> tables;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "routing/sql/bindable_literals.h"
 #include "routing/sql/nesting.h"
 #include "routing/sql/parse_tree.h"
 #include "routing/sql/query_analysis.h"
@@ -150,6 +151,12 @@ Analysis analyze_text(std::string_view text, std::span<const Token> tokens, cons
   }
   analysis.plan.parameter_count = highest_parameter(text, tokens);
   analysis.depends_on_literals = source.depends_on_literals();
+  if (analysis.plan.parts.size() == 1 && analysis.plan.parameter_count == 0 &&
+      !analysis.depends_on_literals && is_query(tree->root().stmts[0]->stmt)) {
+    StatementPart& part = analysis.plan.parts[0];
+    if (part.kind == StatementKind::kQuery && !part.pins_session && !part.refusal)
+      part.bindable = find_bindable_literals(tree->root().stmts[0]->stmt, source);
+  }
   return analysis;
 }
 

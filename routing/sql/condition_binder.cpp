@@ -8,12 +8,6 @@ namespace mosaic::routing {
 
 namespace {
 
-// "=" or OPERATOR(pg_catalog.=).
-bool is_equals(NodeList name) {
-  if (name.is_empty() || string_of(name[name.size() - 1]) != "=") return false;
-  return name.size() == 1 || string_of(name[0]) == "pg_catalog";
-}
-
 NodeList list_items(const Node* node) {
   const auto* list = as_list(node);
   return list == nullptr ? NodeList(0, nullptr) : MOSAIC_NODES(*list, items);

@@ -95,4 +95,9 @@ std::string_view string_of(const Node* node) {
   return node->string->sval;
 }
 
+bool is_equals(NodeList name) {
+  if (name.is_empty() || string_of(name[name.size() - 1]) != "=") return false;
+  return name.size() == 1 || string_of(name[0]) == "pg_catalog";
+}
+
 }  // namespace mosaic::routing

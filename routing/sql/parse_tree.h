@@ -84,6 +84,8 @@ MOSAIC_NODE_TYPE(as_multi_assign, MultiAssignRef, multi_assign_ref, MULTI_ASSIGN
 
 // The text of a String node; empty for anything else.
 std::string_view string_of(const Node* node);
+// An operator's name is "=" or OPERATOR(pg_catalog.=).
+bool is_equals(NodeList name);
 
 // Calls `each(const ProtobufCMessage&)` for every direct child message. Lists are looked through.
 template <typename Each>

@@ -26,6 +26,7 @@ size_t bytes_of(const StatementPart& part) {
   }
   bytes += part.splices.capacity() * sizeof(Splice);
   for (const Splice& splice : part.splices) bytes += bytes_of(splice.name);
+  bytes += part.bindable.capacity() * sizeof(uint32_t);
   if (part.setting) bytes += bytes_of(part.setting->name);
   if (part.copy) bytes += bytes_of(part.copy->null_text);
   if (part.refusal) bytes += bytes_of(*part.refusal);

@@ -129,8 +129,10 @@ struct StatementPart {
   bool follows_hint = false;  // kDefault for want of knowledge (functions, DO, CALL): a hint may say better
   std::optional<Error> one_node_only;  // writes a reference table: what to say while there are several nodes
   std::vector<TableUse> uses;
-  std::vector<Splice> splices;  // in token order
-  std::string name;             // savepoint, prepared statement (empty: ALL), SHOWn variable, DISCARDed thing
+  std::vector<Splice> splices;     // in token order
+  std::vector<uint32_t> bindable;  // tokens of literals that a parameter may stand for, ascending; none in a
+                                   // text of several statements
+  std::string name;  // savepoint, prepared statement (empty: ALL), SHOWn variable, DISCARDed thing
   bool begins_with_options =
       false;  // BEGIN ISOLATION LEVEL REPEATABLE READ / SERIALIZABLE: reads share a snapshot
   std::optional<SettingChange> setting;

@@ -35,7 +35,8 @@ class FrameWriter {
 
 // --- server to client ---
 void append_error(ByteBuffer& out, const Error& error, std::string_view severity = "ERROR");
-// An ErrorResponse as a server sent it (`body`), its position field (P) replaced by move(position).
+// An ErrorResponse as a server sent it (`body`), its position field (P) replaced by move(position); left out
+// where that is 0.
 template <typename Move>
 void append_error_moved(ByteBuffer& out, std::string_view body, Move move);
 void append_notice(ByteBuffer& out, const Error& notice, std::string_view severity = "NOTICE");
@@ -90,8 +91,10 @@ void append_error_moved(ByteBuffer& out, std::string_view body, Move move) {
     uint32_t position = 0;
     const auto read = std::from_chars(body.data() + 1, body.data() + end, position);
     if (body[0] == 'P' && read.ec == std::errc() && position > 0) {
-      out.append_u8('P');
-      out.append_c_string(std::to_string(move(position)));
+      if (const uint32_t moved = move(position); moved > 0) {
+        out.append_u8('P');
+        out.append_c_string(std::to_string(moved));
+      }
     } else {
       out.append(body.substr(0, end + 1));
     }

@@ -84,6 +84,7 @@ TEST(ConfigKeys, the_defaults_of_the_structs_are_those_of_the_table) {
   EXPECT_EQ(loaded.pool.default_pool_size, coded.pool.default_pool_size);
   EXPECT_EQ(loaded.pool.max_prepared_statements, coded.pool.max_prepared_statements);
   EXPECT_EQ(loaded.pool.prepare_threshold, coded.pool.prepare_threshold);
+  EXPECT_EQ(loaded.pool.prepare_simple_queries, coded.pool.prepare_simple_queries);
   EXPECT_EQ(loaded.pool.query_wait_timeout_ms, coded.pool.query_wait_timeout_ms);
   EXPECT_EQ(loaded.pool.server_connect_timeout_ms, coded.pool.server_connect_timeout_ms);
   EXPECT_EQ(loaded.pool.server_login_retry_ms, coded.pool.server_login_retry_ms);

@@ -97,6 +97,7 @@ class AllocationBench {
     environment_.statements = &statements_;
     environment_.welcomes = &welcomes_;
     environment_.parse_contexts = &parse_contexts_;
+    environment_.binder = &binder_;
     environment_.name_values = &name_values_;
     environment_.catalog = large_catalog();
     environment_.max_prepared_statements = 100;
@@ -115,6 +116,8 @@ class AllocationBench {
     session_.emplace(environment_, outbox_);
     session_->on_login({}, 1, 2);
   }
+
+  SessionEnvironment& environment() { return environment_; }
 
   void client(const Message& message) {
     if (session_->on_client_frame(message.type, message.body) == Session::Intake::kTaken) return;
@@ -172,6 +175,7 @@ class AllocationBench {
   StatementCache statements_{1 << 20, 1, 1};
   WelcomeCache welcomes_;
   ParseContexts parse_contexts_{1, 1};
+  QueryBinder binder_;
   SessionEnvironment environment_;
   routing::ByteBuffer client_out_, server_out_;
   Outbox outbox_;
@@ -202,6 +206,20 @@ TEST(SessionAllocations, none_for_a_simple_select_by_key) {
   }
   AllocationBench bench;
   bench.expect_none(statements);
+}
+
+TEST(SessionAllocations, none_for_a_bound_query) {
+  std::vector<std::vector<Message>> statements;
+  for (int key = 0; key < kKeys; ++key) {
+    const std::string text =
+        fmt::format("UPDATE media SET caption = 'it''s {}' WHERE user_id = {}", key, 1000 + 77 * key);
+    statements.push_back({{'Q', text + '\0'}});
+  }
+  AllocationBench bench;
+  bench.environment().prepare_simple_queries = true;
+  bench.environment().prepare_threshold = 2;
+  bench.expect_none(statements);
+  EXPECT_EQ(bench.environment().bound_queries, (kWarmRounds + 1) * kKeys - 1);
 }
 
 TEST(SessionAllocations, none_for_an_unnamed_statement) {

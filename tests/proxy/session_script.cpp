@@ -125,6 +125,7 @@ SessionScript::SessionScript() {
   environment.statements = &statements;
   environment.welcomes = &welcomes;
   environment.parse_contexts = &parse_contexts;
+  environment.binder = &binder;
   environment.name_values = &name_values;
   environment.catalog = script_catalog();
   environment.max_prepared_statements = 3;

@@ -55,6 +55,7 @@ class SessionScript {
   StatementCache statements{1 << 20, 1, 1};
   WelcomeCache welcomes;
   ParseContexts parse_contexts{1, 1};
+  QueryBinder binder;
   SessionEnvironment environment;
   routing::ByteBuffer client_out, server_out;
   Outbox outbox;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "routing/wire/messages.h"
 
@@ -101,6 +102,8 @@ void ModelServer::on_query(std::string_view text, ByteBuffer& out) {
 }
 
 void ModelServer::end_group(ByteBuffer& out) {
+  if (const std::string late = std::exchange(late_, {}); !late.empty() && !is_skipping_)
+    fail("23503", "constraint violated by " + late, out);
   if (status_ == 'I') end_transaction(!is_skipping_);
   routing::append_ready(out, status_);
 }
@@ -130,7 +133,9 @@ namespace {
 bool ends_transaction(std::string_view text) {
   return text.starts_with("COMMIT") || text.starts_with("ROLLBACK");
 }
-bool returns_rows(std::string_view text) { return text.starts_with("SELECT"); }
+bool returns_rows(std::string_view text) {
+  return text.starts_with("SELECT") || text.find("RETURNING") != std::string_view::npos;
+}
 
 }  // namespace
 
@@ -150,6 +155,12 @@ void ModelServer::on_parse(std::string_view body, ByteBuffer& out) {
   }
   if (!name.empty() && statements_.contains(name)) {
     fail("42P05", "prepared statement already exists", out);
+    return fail_group();
+  }
+  // Stands for a column that takes no text.
+  if (role_ == Role::kNode && text.find("RETURNING caption, typed") != std::string::npos &&
+      text.find('$') != std::string::npos) {
+    fail("42804", "column is of another type", out);
     return fail_group();
   }
   statements_[name] = text;
@@ -172,6 +183,11 @@ void ModelServer::on_bind(std::string_view body, ByteBuffer& out) {
   std::vector<std::string> values;
   for (uint16_t count = reader.read_u16(); count > 0; --count)
     values.emplace_back(reader.read_bytes(reader.read_u32()));
+  // Stands for a value that is no good as a parameter.
+  if (role_ == Role::kNode && values.size() > 1 && values[1].ends_with("odd")) {
+    fail("22P02", "invalid input syntax", out);
+    return fail_group();
+  }
   portals_[portal] = Portal{statement->second, std::move(values)};
   routing::append_empty(out, '2');
 }
@@ -312,7 +328,8 @@ bool ModelServer::run_on_table(std::string_view text, const std::vector<std::str
   if (const auto refused = refusal_of(text, user)) return fail(*refused, "refused", out);
   if (user) check_schema(text, *user);
   const std::string token = token_in(text, values);
-  if (text.starts_with("INSERT")) {
+  const bool is_insert = text.starts_with("INSERT");
+  if (is_insert && !returns_rows(text)) {
     routing::append_command_complete(out, "INSERT 0 1");
     return true;
   }
@@ -330,7 +347,11 @@ bool ModelServer::run_on_table(std::string_view text, const std::vector<std::str
   const std::optional<std::string> row[] = {token, setting == settings_.end() ? "" : setting->second};
   for (int i = 0; i < rows; ++i) routing::append_data_row(out, row);
   if (token.ends_with("fail")) return fail("22012", "division by zero for " + token, out);
-  routing::append_command_complete(out, fmt::format("SELECT {}", rows));
+  if (token.ends_with("late") && status_ == 'I') {  // a deferred constraint, checked when it commits
+    if (is_simple_) return fail("23503", "constraint violated by " + token, out);
+    late_ = token;
+  }
+  routing::append_command_complete(out, fmt::format("{} {}", is_insert ? "INSERT 0" : "SELECT", rows));
   return true;
 }
 

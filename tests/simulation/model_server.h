@@ -86,6 +86,7 @@ class ModelServer {
   bool is_running_ = false;   // until cancelled
   bool is_simple_ = true;     // what runs or copies came as a Query
   bool is_copying_ = false;
+  std::string late_;             // what will fail when the implicit transaction commits
   std::string copied_;           // rows so far
   Settings settings_, settled_;  // settled_: what a rollback goes back to
   std::vector<Mark> marks_;

@@ -50,6 +50,7 @@ class SimulatedClient {
   void plan();
   void plan_resync();
   void plan_simple();
+  void plan_insert();
   void plan_transaction_statement();
   void plan_copy();
   void plan_prepared();
@@ -69,6 +70,7 @@ class SimulatedClient {
   std::string parse_bytes(std::string_view name, std::string_view text) const;
   std::string bind_bytes(std::string_view statement, int64_t user, std::string_view token) const;
   std::string select_text(int64_t user, std::string_view token);
+  static std::string insert_text(int64_t user, std::string_view token);
   int64_t user();  // on the transaction's node
   std::string token(std::string_view suffix = "");
 

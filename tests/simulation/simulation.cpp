@@ -42,10 +42,12 @@ Simulation::Simulation(uint64_t seed)
   environment_.statements = &statements_;
   environment_.welcomes = &welcomes_;
   environment_.parse_contexts = &parse_contexts_;
+  environment_.binder = &binder_;
   environment_.name_values = &names_;
   environment_.catalog = proxy::script_catalog();
-  environment_.max_prepared_statements = 3;
+  environment_.max_prepared_statements = seed % 2 == 0 ? 3 : 30;
   environment_.prepare_threshold = static_cast<uint32_t>(seed % 4);  // 0: never
+  environment_.prepare_simple_queries = seed % 3 != 0;
   environment_.max_client_prepared_statements = 100;
   environment_.traffic.resize(2);
   environment_.shard_queries.resize(environment_.catalog->shard_count());

@@ -40,6 +40,11 @@ class Simulation {
   uint64_t compared_frames() const;
   uint64_t leases() const { return pool_.leases(); }
   uint64_t disturbances() const { return disturbances_; }
+  bool binds_queries() const {
+    return environment_.prepare_simple_queries && environment_.prepare_threshold > 0;
+  }
+  uint64_t bound_queries() const { return environment_.bound_queries; }
+  uint64_t unbound_queries() const { return environment_.unbound_queries; }
 
  private:
   void connect(SimulatedClient& client);
@@ -69,6 +74,7 @@ class Simulation {
   proxy::StatementCache statements_{1 << 20, 1, 1};
   proxy::WelcomeCache welcomes_;
   proxy::ParseContexts parse_contexts_{1, 1};
+  proxy::QueryBinder binder_;
   proxy::SessionEnvironment environment_;
   FakePool pool_;
   std::vector<std::unique_ptr<SimulatedClient>> clients_;

@@ -23,14 +23,20 @@ void simulate(uint64_t seed) {
   const std::string complaint = simulation.run(steps);
   EXPECT_EQ(complaint, "") << "repeat with MOSAIC_SIMULATION_SEED=" << seed
                            << " MOSAIC_SIMULATION_STEPS=" << steps;
-  std::printf("seed %llu: %llu frames compared, %llu leases, %llu disturbances\n",
-              static_cast<unsigned long long>(seed),
-              static_cast<unsigned long long>(simulation.compared_frames()),
-              static_cast<unsigned long long>(simulation.leases()),
-              static_cast<unsigned long long>(simulation.disturbances()));
+  std::printf(
+      "seed %llu: %llu frames compared, %llu leases, %llu disturbances, %llu bound queries (%llu anew)\n",
+      static_cast<unsigned long long>(seed), static_cast<unsigned long long>(simulation.compared_frames()),
+      static_cast<unsigned long long>(simulation.leases()),
+      static_cast<unsigned long long>(simulation.disturbances()),
+      static_cast<unsigned long long>(simulation.bound_queries()),
+      static_cast<unsigned long long>(simulation.unbound_queries()));
   // It must have had something to get wrong.
   EXPECT_GT(simulation.compared_frames(), steps / 100);
   EXPECT_GT(simulation.leases(), steps / 500);
+  if (simulation.binds_queries()) {
+    EXPECT_GT(simulation.bound_queries(), steps / 10'000);
+    EXPECT_GT(simulation.unbound_queries(), 0u);
+  }
 }
 
 class SessionSimulation : public testing::TestWithParam<uint64_t> {};

@@ -127,6 +127,17 @@ ViewTable show_shape_cache(const ViewContext& context) {
   return table;
 }
 
+ViewTable show_statement_cache(const ViewContext& context) {
+  ViewTable table{columns({"worker#", "statements#", "bytes#", "bytes_max#", "evictions#",
+                           "described_from_cache#", "bound_queries#", "unbound_queries#"}),
+                  {}};
+  for (const proxy::WorkerReport& worker : context.backend.report({}).workers)
+    table.rows.push_back(row(worker.worker, worker.statements, worker.statement_cache_bytes,
+                             worker.statement_cache_bytes_max, worker.statement_evictions,
+                             worker.described_from_cache, worker.bound_queries, worker.unbound_queries));
+  return table;
+}
+
 ViewTable show_proxies(const ViewContext& context) {
   ViewTable table{
       columns({"proxy", "host", "pid#", "port#", "version", "epoch#", "started_at", "heartbeat_at"}), {}};

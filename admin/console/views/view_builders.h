@@ -30,6 +30,7 @@ ViewTable show_shards(const ViewContext& context);
 ViewTable show_tables(const ViewContext& context);
 ViewTable show_shapes(const ViewContext& context);
 ViewTable show_shape_cache(const ViewContext& context);
+ViewTable show_statement_cache(const ViewContext& context);
 ViewTable show_proxies(const ViewContext& context);
 
 }  // namespace mosaic::admin

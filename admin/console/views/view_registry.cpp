@@ -31,6 +31,9 @@ constexpr View kViews[] = {
      show_shape_cache},
     {"shapes", "statement shapes in the caches, with their use", show_shapes},
     {"shards", "the shard map", show_shards},
+    {"statement_cache",
+     "prepared statements: texts kept, bytes, evictions, simple queries sent as one (bound), per worker",
+     show_statement_cache},
     {"tables", "tables and how they are distributed", show_tables},
 };
 
