@@ -77,7 +77,7 @@ class FakeServer {
 // A session with its surroundings, and what its driver does between the events, less the sockets.
 class Conversation {
  public:
-  Conversation() {
+  explicit Conversation(bool prepares_simple_queries) {
     environment_.router = &router_;
     environment_.statements = &statements_;
     environment_.welcomes = &welcomes_;
@@ -87,6 +87,8 @@ class Conversation {
     environment_.catalog = std::make_shared<const CatalogSnapshot>(mosaic::micro::sample_parts(kShards));
     environment_.max_prepared_statements = 500;
     environment_.max_client_prepared_statements = 100;
+    environment_.prepare_threshold = 5;
+    environment_.prepare_simple_queries = prepares_simple_queries;
     environment_.traffic.resize(3);
     environment_.shard_queries.resize(kShards);
     outbox_.to_client = &client_;
@@ -189,8 +191,8 @@ void extended(ByteBuffer& out, const std::string& user) {
 }
 void prepared(ByteBuffer& out, const std::string& user) { append_execution(out, "read_user", user); }
 
-void statement(benchmark::State& state, MakeMessages make) {
-  Conversation conversation;
+void statement(benchmark::State& state, MakeMessages make, bool prepares_simple_queries = false) {
+  Conversation conversation(prepares_simple_queries);
   ByteBuffer preparation;
   append_parse(preparation, "read_user", kText, {});
   append_sync(preparation);
@@ -214,6 +216,7 @@ void statement(benchmark::State& state, MakeMessages make) {
 }
 
 BENCHMARK_CAPTURE(statement, simple, simple);
+BENCHMARK_CAPTURE(statement, bound, simple, true);
 BENCHMARK_CAPTURE(statement, extended, extended);
 BENCHMARK_CAPTURE(statement, prepared, prepared);
 

@@ -127,6 +127,31 @@ class Console(EndToEndTest):
         self.assertLess(used["bytes"], used["bytes_max"])
         self.assertGreater(max(row["parse_us"] for row in self.console("SHOW SHAPES") if "bio, ?" in row["shape"]), 0)
 
+    def test_statement_cache_tells_what_is_prepared_for_simple_queries(self):
+        def bound():
+            return sum(row["bound_queries"] for row in self.console("SHOW STATEMENT_CACHE"))
+
+        def read_often():
+            before = bound()
+            for user in range(30):
+                cursor.execute("SELECT bio FROM users WHERE user_id = %s", (user,))  # psycopg2 writes it into the text
+            return bound() - before
+
+        cursor = self.app()
+        self.addCleanup(lambda: (self.cluster.sections["pool"].pop("prepare_simple_queries", None),
+                                 self.cluster.write_files(), self.console("RELOAD")))
+        self.assertGreaterEqual(read_often(), 20)
+        rows = self.console("SHOW STATEMENT_CACHE")
+        self.assertEqual([row["worker"] for row in rows], [0, 1])
+        used = max(rows, key=lambda row: row["bound_queries"])
+        self.assertGreater(used["statements"], 0)
+        self.assertLess(used["bytes"], used["bytes_max"])
+        self.assertEqual(used["unbound_queries"], 0)
+        self.cluster.sections.setdefault("pool", {})["prepare_simple_queries"] = False
+        self.cluster.write_files()
+        self.console("RELOAD")
+        wait_until(lambda: read_often() == 0, "simple queries to go as they come")
+
     def test_reload_resizes_the_shape_cache(self):
         self.addCleanup(lambda: (self.cluster.sections["limits"].clear(), self.cluster.write_files(),
                                  self.console("RELOAD")))
