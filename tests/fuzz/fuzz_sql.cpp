@@ -1,14 +1,16 @@
 // Any text through analysis, routing and rewriting: no crash, no plan that points outside of its text, the
-// same plan from the cache as from the parser, and a rewritten text that has the same tokens but for the
-// schemas.
+// same plan from the cache as from the parser, a rewritten text that has the same tokens but for the schemas,
+// and, where literals may be parameters, a statement of the same tables with as many parameters as values.
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
+#include "proxy/query_binder.h"
 #include "routing/router.h"
 #include "routing/sql/tokenizer.h"
+#include "routing/wire/client_messages.h"
 #include "tests/routing/sample_catalog.h"
 
 namespace {
@@ -49,6 +51,23 @@ void check_rewrite(const AnalyzedStatement& statement, const Route& decided, con
           "rewritten text has other tokens");
 }
 
+void check_binding(const AnalyzedStatement& statement, Router& router, const CatalogSnapshot& catalog) {
+  static mosaic::proxy::QueryBinder binder;
+  const auto* query = binder.bind(statement);
+  if (query == nullptr) return;
+  const std::string message = std::string(2, '\0') + std::string(query->values);
+  const auto bound = parse_bind(message);
+  require(static_cast<bool>(bound), "a Bind message that can not be read");
+  require(bound->parameter_count * sizeof(uint32_t) == query->types.size(), "other types than values");
+  const size_t tables = statement.plan->parts[0].uses.size(), names = statement.plan->parts[0].splices.size();
+  const AnalyzedStatement other = router.analyze(query->text, catalog);
+  require(other.plan->parts.size() == 1 && other.plan->parts[0].kind == StatementKind::kQuery,
+          "a bound text that is no query");
+  require(other.plan->parameter_count == bound->parameter_count, "other parameters than values");
+  require(other.plan->parts[0].uses.size() == tables && other.plan->parts[0].splices.size() == names,
+          "a bound text of other tables");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -80,5 +99,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const bool is_sql = second.plan->parts.empty() || second.plan->parts[0].kind != StatementKind::kInvalid;
     if (is_sql) check_rewrite(second, *decided, catalog);
   }
+  check_binding(first.view(), router, catalog);
   return 0;
 }
