@@ -24,6 +24,7 @@ constexpr uint32_t kInt8Oid = 20, kInt4Oid = 23, kTextOid = 25, kNumericOid = 17
 
 // The type that PostgreSQL gives an integer literal by its size (manual, "Numeric Constants").
 uint32_t type_of_integer(std::string_view digits) {
+  if (digits.size() < 10) return kInt4Oid;
   int64_t value = 0;
   if (std::from_chars(digits.data(), digits.data() + digits.size(), value).ec != std::errc())
     return kNumericOid;
@@ -46,7 +47,9 @@ bool QueryBinder::append_value(std::string_view token, TokenKind kind) {
   }
   values_.append_u32(static_cast<uint32_t>(value.size()));
   values_.append(value);
-  for (int shift = 24; shift >= 0; shift -= 8) types_ += static_cast<char>(type >> shift);
+  const char bytes[] = {static_cast<char>(type >> 24), static_cast<char>(type >> 16),
+                        static_cast<char>(type >> 8), static_cast<char>(type)};
+  types_.append(bytes, sizeof bytes);
   return true;
 }
 

@@ -21,6 +21,13 @@ bool may_be_of_form(std::string_view sqlstate) {
          sqlstate.starts_with("26");    // no such prepared statement
 }
 
+// Of the unnamed portal; all its rows.
+constexpr std::string_view kDescribeExecuteSync(
+    "D\0\0\0\6P\0"
+    "E\0\0\0\11\0\0\0\0\0"
+    "S\0\0\0\4",
+    22);
+
 }  // namespace
 
 // Only where nothing can fail but the query itself: in an open transaction a failed Parse would end it.
@@ -58,12 +65,7 @@ bool Session::send_bound(const routing::AnalyzedStatement& statement, const rout
     out.append_c_string(pool::ServerStatementName(key).view());
     out.append(query->values);
   }
-  routing::append_describe(out, 'P', "");
-  {
-    routing::FrameWriter frame(out, 'E');
-    out.append(std::string_view("\0\0\0\0\0", 5));  // the unnamed portal, all rows
-  }
-  routing::append_sync(out);
+  out.append(kDescribeExecuteSync);
   Reply bind{Reply::Kind::kBind, true};
   bind.key = key;
   bind.statement = &prepared;  // with the reference that it was acquired with

@@ -1,6 +1,7 @@
 // Maps positions in a text that was sent back to the client's text. PostgreSQL counts positions in characters
 // (manual, "Error and Notice Message Fields"), of UTF-8 here: bytes that continue a character do not count.
 
+#include <algorithm>
 #include <cstring>
 
 #include "routing/router.h"
@@ -9,18 +10,26 @@ namespace mosaic::routing {
 
 namespace {
 
-constexpr uint64_t kOnes = 0x0101010101010101;
+// Eight bytes at a time, because this runs for each statement.
+bool is_ascii(std::string_view text) {
+  uint64_t all = 0, eight = 0;
+  if (text.size() < sizeof eight) {
+    for (const char c : text) all |= static_cast<unsigned char>(c);
+    return (all & 0x80) == 0;
+  }
+  const size_t last = text.size() - sizeof eight;  // overlaps the one before it
+  for (size_t at = 0; at < last; at += sizeof eight) {
+    std::memcpy(&eight, text.data() + at, sizeof eight);
+    all |= eight;
+  }
+  std::memcpy(&eight, text.data() + last, sizeof eight);
+  return ((all | eight) & 0x8080808080808080) == 0;
+}
 
 uint32_t count_characters(std::string_view text) {
-  size_t continuing = 0;  // bytes 10xxxxxx; eight at a time, because this runs for each statement
-  size_t at = 0;
-  for (uint64_t eight = 0; at + sizeof eight <= text.size(); at += sizeof eight) {
-    std::memcpy(&eight, text.data() + at, sizeof eight);
-    const uint64_t ones = (eight >> 7) & ~(eight >> 6) & kOnes;  // in the lowest bit of each such byte
-    continuing += static_cast<size_t>((ones * kOnes) >> 56);     // their sum
-  }
-  for (; at < text.size(); ++at) continuing += (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80;
-  return static_cast<uint32_t>(text.size() - continuing);
+  if (is_ascii(text)) return static_cast<uint32_t>(text.size());
+  return static_cast<uint32_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
 }  // namespace
