@@ -7,8 +7,9 @@ namespace mosaic::proxy {
 
 bool affects_parsing(std::string_view setting) {
   // As PostgreSQL 15's input functions and grammar read them; names as ClientSettings keeps them.
-  constexpr std::array<std::string_view, 12> kNames = {"array_nulls",
+  constexpr std::array<std::string_view, 13> kNames = {"array_nulls",
                                                        "backslash_quote",
+                                                       "client_encoding",
                                                        "datestyle",
                                                        "default_text_search_config",
                                                        "intervalstyle",

@@ -21,6 +21,12 @@ bool may_be_of_form(std::string_view sqlstate) {
          sqlstate.starts_with("26");    // no such prepared statement
 }
 
+// Of these, the errors that all values, users and shards will get: it is not to be tried again.
+bool is_of_form(std::string_view sqlstate) {
+  const bool is_of_user_or_shard = sqlstate == "42501" || sqlstate == "42P01";  // no privilege, no table
+  return (sqlstate.starts_with("42") && !is_of_user_or_shard) || sqlstate.starts_with("0A");
+}
+
 // Of the unnamed portal; all its rows.
 constexpr std::string_view kDescribeExecuteSync(
     "D\0\0\0\6P\0"
@@ -104,10 +110,9 @@ void Session::on_bound_error(std::string_view body) {
   } else {
     replies_.back().is_unrun = true;
     has_error_ = false;
-    // Data exceptions are of these values only; with a stale plan the statement goes anyway.
+    // With a stale plan the statement goes anyway.
     const bool is_current = environment_.statements->is_current(front.key.statement);
-    if (front.statement != nullptr && is_current && !sqlstate.starts_with("22") &&
-        !sqlstate.starts_with("26"))
+    if (front.statement != nullptr && is_current && is_of_form(sqlstate))
       front.statement->is_unbindable = true;
     if (sqlstate.starts_with("26")) server_->statements.erase(front.key);
   }

@@ -143,6 +143,23 @@ TEST_F(SessionBound, runs_as_it_came_what_does_not_parse) {
   EXPECT_EQ(s.memory.statements.size(), 0u);
 }
 
+// One user's missing privilege must not cost all others their plans.
+TEST_F(SessionBound, tries_again_what_failed_for_a_user_or_a_shard) {
+  for (const char* sqlstate : {"42501", "42P01"}) {
+    become_kept(select);
+    send(select);
+    s.server_error(sqlstate, "no");
+    s.server_ready('I');
+    EXPECT_THAT(s.to_server(), ElementsAre(StartsWith("Query ")));
+    s.server_error(sqlstate, "no");
+    s.server_ready('I');
+    EXPECT_THAT(s.to_client(), ElementsAre(HasSubstr(sqlstate), "Ready I"));
+    s.lease_end();
+    EXPECT_THAT(send(select), Contains(StartsWith("Bind")));
+    answer({"Bind", "Describe"});
+  }
+}
+
 TEST_F(SessionBound, runs_as_they_came_values_that_do_not_bind) {
   become_kept(insert);
   send(insert);
