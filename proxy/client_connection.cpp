@@ -83,7 +83,9 @@ void ClientConnection::on_client_bytes(std::string_view bytes) {
   has_asked_ = true;
   if (in_.is_empty()) {
     const size_t taken = process_client(bytes);
-    if (!is_closing_) in_.append(bytes.substr(taken));
+    if (is_closing_ || taken == bytes.size()) return;
+    worker_.buffers().lend(in_);
+    in_.append(bytes.substr(taken));
     return;
   }
   in_.append(bytes);
@@ -94,13 +96,13 @@ void ClientConnection::pump_client() {
   if (!session_ || is_closing_ || in_.is_empty()) return;
   const size_t taken = process_client(in_.view());
   in_.consume(taken);
-  if (in_.is_empty() && in_.capacity() > kReadAheadBytes) in_.release_if_empty();
 }
 
 void ClientConnection::on_server_readable() {
   const std::span<char> buffer = worker_.server_buffer();
   const auto result = server_->stream().read(buffer);
   has_server_bytes_ = true;
+  if (stream_) worker_.buffers().lend(stream_->out());
   if (result.is_lost) {
     lose_server();
   } else if (result.bytes > 0 && !process_server({buffer.data(), result.bytes})) {
@@ -390,6 +392,8 @@ void ClientConnection::end_turn() {
     worker_.remove(handle_);
     return;
   }
+  worker_.buffers().take_back(in_);
+  if (stream_) worker_.buffers().take_back(stream_->out());
   update_reading();
 }
 

@@ -27,6 +27,7 @@
 #include "proxy/report.h"
 #include "proxy/statement_cache.h"
 #include "proxy/welcome_cache.h"
+#include "routing/buffer_stock.h"
 #include "routing/copy_rows.h"
 #include "routing/router.h"
 #include "routing/wire/client_messages.h"
@@ -41,6 +42,7 @@ struct SessionEnvironment {
   WelcomeCache* welcomes = nullptr;
   ParseContexts* parse_contexts = nullptr;
   QueryBinder* binder = nullptr;
+  routing::BufferStock* buffers = nullptr;
   pool::NameValuesTable* name_values = nullptr;
   std::shared_ptr<const routing::CatalogSnapshot> catalog;  // the newest
   uint64_t analyses = 0;                 // counts Router::analyze calls: its result is valid until the next
@@ -321,13 +323,14 @@ class Session {
 
   // What the server owes.
   ReplyQueue replies_;
+  // Replies of ours; while a bound query is in flight, the Query message that it stands for, and then its
+  // tag.
   routing::ByteBuffer local_bytes_;
   std::vector<SettingEffect> effects_;  // of statements sent, in order; applied when confirmed
   size_t completed_parts_ = 0;
-  bool has_error_ = false;                              // in this group
-  bool has_settling_failed_ = false;                    // the SETs of ours behind it failed
-  std::vector<routing::TextChange> text_changes_;       // what qualifying did to the query that runs
-  std::unique_ptr<routing::ByteBuffer> unbound_query_;  // the Query message that a bound query stands for
+  bool has_error_ = false;                         // in this group
+  bool has_settling_failed_ = false;               // the SETs of ours behind it failed
+  std::vector<routing::TextChange> text_changes_;  // what qualifying did to the query that runs
   std::unique_ptr<routing::Error> refusal_;
   std::unique_ptr<routing::Error> preparing_error_;
   bool skip_until_sync_ = false;

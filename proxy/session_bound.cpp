@@ -60,9 +60,9 @@ bool Session::send_bound(const routing::AnalyzedStatement& statement, const rout
     return false;
   }
   routing::ByteBuffer& out = *outbox_.to_server;
-  if (unbound_query_ == nullptr) unbound_query_ = std::make_unique<routing::ByteBuffer>();
-  unbound_query_->clear();
-  unbound_query_->append(out.view().substr(query_at));
+  assert(local_bytes_.is_empty());
+  environment_.buffers->lend(local_bytes_);
+  local_bytes_.append(out.view().substr(query_at));
   out.truncate(query_at);
   if (!server_has_it) send_parse(prepared, false, route, true);
   {
@@ -85,6 +85,7 @@ bool Session::send_bound(const routing::AnalyzedStatement& statement, const rout
 
 // It has run, but commits with the Sync: until then nobody is told that it is complete.
 void Session::keep_bound_tag(std::string_view body) {
+  local_bytes_.clear();
   {
     routing::FrameWriter frame(local_bytes_, 'C');
     local_bytes_.append(body);
@@ -93,14 +94,15 @@ void Session::keep_bound_tag(std::string_view body) {
 }
 
 void Session::tell_bound_tag() {
-  outbox_.to_client->append(local_bytes_.view());
+  outbox_.to_client->append(local_bytes_.data(), replies_.front().local_bytes);
   local_bytes_.clear();
+  environment_.buffers->take_back(local_bytes_);
 }
 
 void Session::on_bound_error(std::string_view body) {
   const Reply& front = replies_.front();
   if (front.kind == Reply::Kind::kQuery) {
-    local_bytes_.clear();
+    replies_.front().local_bytes = 0;  // complete it was, but it does not commit
     forward_error(body);
     return;
   }
@@ -123,7 +125,9 @@ void Session::on_bound_error(std::string_view body) {
 void Session::send_unbound() {
   assert(replies_.size() == 1);
   pop_reply();
-  outbox_.to_server->append(unbound_query_->view());
+  outbox_.to_server->append(local_bytes_.view());
+  local_bytes_.clear();
+  environment_.buffers->take_back(local_bytes_);
   server_->unnamed.reset();
   replies_.push(Reply{Reply::Kind::kQuery});
   ++environment_.unbound_queries;

@@ -128,7 +128,6 @@ void Session::on_idle() {
   if (phase_ != Phase::kReady || server_ != nullptr) return;
   replies_.release_memory();
   local_bytes_.release_if_empty();
-  unbound_query_.reset();
   text_changes_ = {};
   effects_ = {};
   copy_.reset();

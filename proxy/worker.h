@@ -75,6 +75,7 @@ class Worker {
   const ProxySettings& settings() const { return settings_; }
   const std::shared_ptr<const LoginRules>& rules() const { return rules_; }
   SharedState& shared() { return shared_; }
+  routing::BufferStock& buffers() { return buffers_; }
   std::span<char> client_buffer() { return client_buffer_; }
   std::span<char> server_buffer() { return server_buffer_; }
   UserPools& acquire_pools(const std::string& user);
@@ -111,6 +112,7 @@ class Worker {
   WelcomeCache welcomes_;
   ParseContexts parse_contexts_;
   QueryBinder binder_;
+  routing::BufferStock buffers_;
   SessionEnvironment environment_;
   std::map<std::string, UserPools> pools_;
   struct Slot {

@@ -83,6 +83,7 @@ class Conversation {
     environment_.welcomes = &welcomes_;
     environment_.parse_contexts = &parse_contexts_;
     environment_.binder = &binder_;
+    environment_.buffers = &buffers_;
     environment_.name_values = &name_values_;
     environment_.catalog = std::make_shared<const CatalogSnapshot>(mosaic::micro::sample_parts(kShards));
     environment_.max_prepared_statements = 500;
@@ -146,6 +147,7 @@ class Conversation {
   mosaic::proxy::WelcomeCache welcomes_;
   mosaic::proxy::ParseContexts parse_contexts_{1, 1};
   mosaic::proxy::QueryBinder binder_;
+  mosaic::routing::BufferStock buffers_;
   SessionEnvironment environment_;
   ByteBuffer client_, server_, answer_;
   Outbox outbox_;

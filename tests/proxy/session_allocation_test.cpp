@@ -98,6 +98,7 @@ class AllocationBench {
     environment_.welcomes = &welcomes_;
     environment_.parse_contexts = &parse_contexts_;
     environment_.binder = &binder_;
+    environment_.buffers = &buffers_;
     environment_.name_values = &name_values_;
     environment_.catalog = large_catalog();
     environment_.max_prepared_statements = 100;
@@ -176,6 +177,7 @@ class AllocationBench {
   WelcomeCache welcomes_;
   ParseContexts parse_contexts_{1, 1};
   QueryBinder binder_;
+  routing::BufferStock buffers_;
   SessionEnvironment environment_;
   routing::ByteBuffer client_out_, server_out_;
   Outbox outbox_;

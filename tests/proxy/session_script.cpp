@@ -126,6 +126,7 @@ SessionScript::SessionScript() {
   environment.welcomes = &welcomes;
   environment.parse_contexts = &parse_contexts;
   environment.binder = &binder;
+  environment.buffers = &buffers;
   environment.name_values = &name_values;
   environment.catalog = script_catalog();
   environment.max_prepared_statements = 3;

@@ -56,6 +56,7 @@ class SessionScript {
   WelcomeCache welcomes;
   ParseContexts parse_contexts{1, 1};
   QueryBinder binder;
+  routing::BufferStock buffers;
   SessionEnvironment environment;
   routing::ByteBuffer client_out, server_out;
   Outbox outbox;

@@ -43,6 +43,7 @@ Simulation::Simulation(uint64_t seed)
   environment_.welcomes = &welcomes_;
   environment_.parse_contexts = &parse_contexts_;
   environment_.binder = &binder_;
+  environment_.buffers = &buffers_;
   environment_.name_values = &names_;
   environment_.catalog = proxy::script_catalog();
   environment_.max_prepared_statements = seed % 2 == 0 ? 3 : 30;

@@ -75,6 +75,7 @@ class Simulation {
   proxy::WelcomeCache welcomes_;
   proxy::ParseContexts parse_contexts_{1, 1};
   proxy::QueryBinder binder_;
+  routing::BufferStock buffers_;
   proxy::SessionEnvironment environment_;
   FakePool pool_;
   std::vector<std::unique_ptr<SimulatedClient>> clients_;
