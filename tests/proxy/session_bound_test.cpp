@@ -84,6 +84,20 @@ TEST_F(SessionBound, prepares_what_comes_often) {
   EXPECT_EQ(s.environment.unbound_queries, 0u);
 }
 
+// What it keeps while in flight it gives back: a client that comes to rest holds none of it.
+TEST_F(SessionBound, gives_its_buffer_back) {
+  become_familiar(select);
+  const auto sent = send(select);
+  EXPECT_EQ(s.environment.buffers->size(), 0u);
+  answer(sent);
+  EXPECT_EQ(s.environment.buffers->size(), 1u);
+  send(select);
+  EXPECT_EQ(s.environment.buffers->size(), 0u) << "it is lent again";
+  s.server_error("42804", "no");
+  s.server_ready('I');  // goes as it came
+  EXPECT_EQ(s.environment.buffers->size(), 1u);
+}
+
 TEST_F(SessionBound, drops_no_data_where_a_simple_query_knows_none) {
   become_kept(insert);
   send(insert);
