@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "routing/splice_spaces.h"
 #include "routing/sql/analysis.h"
 #include "routing/sql/shape_cache.h"
 #include "routing/sql/tokenizer.h"
@@ -166,11 +167,14 @@ void append_qualified(ByteBuffer& out, const AnalyzedStatement& statement, const
       const Token& first = statement.tokens[splice.token];
       const Token& last = statement.tokens[splice.token + splice.count - 1];
       const size_t before = first.begin - copied;
-      char* at = out.extend(before + schema.size() + 1 + splice.name.size());
+      const SpliceSpaces spaces = spaces_around(text, first.begin, last.end);
+      char* at = out.extend(before + spaces.before + schema.size() + 1 + splice.name.size() + spaces.after);
       std::copy_n(text.data() + copied, before, at);
-      at = std::copy(schema.begin(), schema.end(), at + before);
+      at = std::fill_n(at + before, spaces.before, ' ');
+      at = std::copy(schema.begin(), schema.end(), at);
       *at++ = '.';
-      std::copy(splice.name.begin(), splice.name.end(), at);
+      at = std::copy(splice.name.begin(), splice.name.end(), at);
+      std::fill_n(at, spaces.after, ' ');
       copied = last.end;
     }
   }

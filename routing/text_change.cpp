@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "routing/router.h"
+#include "routing/splice_spaces.h"
 
 namespace mosaic::routing {
 
@@ -48,7 +49,10 @@ void collect_text_changes(const AnalyzedStatement& statement, const Route& route
       const uint32_t end = statement.tokens[splice.token + splice.count - 1].end;
       counted += count_characters(statement.text.substr(counted_bytes, begin - counted_bytes));
       const uint32_t old_length = count_characters(statement.text.substr(begin, end - begin));
-      changes.push_back({counted, old_length, schema_length + 1 + count_characters(splice.name)});
+      const SpliceSpaces spaces = spaces_around(statement.text, begin, end);
+      changes.push_back({counted, old_length,
+                         static_cast<uint32_t>(spaces.before + schema_length + 1 +
+                                               count_characters(splice.name) + spaces.after)});
       counted += old_length;
       counted_bytes = end;
     }

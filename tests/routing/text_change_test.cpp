@@ -37,5 +37,21 @@ TEST(TextChange, finds_what_follows_a_spliced_name_whatever_stands_before_it) {
   }
 }
 
+// Quoted names need no spaces around them; what replaces them does.
+TEST(TextChange, keeps_words_apart_that_a_quoted_name_held_apart) {
+  const std::string text = R"(SELECT "m".caption FROM"media"m WHERE m.user_id = 1)";
+  const auto decided = route_text(text);
+  ASSERT_TRUE(decided);
+  const std::string sent = qualified(text, *decided);
+  const std::string schema(sample_catalog().schema_of(decided->shard));
+  EXPECT_EQ(sent, "SELECT \"m\".caption FROM " + schema + ".media m WHERE m.user_id = 1");
+  std::vector<TextChange> changes;
+  collect_text_changes(analyze(text), *decided, sample_catalog(), changes);
+  for (const std::string_view word : {"FROM", "WHERE", "m.user_id"}) {
+    EXPECT_EQ(original_position(changes, static_cast<uint32_t>(sent.find(word)) + 1), text.find(word) + 1)
+        << word;
+  }
+}
+
 }  // namespace
 }  // namespace mosaic::routing
