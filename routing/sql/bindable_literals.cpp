@@ -26,8 +26,6 @@ class Finder {
 
   std::vector<uint32_t> take() {
     std::sort(tokens_.begin(), tokens_.end());
-    // The tree holds the row of `SET (a, b) = (1, 2)` once for each column.
-    tokens_.erase(std::unique(tokens_.begin(), tokens_.end()), tokens_.end());
     return std::move(tokens_);
   }
 

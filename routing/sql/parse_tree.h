@@ -90,6 +90,11 @@ bool is_equals(NodeList name);
 // Calls `each(const ProtobufCMessage&)` for every direct child message. Lists are looked through.
 template <typename Each>
 void for_each_child(const ProtobufCMessage& message, Each&& each) {
+  // The tree repeats what SET (a, b) = (1, 2) assigns for each column: it is a child of the first alone.
+  if (message.descriptor == &pg_query__multi_assign_ref__descriptor &&
+      reinterpret_cast<const PgQuery__MultiAssignRef&>(message).colno > 1) {
+    return;
+  }
   const ProtobufCMessageDescriptor& type = *message.descriptor;
   const char* base = reinterpret_cast<const char*>(&message);
   for (unsigned i = 0; i < type.n_fields; ++i) {

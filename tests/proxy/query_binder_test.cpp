@@ -62,7 +62,7 @@ TEST(QueryBinder, declares_a_number_as_it_is_written) {
   EXPECT_THAT(with("1e3"), testing::HasSubstr("| 1700 1e3,"));
 }
 
-// PostgreSQL's parser repeats the row in its tree for each column of the list.
+// The tree repeats the row for each column of the list.
 TEST(QueryBinder, binds_a_literal_once_that_a_row_assigns) {
   EXPECT_EQ(bound("UPDATE media SET (caption, liked) = ('x', id = 57) WHERE user_id = 5"),
             "UPDATE media SET (caption, liked) = ('x', id = $1) WHERE user_id = $2 | 23 57, 23 5");

@@ -37,6 +37,18 @@ TEST(TextChange, finds_what_follows_a_spliced_name_whatever_stands_before_it) {
   }
 }
 
+// The tree repeats the subquery for each column of the list.
+TEST(TextChange, qualifies_a_subquery_once_that_several_columns_take_values_from) {
+  const std::string text =
+      "UPDATE users SET (name, bio) = (SELECT caption, id FROM media WHERE user_id = 1) WHERE user_id = 1";
+  const auto decided = route_text(text);
+  ASSERT_TRUE(decided) << decided.error().to_line();
+  const std::string schema(sample_catalog().schema_of(decided->shard));
+  EXPECT_EQ(qualified(text, *decided), "UPDATE " + schema +
+                                           ".users SET (name, bio) = (SELECT caption, id FROM " + schema +
+                                           ".media WHERE user_id = 1) WHERE user_id = 1");
+}
+
 // Quoted names need no spaces around them; what replaces them does.
 TEST(TextChange, keeps_words_apart_that_a_quoted_name_held_apart) {
   const std::string text = R"(SELECT "m".caption FROM"media"m WHERE m.user_id = 1)";
