@@ -374,7 +374,7 @@ void ClientConnection::end_turn() {
     flush_streams();
   }
   // Many clients log in and wait: what the login took serves the next one's.
-  if (!has_asked_ && session_ && session_->phase() == Session::Phase::kReady) release_memory();
+  if (!has_asked_ && session_ && session_->phase() == Session::Phase::kReady) session_->on_idle();
   // Statement timing: from when the session became busy to when it came to rest.
   if (session_) {
     const bool is_running =
@@ -414,13 +414,6 @@ void ClientConnection::update_reading() {
   }
 }
 
-// An idle client holds no buffers; a busy one keeps small ones, to save their allocation.
-void ClientConnection::release_memory() {
-  session_->on_idle();
-  in_.release_if_empty();
-  if (stream_) stream_->out().release_if_empty();
-}
-
 void ClientConnection::on_tick(uint64_t now_ms) {
   if (is_removed_) return;
   const ProxySettings& settings = worker_.settings();
@@ -448,7 +441,7 @@ void ClientConnection::on_tick(uint64_t now_ms) {
     return;
   }
   const auto phase = session_->phase();
-  if (is_over(active_ms_, kIdleMs)) release_memory();
+  if (is_over(active_ms_, kIdleMs)) session_->on_idle();
   std::optional<Error> error;
   if (busy_since_ms_ != 0 && is_over(busy_since_ms_, settings.query_timeout_ms)) {
     error = Error{sqlstate::kQueryCanceled, "query timeout",

@@ -80,7 +80,6 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   routing::Error server_lost_error() const;
   void reject(const routing::Error& error);
   void close_after_flush();
-  void release_memory();
 
   Worker& worker_;
   ClientHandle handle_;

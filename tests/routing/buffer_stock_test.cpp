@@ -8,7 +8,7 @@
 namespace mosaic::routing {
 namespace {
 
-TEST(BufferStock, LendsTheMemoryThatWasUsedLast) {
+TEST(BufferStock, lends_the_memory_that_was_used_last) {
   BufferStock stock;
   ByteBuffer first, second;
   first.append("first");
@@ -28,7 +28,7 @@ TEST(BufferStock, LendsTheMemoryThatWasUsedLast) {
   EXPECT_EQ(stock.size(), 1u);
 }
 
-TEST(BufferStock, LeavesBytesWhereTheyAre) {
+TEST(BufferStock, leaves_bytes_where_they_are) {
   BufferStock stock;
   ByteBuffer buffer;
   buffer.append("held");
@@ -44,7 +44,7 @@ TEST(BufferStock, LeavesBytesWhereTheyAre) {
   EXPECT_EQ(stock.size(), 1u);
 }
 
-TEST(BufferStock, KeepsNeitherLargeMemoryNorMuchOfIt) {
+TEST(BufferStock, keeps_neither_large_memory_nor_much_of_it) {
   BufferStock stock;
   ByteBuffer large;
   large.append(std::string(BufferStock::kBytesMax + 1, 'x'));
@@ -62,7 +62,7 @@ TEST(BufferStock, KeepsNeitherLargeMemoryNorMuchOfIt) {
   EXPECT_EQ(stock.size(), BufferStock::kBuffersMax);
 }
 
-TEST(BufferStock, WithoutSpareMemoryABufferAllocatesItsOwn) {
+TEST(BufferStock, lets_a_buffer_allocate_when_it_has_nothing_to_lend) {
   BufferStock stock;
   ByteBuffer buffer;
   stock.lend(buffer);
