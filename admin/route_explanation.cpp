@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "routing/router.h"
+#include "routing/postgres/router.h"
 
 namespace mosaic::admin {
 

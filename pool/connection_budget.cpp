@@ -2,7 +2,7 @@
 
 #include <bit>
 
-#include "pool/server_connection.h"
+#include "pool/postgres/server_connection.h"
 
 namespace mosaic::pool {
 

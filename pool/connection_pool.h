@@ -12,7 +12,7 @@
 #include "pool/connection_budget.h"
 #include "pool/event_loop.h"
 #include "pool/pool_settings.h"
-#include "pool/server_connection.h"
+#include "pool/postgres/server_connection.h"
 #include "routing/result.h"
 
 namespace mosaic::pool {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "routing/ids.h"
-#include "routing/router.h"
+#include "routing/postgres/router.h"
 
 namespace mosaic::proxy {
 

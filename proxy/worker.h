@@ -16,13 +16,13 @@
 #include "pool/connection_pool.h"
 #include "pool/event_loop.h"
 #include "pool/listener.h"
-#include "proxy/cancel_registry.h"
-#include "proxy/client_connection.h"
-#include "proxy/login_rules.h"
+#include "proxy/postgres/cancel_registry.h"
+#include "proxy/postgres/client_connection.h"
+#include "proxy/postgres/login/login_rules.h"
+#include "proxy/postgres/session/session.h"
 #include "proxy/proxy.h"
 #include "proxy/proxy_settings.h"
 #include "proxy/report.h"
-#include "proxy/session.h"
 
 namespace mosaic::proxy {
 

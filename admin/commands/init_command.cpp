@@ -8,7 +8,7 @@
 #include "admin/config/config_loader.h"
 #include "admin/init/init_runner.h"
 #include "admin/init/schema_plan.h"
-#include "routing/sql/schema_statements.h"
+#include "routing/postgres/sql/schema_statements.h"
 
 namespace mosaic::admin {
 

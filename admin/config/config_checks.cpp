@@ -9,7 +9,7 @@
 #include <fstream>
 
 #include "admin/config/nearest_word.h"
-#include "proxy/auth_file.h"
+#include "proxy/postgres/login/auth_file.h"
 
 namespace mosaic::admin {
 

@@ -7,8 +7,8 @@
 #include <system_error>
 
 #include "admin/console/console_session.h"
+#include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
-#include "routing/wire/messages.h"
 
 namespace mosaic::admin {
 

@@ -11,9 +11,9 @@
 #include "admin/console/views/view_registry.h"
 #include "admin/route_explanation.h"
 #include "admin/version.h"
+#include "routing/postgres/wire/client_messages.h"
+#include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
-#include "routing/wire/client_messages.h"
-#include "routing/wire/messages.h"
 
 namespace mosaic::admin {
 

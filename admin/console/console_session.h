@@ -9,7 +9,7 @@
 #include "admin/console/traffic_averages.h"
 #include "admin/stop_signal.h"
 #include "routing/byte_buffer.h"
-#include "routing/wire/frame.h"
+#include "routing/postgres/wire/frame.h"
 
 namespace mosaic::admin {
 

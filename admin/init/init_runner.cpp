@@ -13,8 +13,8 @@
 #include "admin/init/rehearsal.h"
 #include "admin/init/shard_workers.h"
 #include "admin/init/table_columns.h"
+#include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
-#include "routing/wire/messages.h"
 
 namespace mosaic::admin {
 

@@ -6,7 +6,7 @@
 
 #include "admin/postgres/connection.h"
 #include "routing/catalog_snapshot.h"
-#include "routing/wire/messages.h"
+#include "routing/postgres/wire/messages.h"
 
 namespace mosaic::admin {
 

@@ -5,7 +5,7 @@
 #include "admin/catalog/catalog_schema.h"
 #include "admin/init/init_scripts.h"
 #include "admin/init/table_columns.h"
-#include "routing/wire/messages.h"
+#include "routing/postgres/wire/messages.h"
 
 namespace mosaic::admin {
 

@@ -7,7 +7,7 @@
 
 #include "admin/config/config.h"
 #include "admin/config/config_error.h"
-#include "routing/sql/schema_statements.h"
+#include "routing/postgres/sql/schema_statements.h"
 
 namespace mosaic::admin {
 

@@ -4,8 +4,8 @@
 
 #include <optional>
 
+#include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
-#include "routing/wire/messages.h"
 
 namespace mosaic::admin {
 

@@ -9,8 +9,8 @@
 #include <charconv>
 #include <climits>
 
+#include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
-#include "routing/wire/messages.h"
 
 namespace mosaic::admin {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "bench/micro/measured.h"
-#include "routing/copy_rows.h"
+#include "routing/postgres/copy_rows.h"
 
 namespace {
 

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "bench/micro/measured.h"
-#include "routing/wire/client_messages.h"
-#include "routing/wire/frame.h"
-#include "routing/wire/messages.h"
+#include "routing/postgres/wire/client_messages.h"
+#include "routing/postgres/wire/frame.h"
+#include "routing/postgres/wire/messages.h"
 
 namespace {
 

@@ -7,7 +7,7 @@
 
 #include "bench/micro/measured.h"
 #include "bench/micro/sample_catalog.h"
-#include "routing/router.h"
+#include "routing/postgres/router.h"
 
 namespace mosaic::routing {
 

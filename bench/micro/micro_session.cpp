@@ -12,9 +12,9 @@
 
 #include "bench/micro/measured.h"
 #include "bench/micro/sample_catalog.h"
-#include "pool/name_values.h"
-#include "proxy/session.h"
-#include "routing/wire/messages.h"
+#include "pool/postgres/name_values.h"
+#include "proxy/postgres/session/session.h"
+#include "routing/postgres/wire/messages.h"
 
 namespace {
 

@@ -10,8 +10,8 @@
 
 #include "bench/micro/measured.h"
 #include "bench/micro/sample_catalog.h"
-#include "routing/router.h"
-#include "routing/sql/shape_cache.h"
+#include "routing/postgres/router.h"
+#include "routing/postgres/sql/shape_cache.h"
 
 namespace {
 

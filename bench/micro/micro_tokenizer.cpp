@@ -4,7 +4,7 @@
 #include <string>
 
 #include "bench/micro/measured.h"
-#include "routing/sql/tokenizer.h"
+#include "routing/postgres/sql/tokenizer.h"
 
 namespace {
 

@@ -16,8 +16,8 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "routing/wire/frame.h"
-#include "routing/wire/messages.h"
+#include "routing/postgres/wire/frame.h"
+#include "routing/postgres/wire/messages.h"
 
 namespace mosaic::turns {
 

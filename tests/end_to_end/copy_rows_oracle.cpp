@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include "routing/copy_rows.h"
+#include "routing/postgres/copy_rows.h"
 
 namespace {
 

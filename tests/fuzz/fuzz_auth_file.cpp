@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/auth_file.h"
+#include "proxy/postgres/login/auth_file.h"
 #include "tests/fuzz/require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "routing/copy_rows.h"
+#include "routing/postgres/copy_rows.h"
 #include "tests/fuzz/require.h"
 
 namespace {

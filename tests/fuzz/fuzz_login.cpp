@@ -6,10 +6,10 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/login.h"
+#include "proxy/postgres/login/login.h"
 #include "routing/byte_buffer.h"
-#include "routing/wire/frame.h"
-#include "routing/wire/messages.h"
+#include "routing/postgres/wire/frame.h"
+#include "routing/postgres/wire/messages.h"
 #include "tests/fuzz/require.h"
 
 namespace {

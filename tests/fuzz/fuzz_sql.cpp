@@ -7,10 +7,10 @@
 #include <cstdlib>
 #include <string>
 
-#include "proxy/query_binder.h"
-#include "routing/router.h"
-#include "routing/sql/tokenizer.h"
-#include "routing/wire/client_messages.h"
+#include "proxy/postgres/session/query_binder.h"
+#include "routing/postgres/router.h"
+#include "routing/postgres/sql/tokenizer.h"
+#include "routing/postgres/wire/client_messages.h"
 #include "tests/routing/sample_catalog.h"
 
 namespace {

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "routing/sql/spelling.h"
-#include "routing/sql/tokenizer.h"
+#include "routing/postgres/sql/spelling.h"
+#include "routing/postgres/sql/tokenizer.h"
 
 namespace {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "routing/byte_buffer.h"
-#include "routing/wire/client_messages.h"
-#include "routing/wire/frame.h"
-#include "routing/wire/messages.h"
+#include "routing/postgres/wire/client_messages.h"
+#include "routing/postgres/wire/frame.h"
+#include "routing/postgres/wire/messages.h"
 #include "tests/fuzz/require.h"
 
 namespace {

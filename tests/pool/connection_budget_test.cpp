@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "pool/server_connection.h"
+#include "pool/postgres/server_connection.h"
 
 namespace mosaic::pool {
 namespace {

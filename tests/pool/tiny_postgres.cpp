@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "routing/wire/frame.h"
-#include "routing/wire/messages.h"
+#include "routing/postgres/wire/frame.h"
+#include "routing/postgres/wire/messages.h"
 
 namespace mosaic::pool {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "routing/catalog_snapshot.h"
-#include "routing/router.h"
+#include "routing/postgres/router.h"
 
 namespace mosaic::routing::testing {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "pool/server_memory.h"
+#include "pool/postgres/server_memory.h"
 #include "routing/byte_buffer.h"
 #include "tests/simulation/model_server.h"
 

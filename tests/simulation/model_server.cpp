@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "routing/wire/messages.h"
+#include "routing/postgres/wire/messages.h"
 
 namespace mosaic::simulation {
 

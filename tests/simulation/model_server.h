@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "routing/byte_buffer.h"
-#include "routing/wire/frame.h"
+#include "routing/postgres/wire/frame.h"
 
 namespace mosaic::simulation {
 

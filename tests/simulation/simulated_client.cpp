@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "routing/wire/frame.h"
-#include "routing/wire/messages.h"
+#include "routing/postgres/wire/frame.h"
+#include "routing/postgres/wire/messages.h"
 
 namespace mosaic::simulation {
 

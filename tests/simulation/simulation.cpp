@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "routing/shard_function.h"
-#include "tests/proxy/session_script.h"
+#include "tests/proxy/postgres/session/session_script.h"
 
 namespace mosaic::simulation {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "pool/name_values.h"
-#include "proxy/session.h"
+#include "pool/postgres/name_values.h"
+#include "proxy/postgres/session/session.h"
 #include "tests/simulation/fake_pool.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/simulated_client.h"

@@ -1,0 +1,211 @@
+#include "proxy/postgres/login/scram.h"
+
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "proxy/random.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::proxy {
+
+namespace {
+
+using routing::Error;
+using routing::Result;
+
+constexpr std::string_view kSecretPrefix = "SCRAM-SHA-256$";
+constexpr size_t kNonceBytes = 18;  // 24 characters of base64, as PostgreSQL's
+
+Error malformed(std::string detail) {
+  return Error{routing::sqlstate::kProtocolViolation, "malformed SCRAM message", std::move(detail),
+               "this is a fault of the client driver"};
+}
+
+const unsigned char* bytes_of(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+std::string_view view_of(const ScramKey& key) {
+  return {reinterpret_cast<const char*>(key.data()), key.size()};
+}
+
+ScramKey hmac(std::string_view key, std::string_view message) {
+  ScramKey out;
+  unsigned int size = 0;
+  // Fails only when OpenSSL has no SHA-256 (a broken installation): a zero key must never be compared with.
+  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(message), message.size(),
+           out.data(), &size) == nullptr) {
+    std::abort();
+  }
+  return out;
+}
+
+ScramKey sha256(std::string_view message) {
+  ScramKey out;
+  SHA256(bytes_of(message), message.size(), out.data());
+  return out;
+}
+
+std::string encode_base64(std::string_view bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes_of(bytes),
+                                   static_cast<int>(bytes.size()));
+  text.resize(static_cast<size_t>(size));
+  return text;
+}
+
+std::optional<std::string> decode_base64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::string bytes(text.size() / 4 * 3, '\0');
+  if (EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()), bytes_of(text),
+                      static_cast<int>(text.size())) < 0) {
+    return std::nullopt;
+  }
+  const size_t padding = static_cast<size_t>(std::count(text.begin(), text.end(), '='));
+  bytes.resize(bytes.size() - std::min<size_t>(padding, 2));
+  // OpenSSL accepts white space and padding in odd places; the canonical form is the only one PostgreSQL
+  // writes.
+  if (encode_base64(bytes) != text) return std::nullopt;
+  return bytes;
+}
+
+std::optional<ScramKey> decode_key(std::string_view text) {
+  const auto bytes = decode_base64(text);
+  if (!bytes || bytes->size() != ScramKey{}.size()) return std::nullopt;
+  ScramKey key;
+  std::memcpy(key.data(), bytes->data(), key.size());
+  return key;
+}
+
+// Takes "<name>=<value>" and the comma behind it off `rest` (RFC 5802, section 5.1).
+std::optional<std::string_view> take_attribute(std::string_view& rest, char name) {
+  if (rest.size() < 2 || rest[0] != name || rest[1] != '=') return std::nullopt;
+  const size_t end = std::min(rest.find(','), rest.size());
+  const std::string_view value = rest.substr(2, end - 2);
+  rest.remove_prefix(std::min(end + 1, rest.size()));
+  return value;
+}
+
+// RFC 5802: "printable", which is ASCII without the comma.
+bool is_nonce(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f' && c != ','; });
+}
+
+}  // namespace
+
+std::optional<ScramVerifier> parse_scram_secret(std::string_view text) {
+  if (!text.starts_with(kSecretPrefix)) return std::nullopt;
+  text.remove_prefix(kSecretPrefix.size());
+  const size_t colon = text.find(':'), dollar = text.find('$');
+  const size_t second_colon = text.rfind(':');
+  if (dollar == std::string_view::npos || colon > dollar || second_colon < dollar) return std::nullopt;
+
+  ScramVerifier verifier;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + colon, verifier.iterations);
+  if (failure != std::errc() || end != text.data() + colon || verifier.iterations == 0 ||
+      verifier.iterations > 0x7fffffffu) {
+    return std::nullopt;
+  }
+  const auto salt = decode_base64(text.substr(colon + 1, dollar - colon - 1));
+  const auto stored_key = decode_key(text.substr(dollar + 1, second_colon - dollar - 1));
+  const auto server_key = decode_key(text.substr(second_colon + 1));
+  if (!salt || salt->empty() || !stored_key || !server_key) return std::nullopt;
+  verifier.salt = *salt;
+  verifier.stored_key = *stored_key;
+  verifier.server_key = *server_key;
+  return verifier;
+}
+
+ScramVerifier derive_scram_verifier(std::string_view password, std::string salt, uint32_t iterations) {
+  ScramKey salted_password;
+  if (PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), bytes_of(salt),
+                        static_cast<int>(salt.size()), static_cast<int>(iterations), EVP_sha256(),
+                        static_cast<int>(salted_password.size()), salted_password.data()) != 1) {
+    std::abort();
+  }
+  ScramVerifier verifier;
+  verifier.salt = std::move(salt);
+  verifier.iterations = iterations;
+  verifier.stored_key = sha256(view_of(hmac(view_of(salted_password), "Client Key")));
+  verifier.server_key = hmac(view_of(salted_password), "Server Key");
+  OPENSSL_cleanse(salted_password.data(), salted_password.size());
+  return verifier;
+}
+
+std::string derive_scram_salt(const ScramKey& secret, std::string_view user, size_t count) {
+  std::string salt;
+  for (char block = 0; salt.size() < count; ++block) {
+    salt += view_of(hmac(view_of(secret), std::string(1, block).append(user)));
+  }
+  salt.resize(count);
+  return salt;
+}
+
+std::string make_scram_nonce() {
+  std::array<uint8_t, kNonceBytes> bytes;
+  fill_random(bytes);
+  return encode_base64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+ScramExchange::ScramExchange(ScramVerifier verifier, bool can_succeed, std::string server_nonce)
+    : verifier_(std::move(verifier)), can_succeed_(can_succeed), nonce_(std::move(server_nonce)) {}
+
+Result<std::string> ScramExchange::on_client_first(std::string_view message) {
+  // gs2-header: 'n' (no channel binding) or 'y' (would have, but sees that we have none); then an authzid,
+  // which PostgreSQL has no use for either.
+  if (message.starts_with("p=")) {
+    return malformed("the client asks for channel binding, which SCRAM-SHA-256 without -PLUS does not have");
+  }
+  if (!message.starts_with("n,") && !message.starts_with("y,")) return malformed("no channel-binding flag");
+  if (message.substr(2, 1) != ",") return malformed("an authorization identity is not supported");
+  channel_binding_ = encode_base64(message.substr(0, 3));
+  message.remove_prefix(3);
+  client_first_bare_ = message;
+
+  if (message.starts_with("m=")) return malformed("the client requires an unknown extension");
+  // The name is ignored, as by PostgreSQL: the startup packet's counts. Unknown extensions may follow the
+  // nonce.
+  if (!take_attribute(message, 'n')) return malformed("expected n=");
+  const auto client_nonce = take_attribute(message, 'r');
+  if (!client_nonce || !is_nonce(*client_nonce)) return malformed("expected r= and a printable nonce");
+
+  nonce_.insert(0, *client_nonce);
+  server_first_ = fmt::format("r={},s={},i={}", nonce_, encode_base64(verifier_.salt), verifier_.iterations);
+  return server_first_;
+}
+
+Result<ScramExchange::Verdict> ScramExchange::on_client_final(std::string_view message) {
+  std::string_view rest = message;
+  const auto binding = take_attribute(rest, 'c');
+  if (!binding || *binding != channel_binding_) return malformed("unexpected channel-binding data");
+  const auto nonce = take_attribute(rest, 'r');
+  if (!nonce || *nonce != nonce_) return malformed("the nonce is not the one sent");
+  // Extensions may stand between the nonce and the proof; the proof is last.
+  const size_t proof_at = message.rfind(",p=");
+  if (proof_at == std::string_view::npos) return malformed("expected p= and the proof");
+  const auto proof = decode_key(message.substr(proof_at + 3));
+  if (!proof) return malformed("the proof is not 32 bytes of base64");
+
+  const std::string auth_message =
+      fmt::format("{},{},{}", client_first_bare_, server_first_, message.substr(0, proof_at));
+  ScramKey client_key = hmac(view_of(verifier_.stored_key), auth_message);
+  for (size_t i = 0; i < client_key.size(); ++i) client_key[i] ^= (*proof)[i];
+  const ScramKey stored_key = sha256(view_of(client_key));
+  const bool is_equal = CRYPTO_memcmp(stored_key.data(), verifier_.stored_key.data(), stored_key.size()) == 0;
+
+  Verdict verdict;
+  verdict.message = "v=" + encode_base64(view_of(hmac(view_of(verifier_.server_key), auth_message)));
+  verdict.is_accepted = is_equal && can_succeed_;
+  return verdict;
+}
+
+}  // namespace mosaic::proxy

@@ -1,0 +1,106 @@
+#pragma once
+// Prepared statements of one worker, each text once however many clients prepare it: plan, parameter types
+// and row description. Bounded in bytes (`statement_cache_bytes`): what no client refers to goes first-in
+// first-out by last use.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "routing/postgres/router.h"
+#include "routing/postgres/wire/client_messages.h"
+
+namespace mosaic::proxy {
+
+struct PreparedStatement {
+  uint64_t id = 0;  // unique in the process: part of the statement's name on servers
+  std::string key;  // number of declared types, these as in the Parse message, and the text
+  std::unique_ptr<routing::CompiledStatement> compiled;
+  std::vector<uint32_t> declared_types;  // as in Parse; 0: let the server decide
+  // Known once a server has described or parsed it under `schema_version`; types are the same on every shard.
+  std::vector<uint32_t> parameter_types;
+  std::string description;  // the frames ParameterDescription and RowDescription (or NoData)
+  uint64_t schema_version = 0;
+  bool is_accepted = false;    // some server has parsed it
+  bool is_unbindable = false;  // a simple query in this form was refused, see session_bound.cpp
+  uint32_t parses = 0;         // clients' Parse messages with this text, over all clients
+
+  uint32_t references = 0;  // clients' names
+  uint64_t tables_fingerprint = 0;
+  size_t bytes = 0;
+  PreparedStatement* newer_unused = nullptr;  // without references: its neighbours in StatementCache's list
+  PreparedStatement* older_unused = nullptr;
+
+  // The key begins with the number of types, or types could pass for text.
+  static constexpr size_t kCountBytes = sizeof(uint16_t);
+  bool is_that_of(const routing::ParseMessage& message) const {
+    const size_t type_bytes = declared_types.size() * sizeof(uint32_t);
+    return type_bytes == message.type_bytes.size() && text() == message.text &&
+           std::string_view(key).substr(kCountBytes, type_bytes) == message.type_bytes;
+  }
+  std::string_view text() const {
+    return std::string_view(key).substr(kCountBytes + declared_types.size() * sizeof(uint32_t));
+  }
+  // By its description: it ends in NoData.
+  bool returns_no_rows() const { return description.ends_with(std::string_view("n\0\0\0\4", 5)); }
+  const std::vector<uint32_t>& types() const {
+    return parameter_types.empty() ? declared_types : parameter_types;
+  }
+};
+
+class StatementCache {
+ public:
+  // `first_id`, `id_step`: so that several workers never give the same id.
+  StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_step);
+
+  // The statement with this text and these types, made when new; the caller gets a reference.
+  PreparedStatement& acquire(const routing::ParseMessage& message, routing::Router& router,
+                             const routing::CatalogSnapshot& catalog);
+  // One more reference to a statement that the caller knows to be referenced.
+  void retain(PreparedStatement& statement) { ++statement.references; }
+  void release(PreparedStatement& statement);
+  // Analyses it again when the tables' definition has changed since.
+  void refresh(PreparedStatement& statement, routing::Router& router,
+               const routing::CatalogSnapshot& catalog);
+
+  // Descriptions made under an older version are not used any more, and who parses a text again gets a
+  // statement of its own: servers may hold plans of the old one that they refuse to run ("cached plan must
+  // not change result type").
+  uint64_t schema_version() const { return schema_version_; }
+  void forget_schema() {
+    ++schema_version_;
+    first_current_id_ = next_id_;
+  }
+  // By its id: false also for one that is no more.
+  bool is_current(uint64_t statement_id) const { return statement_id >= first_current_id_; }
+  bool is_current(const PreparedStatement& statement) const { return is_current(statement.id); }
+
+  size_t bytes() const { return bytes_; }
+  size_t size() const { return statements_.size() + retired_.size(); }
+  uint64_t evictions() const { return evictions_; }
+  void set_bytes_max(size_t bytes_max) { bytes_max_ = bytes_max; }
+
+ private:
+  void add_unused(PreparedStatement& statement);
+  void remove_unused(PreparedStatement& statement);
+  void evict();
+  using ByKey = std::unordered_map<std::string_view, std::unique_ptr<PreparedStatement>>;
+  void retire(ByKey::iterator at);
+
+  size_t bytes_max_;
+  uint64_t next_id_, id_step_;
+  uint64_t first_current_id_;  // of the statements made under `schema_version_`
+  uint64_t schema_version_ = 1;
+  size_t bytes_ = 0;
+  uint64_t evictions_ = 0;
+  std::string key_;  // scratch
+  ByKey statements_;
+  // Of an older schema, and still referred to by clients that parsed them then.
+  std::unordered_map<const PreparedStatement*, std::unique_ptr<PreparedStatement>> retired_;
+  PreparedStatement* newest_unused_ = nullptr;  // by when it was released
+  PreparedStatement* oldest_unused_ = nullptr;
+};
+
+}  // namespace mosaic::proxy

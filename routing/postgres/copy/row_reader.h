@@ -1,0 +1,49 @@
+#pragma once
+// What CopyRows asks of one format's reader. Implementations: LineRows (text and csv), BinaryRows.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "routing/postgres/copy_rows.h"
+#include "routing/result.h"
+
+namespace mosaic::routing {
+
+using NextCopyKey = Result<std::optional<CopyKey>>;
+
+class RowReader {
+ public:
+  virtual ~RowReader() = default;
+  virtual NextCopyKey next(std::string_view& chunk) = 0;
+  virtual NextCopyKey finish() = 0;
+};
+
+// kUnusableKey for row `row` (from 1), column `column` (from 0).
+Error copy_error(uint64_t row, int column, std::string_view what);
+
+// The bytes of a value that may be cut over several chunks: a view while they stand in one, a copy otherwise.
+class PartialBytes {
+ public:
+  explicit PartialBytes(size_t bytes_max) : bytes_max_(bytes_max) {}
+  void clear() { kept_.clear(); }
+  // More bytes of the value; they are copied. False when it grows longer than the limit.
+  bool keep(std::string_view more) {
+    if (kept_.size() + more.size() > bytes_max_) return false;
+    kept_.append(more);
+    return true;
+  }
+  // The whole value, whose last bytes are `last`; nothing when it is longer than the limit.
+  std::optional<std::string_view> complete(std::string_view last) {
+    if (kept_.empty()) return last.size() <= bytes_max_ ? std::optional(last) : std::nullopt;
+    return keep(last) ? std::optional(std::string_view(kept_)) : std::nullopt;
+  }
+
+ private:
+  size_t bytes_max_;
+  std::string kept_;
+};
+
+}  // namespace mosaic::routing

@@ -1,0 +1,195 @@
+#include "routing/postgres/router.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "routing/postgres/splice_spaces.h"
+#include "routing/postgres/sql/analysis.h"
+#include "routing/postgres/sql/shape_cache.h"
+#include "routing/postgres/sql/tokenizer.h"
+
+namespace mosaic::routing {
+
+namespace {
+
+// Scratch memory above this goes back after the statement that needed it.
+constexpr size_t kScratchBytesKept = 256 << 10;
+
+std::string_view placement_name(const StatementPlan& plan) {
+  if (plan.parts.empty()) return "empty";
+  const StatementPart& part = plan.parts.front();
+  if (part.refusal) return part.refusal->sqlstate;
+  switch (part.placement) {
+    case Placement::kAnywhere:
+      return "anywhere";
+    case Placement::kReference:
+      return "reference";
+    case Placement::kAllNodes:
+      return "all nodes";
+    case Placement::kPinned:
+      return "pinned";
+    case Placement::kDefault:
+      return "default";
+    case Placement::kSharded:
+      return "sharded";
+  }
+  return "";
+}
+
+}  // namespace
+
+struct Router::State {
+  explicit State(RouterLimits router_limits)
+      : limits(router_limits), cache(router_limits.shape_cache_bytes) {}
+
+  uint64_t now_ns() const { return limits.now_ns == nullptr ? 0 : limits.now_ns(); }
+
+  const StatementPlan& find_plan(std::string_view text, const CatalogSnapshot& catalog);
+  const StatementPlan& make_plan(std::string_view text, uint64_t shape_hash, const CatalogSnapshot& catalog);
+  const StatementPlan& keep_uncached(StatementPlan plan) { return uncached_plan = std::move(plan); }
+
+  RouterLimits limits;
+  Tokenizer tokenizer;
+  ShapeCache cache;
+  std::vector<Token> spelled_tokens;  // of the last statement, when its spelling was known
+  StatementPlan uncached_plan;        // of the last statement, when the cache does not hold it
+  uint64_t tables_fingerprint = 0;
+  ShapeCacheStatistics counts;
+};
+
+const StatementPlan& Router::State::find_plan(std::string_view text, const CatalogSnapshot& catalog) {
+  using KeyKind = ShapeCache::KeyKind;
+  const uint64_t shape_hash = ShapeCache::hash_of(KeyKind::kShape, tokenizer.shape());
+  ShapeCache::Entry* entry = cache.find(KeyKind::kShape, tokenizer.shape(), shape_hash);
+  if (entry != nullptr && entry->depends_on_literals) {
+    entry = cache.find(KeyKind::kText, text, ShapeCache::hash_of(KeyKind::kText, text));
+  } else if (entry != nullptr) {
+    // Worth it from the second text of a shape on; most shapes of a flood of them have but one.
+    cache.keep_spelling(*entry, text, tokenizer.tokens(), tokenizer.hint());
+  }
+  if (entry != nullptr) {
+    ++counts.hits;
+    return entry->plan;
+  }
+  ++counts.misses;
+  return make_plan(text, shape_hash, catalog);
+}
+
+const StatementPlan& Router::State::make_plan(std::string_view text, uint64_t shape_hash,
+                                              const CatalogSnapshot& catalog) {
+  using KeyKind = ShapeCache::KeyKind;
+  const uint64_t start_ns = now_ns();
+  Analysis analysis = analyze_text(text, tokenizer.tokens(), catalog);
+  const uint64_t parse_ns = now_ns() - start_ns;
+  counts.parse_ns += parse_ns;
+  // Another text of the same shape may be valid: 'x' can be wrong where 'y' is right.
+  if (!analysis.is_valid) return keep_uncached(std::move(analysis.plan));
+  const ShapeCache::Entry* entry = nullptr;
+  if (analysis.depends_on_literals) {
+    if (cache.find(KeyKind::kShape, tokenizer.shape(), shape_hash) == nullptr) {
+      cache.insert(KeyKind::kShape, tokenizer.shape(), shape_hash, {}, true, 0);
+    }
+    const uint64_t text_hash = ShapeCache::hash_of(KeyKind::kText, text);
+    entry = cache.insert(KeyKind::kText, text, text_hash, std::move(analysis.plan), false, parse_ns);
+  } else {
+    entry = cache.insert(KeyKind::kShape, tokenizer.shape(), shape_hash, std::move(analysis.plan), false,
+                         parse_ns);
+  }
+  // insert() leaves the plan alone when it does not take it.
+  return entry != nullptr ? entry->plan : keep_uncached(std::move(analysis.plan));
+}
+
+Router::Router(RouterLimits limits) : state_(std::make_unique<State>(limits)) {}
+Router::~Router() = default;
+
+AnalyzedStatement Router::analyze(std::string_view text, const CatalogSnapshot& catalog) {
+  State& state = *state_;
+  if (state.tables_fingerprint != catalog.tables_fingerprint()) {
+    state.cache.clear();
+    state.tables_fingerprint = catalog.tables_fingerprint();
+  }
+  Hint hint;
+  if (const auto* entry = state.cache.find_by_spelling(text, state.spelled_tokens, hint)) {
+    ++state.counts.hits;
+    return {text, &entry->plan, state.spelled_tokens, hint};
+  }
+  // The previous statement's tokens were promised until this call.
+  state.tokenizer.shrink_to(kScratchBytesKept);
+  const bool is_read = state.tokenizer.read(text);
+  const StatementPlan& plan = is_read ? state.find_plan(text, catalog)
+                                      : state.keep_uncached(invalid_plan(state.tokenizer.tokens().size()));
+  return {text, &plan, state.tokenizer.tokens(), state.tokenizer.hint()};
+}
+
+void Router::set_shape_cache_bytes(size_t bytes) { state_->cache.set_bytes_max(bytes); }
+
+ShapeCacheStatistics Router::statistics() const {
+  ShapeCacheStatistics statistics = state_->counts;
+  statistics.evictions = state_->cache.evictions();
+  statistics.shapes = state_->cache.size();
+  statistics.bytes = state_->cache.bytes();
+  statistics.bytes_max = state_->cache.bytes_max();
+  return statistics;
+}
+
+std::vector<ShapeStatistics> Router::shapes(size_t limit) const {
+  std::vector<const ShapeCache::Entry*> entries;
+  state_->cache.for_each([&](const ShapeCache::Entry& entry) {
+    if (!entry.depends_on_literals) entries.push_back(&entry);
+  });
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const auto* a, const auto* b) { return a->hits > b->hits; });
+  if (entries.size() > limit) entries.resize(limit);
+  std::vector<ShapeStatistics> shapes;
+  for (const ShapeCache::Entry* entry : entries) {
+    ShapeStatistics& shape = shapes.emplace_back();
+    shape.text = entry->key;
+    std::replace_if(
+        shape.text.begin(), shape.text.end(),
+        [](char c) { return c >= kIntegerMarker && c <= kBitStringMarker; }, '?');
+    shape.placement = placement_name(entry->plan);
+    shape.hits = entry->hits;
+    shape.parse_ns = entry->parse_ns;
+    shape.bytes = entry->bytes;
+  }
+  return shapes;
+}
+
+void append_qualified(ByteBuffer& out, const AnalyzedStatement& statement, const Route& route,
+                      const CatalogSnapshot& catalog) {
+  size_t copied = 0;
+  const std::string_view text = statement.text;
+  for (size_t i = 0; i < statement.plan->parts.size(); ++i) {
+    const StatementPart& part = statement.plan->parts[i];
+    if (part.splices.empty()) continue;
+    const std::string_view schema = catalog.schema_of(route.shard_of_part(i));
+    for (const Splice& splice : part.splices) {
+      const Token& first = statement.tokens[splice.token];
+      const Token& last = statement.tokens[splice.token + splice.count - 1];
+      const size_t before = first.begin - copied;
+      const SpliceSpaces spaces = spaces_around(text, first.begin, last.end);
+      char* at = out.extend(before + spaces.before + schema.size() + 1 + splice.name.size() + spaces.after);
+      std::copy_n(text.data() + copied, before, at);
+      at = std::fill_n(at + before, spaces.before, ' ');
+      at = std::copy(schema.begin(), schema.end(), at);
+      *at++ = '.';
+      at = std::copy(splice.name.begin(), splice.name.end(), at);
+      std::fill_n(at, spaces.after, ' ');
+      copied = last.end;
+    }
+  }
+  out.append(text.substr(copied));
+}
+
+CompiledStatement::CompiledStatement(const AnalyzedStatement& statement)
+    : text_(statement.text),
+      plan_(*statement.plan),
+      tokens_(statement.tokens.begin(), statement.tokens.end()) {
+  view_ = {text_, &plan_, tokens_, statement.comment_hint};
+  if (view_.comment_hint.kind != Hint::Kind::kNone) {
+    const size_t offset = static_cast<size_t>(statement.comment_hint.value.data() - statement.text.data());
+    view_.comment_hint.value = std::string_view(text_).substr(offset, statement.comment_hint.value.size());
+  }
+}
+
+}  // namespace mosaic::routing

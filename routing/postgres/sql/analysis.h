@@ -1,0 +1,26 @@
+#pragma once
+// From a text that no cached plan fits to a new plan: parse, then one analysis per statement. The only way
+// into this folder's analyses; called by the Router on a cache miss.
+
+#include <span>
+#include <string_view>
+
+#include "routing/catalog_snapshot.h"
+#include "routing/postgres/sql/statement_plan.h"
+#include "routing/postgres/sql/token.h"
+
+namespace mosaic::routing {
+
+struct Analysis {
+  StatementPlan plan;
+  bool depends_on_literals = false;  // the plan holds for this very text, not for its shape
+  bool is_valid = true;  // false: the grammar rejects the text; another text of this shape may be fine
+};
+
+// `tokens` are those of `text`, read to its end.
+Analysis analyze_text(std::string_view text, std::span<const Token> tokens, const CatalogSnapshot& catalog);
+
+// The plan of a text that is no SQL: one part of kind kInvalid, so that a server says what is wrong with it.
+StatementPlan invalid_plan(size_t token_count);
+
+}  // namespace mosaic::routing

@@ -1,0 +1,54 @@
+#pragma once
+// The text under analysis: the parse tree speaks of byte offsets, a plan of tokens. One per text.
+
+#include <algorithm>
+#include <span>
+#include <string_view>
+
+#include "routing/catalog_snapshot.h"
+#include "routing/postgres/sql/token.h"
+
+namespace mosaic::routing {
+
+class StatementSource {
+ public:
+  StatementSource(std::string_view text, std::span<const Token> tokens, const CatalogSnapshot& catalog)
+      : text_(text), tokens_(tokens), catalog_(catalog) {}
+  StatementSource(const StatementSource&) = delete;
+  StatementSource& operator=(const StatementSource&) = delete;
+
+  std::string_view text() const { return text_; }
+  std::span<const Token> tokens() const { return tokens_; }
+  const CatalogSnapshot& catalog() const { return catalog_; }
+
+  // The first token that begins at `location` or later; tokens().size() behind the last.
+  uint32_t first_token_from(size_t location) const {
+    const auto at = std::lower_bound(tokens_.begin(), tokens_.end(), location,
+                                     [](const Token& token, size_t offset) { return token.begin < offset; });
+    return static_cast<uint32_t>(at - tokens_.begin());
+  }
+  // The token that begins at `location`, as the parse tree gives it; -1: none does.
+  int find_token(int32_t location) const {
+    if (location < 0) return -1;
+    const uint32_t token = first_token_from(static_cast<size_t>(location));
+    if (token == tokens_.size() || tokens_[token].begin != static_cast<uint32_t>(location)) return -1;
+    return static_cast<int>(token);
+  }
+  std::string_view text_of(size_t token) const {
+    return token < tokens_.size()
+               ? text_.substr(tokens_[token].begin, tokens_[token].end - tokens_[token].begin)
+               : std::string_view();
+  }
+
+  // Whoever reads a literal's value says so here: the plan then holds for this text only, not for its shape.
+  void mark_literal_read() { depends_on_literals_ = true; }
+  bool depends_on_literals() const { return depends_on_literals_; }
+
+ private:
+  std::string_view text_;
+  std::span<const Token> tokens_;
+  const CatalogSnapshot& catalog_;
+  bool depends_on_literals_ = false;
+};
+
+}  // namespace mosaic::routing

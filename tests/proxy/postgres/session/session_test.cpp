@@ -1,0 +1,574 @@
+// Conversations of one client with a session, line by line: client> and server> in, what each side gets out.
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/proxy/postgres/session/session_script.h"
+
+namespace mosaic::proxy {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+using Intake = Session::Intake;
+
+// A one-statement transaction that succeeded.
+void run_simple(SessionScript& s, const std::string& text, const std::string& tag = "SELECT 1") {
+  if (s.query(text) == Intake::kLater) {
+    s.grant();
+    ASSERT_EQ(s.query(text), Intake::kTaken);
+  }
+  s.to_server();
+  s.server_complete(tag);
+  s.server_ready('I');
+  s.to_client();
+  ASSERT_EQ(s.lease_end(), LeaseEnd::kReturn);
+}
+
+TEST(Session, sends_a_query_to_its_shard_and_returns_the_lease) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg2");
+  const std::string text = fmt::format("SELECT caption FROM media WHERE user_id = {}", user);
+  EXPECT_EQ(s.query(text), Intake::kLater);
+  EXPECT_FALSE(s.session->can_take());
+  EXPECT_EQ(s.grant(), "pg2");
+  EXPECT_EQ(s.query(text), Intake::kTaken);
+  EXPECT_THAT(s.to_server(), ElementsAre(fmt::format("Query SELECT caption FROM {}.media WHERE user_id = {}",
+                                                     s.schema_of_user(user), user)));
+  s.server('T', std::string(2, '\0'));
+  s.server('D', std::string(2, '\0'));
+  s.server_complete("SELECT 1");
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kNone);
+  s.server_ready('I');
+  EXPECT_THAT(s.to_client(), ElementsAre("RowDescription", "Row", "Complete SELECT 1", "Ready I"));
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  EXPECT_TRUE(s.session->can_take());
+}
+
+TEST(Session, refuses_a_statement_without_a_key_and_goes_on) {
+  SessionScript s;
+  EXPECT_EQ(s.query("SELECT * FROM media WHERE caption = 'x'"), Intake::kTaken);
+  EXPECT_FALSE(s.wants_lease());
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ010"), "Ready I"));
+}
+
+TEST(Session, holds_begin_until_the_first_routed_statement) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg2");
+  EXPECT_EQ(s.query("BEGIN"), Intake::kTaken);
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete BEGIN", "Ready T"));
+  EXPECT_FALSE(s.wants_lease());
+  const std::string text = fmt::format("DELETE FROM media WHERE user_id = {}", user);
+  EXPECT_EQ(s.query(text), Intake::kLater);
+  EXPECT_EQ(s.grant(), "pg2");
+  s.query(text);
+  EXPECT_THAT(s.to_server(),
+              ElementsAre("Parse [] BEGIN", "Bind []", "Execute []", StartsWith("Query DELETE")));
+  s.server('1', {});
+  s.server('2', {});
+  s.server_complete("BEGIN");
+  s.server_complete("DELETE 2");
+  s.server_ready('T');
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete DELETE 2", "Ready T"));
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kNone);
+  s.query("COMMIT");
+  EXPECT_THAT(s.to_server(), ElementsAre("Query COMMIT"));
+  s.server_complete("COMMIT");
+  s.server_ready('I');
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete COMMIT", "Ready I"));
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+}
+
+TEST(Session, answers_an_empty_transaction_itself) {
+  SessionScript s;
+  s.query("BEGIN");
+  s.query("SAVEPOINT a");
+  s.query("ROLLBACK TO a");
+  s.query("RELEASE a");
+  s.query("COMMIT");
+  EXPECT_THAT(s.to_client(),
+              ElementsAre("Complete BEGIN", "Ready T", "Complete SAVEPOINT", "Ready T", "Complete ROLLBACK",
+                          "Ready T", "Complete RELEASE", "Ready T", "Complete COMMIT", "Ready I"));
+  EXPECT_FALSE(s.wants_lease());
+}
+
+TEST(Session, fails_a_held_transaction_at_a_refused_statement_until_rollback) {
+  SessionScript s;
+  s.query("BEGIN");
+  s.query("SELECT * FROM media");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete BEGIN", "Ready T", StartsWith("Error MZ010"), "Ready E"));
+  s.query(fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg1")));
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 25P02"), "Ready E"));
+  s.query("COMMIT");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
+}
+
+TEST(Session, refuses_a_second_node_in_a_transaction_and_makes_the_server_fail_it) {
+  SessionScript s;
+  s.query("BEGIN");
+  const std::string first = fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg1"));
+  s.query(first);
+  s.grant();
+  s.query(first);
+  for (const char type : {'1', '2'}) s.server(type, {});
+  s.server_complete("BEGIN");
+  s.server_complete("SELECT 0");
+  s.server_ready('T');
+  s.to_client();
+  s.to_server();
+  s.query(fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2")));
+  EXPECT_THAT(s.to_server(), ElementsAre(HasSubstr("refused")));
+  s.server_error("42601", "syntax error");
+  s.server_ready('E');
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ014"), "Ready E"));
+}
+
+TEST(Session, runs_catalog_reads_outside_a_held_transaction) {
+  SessionScript s;
+  s.query("BEGIN");
+  s.to_client();
+  EXPECT_EQ(s.query("SELECT version()"), Intake::kLater);
+  EXPECT_EQ(s.grant(), "pg1");
+  s.query("SELECT version()");
+  EXPECT_THAT(s.to_server(), ElementsAre("Query SELECT version()"));
+  s.server_complete("SELECT 1");
+  s.server_ready('I');
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete SELECT 1", "Ready T"));
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  s.query(fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2")));
+  EXPECT_EQ(s.wanted_node(), "pg2");
+}
+
+TEST(Session, sends_the_parse_with_the_bind_that_brings_the_key) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg2");
+  EXPECT_EQ(s.parse("", "SELECT caption FROM media WHERE user_id = $1"), Intake::kTaken);
+  EXPECT_FALSE(s.wants_lease());
+  EXPECT_EQ(s.bind("", "", {std::to_string(user)}), Intake::kLater);
+  EXPECT_EQ(s.grant(), "pg2");
+  EXPECT_EQ(s.bind("", "", {std::to_string(user)}), Intake::kTaken);
+  s.describe('P', "");
+  s.execute();
+  s.sync();
+  EXPECT_THAT(s.to_server(),
+              ElementsAre(fmt::format("Parse [] SELECT caption FROM {}.media WHERE user_id = $1",
+                                      s.schema_of_user(user)),
+                          "Bind []", "Describe P []", "Execute []", "Sync"));
+  s.server('1', {});
+  s.server('2', {});
+  s.server('T', std::string(2, '\0'));
+  s.server_complete("SELECT 0");
+  s.server_ready('I');
+  EXPECT_THAT(s.to_client(),
+              ElementsAre("ParseComplete", "BindComplete", "RowDescription", "Complete SELECT 0", "Ready I"));
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+}
+
+// Prepares `name` on whatever server the session asks for.
+void prepare(SessionScript& s, const std::string& name, const std::string& text) {
+  s.parse(name, text);
+  if (s.sync() == Intake::kLater) {
+    s.grant();
+    ASSERT_EQ(s.sync(), Intake::kTaken);
+    s.server('1', {});
+    s.server_ready('I');
+  }
+  ASSERT_THAT(s.to_client(), ElementsAre("ParseComplete", "Ready I"));
+  s.to_server();
+  s.lease_end();
+}
+
+TEST(Session, keeps_a_prepared_statement_over_servers_and_shards) {
+  SessionScript s;
+  prepare(s, "q", "SELECT caption FROM media WHERE user_id = $1");
+  const int64_t user = s.user_on("pg2");
+  const auto run = [&] {
+    if (s.bind("", "q", {std::to_string(user)}) == Intake::kLater) {
+      s.grant();
+      EXPECT_EQ(s.bind("", "q", {std::to_string(user)}), Intake::kTaken);
+    }
+    s.execute();
+    s.sync();
+    return s.to_server();
+  };
+  EXPECT_THAT(run(), ElementsAre(HasSubstr(s.schema_of_user(user) + ".media"), StartsWith("Bind [mosaic_"),
+                                 "Execute []", "Sync"));
+  for (const char type : {'1', '2'}) s.server(type, {});
+  s.server_complete("SELECT 0");
+  s.server_ready('I');
+  EXPECT_THAT(s.to_client(), ElementsAre("BindComplete", "Complete SELECT 0", "Ready I"));
+  EXPECT_THAT(run(),
+              ElementsAre(StartsWith("Bind [mosaic_"), "Execute []", "Sync"));  // the server has it now
+}
+
+TEST(Session, refuses_a_name_in_use_but_tells_of_a_failed_transaction_first) {
+  SessionScript s;
+  const auto replies_to_parse = [&](std::string_view text) {
+    s.parse("q", text);
+    s.sync();
+    return s.to_client();
+  };
+  const std::string select = "SELECT caption FROM media WHERE user_id = $1";
+  prepare(s, "q", select);
+  EXPECT_THAT(replies_to_parse(select), ElementsAre(StartsWith("Error 42P05"), "Ready I"));
+  s.query("BEGIN");
+  s.query("SELECT * FROM media");  // refused, so the transaction has failed
+  s.to_client();
+  EXPECT_THAT(replies_to_parse(select), ElementsAre(StartsWith("Error 25P02"), "Ready E"));
+  EXPECT_THAT(replies_to_parse("ROLLBACK"), ElementsAre(StartsWith("Error 42P05"), "Ready E"));
+}
+
+TEST(Session, never_uses_one_shards_plan_for_another) {
+  SessionScript s;
+  prepare(s, "q", "SELECT caption FROM media WHERE user_id = $1");
+  std::vector<std::string> names;
+  for (int which = 0; which < 6; ++which) {
+    const int64_t user = s.user_on("pg1", which);
+    if (s.bind("", "q", {std::to_string(user)}) == Intake::kLater) {
+      s.grant();
+      s.bind("", "q", {std::to_string(user)});
+    }
+    s.execute();
+    s.sync();
+    const auto lines = s.to_server();
+    for (const std::string& line : lines) {
+      if (line.starts_with("Parse")) {
+        EXPECT_THAT(line, HasSubstr(s.schema_of_user(user) + ".media"));
+      }
+      if (line.starts_with("Bind")) names.push_back(line + " for " + s.schema_of_user(user));
+      if (line.starts_with("Parse")) s.server('1', {});
+      if (line.starts_with("Close")) s.server('3', {});
+      if (line.starts_with("Bind")) s.server('2', {});
+    }
+    s.server_complete("SELECT 0");
+    s.server_ready('I');
+    s.lease_end();
+    EXPECT_LE(s.memory.statements.size(), 3u);
+  }
+  // One name always means one schema.
+  for (const std::string& a : names) {
+    for (const std::string& b : names) {
+      const bool is_same_name = a.substr(0, a.find(" for")) == b.substr(0, b.find(" for"));
+      if (is_same_name) {
+        EXPECT_EQ(a, b);
+      }
+    }
+  }
+}
+
+TEST(Session, describes_from_memory_the_second_time) {
+  SessionScript s;
+  const char* text = "SELECT caption FROM media WHERE user_id = $1";
+  s.parse("a", text);
+  EXPECT_EQ(s.describe('S', "a"), Intake::kLater);
+  s.grant();
+  EXPECT_EQ(s.describe('S', "a"), Intake::kTaken);
+  s.sync();
+  EXPECT_THAT(s.to_server(),
+              ElementsAre(StartsWith("Parse [mosaic_"), StartsWith("Describe S [mosaic_"), "Sync"));
+  s.server('1', {});
+  s.server('t', std::string("\0\1\0\0\0\x14", 6));
+  s.server('T', std::string(2, '\0'));
+  s.server_ready('I');
+  const auto first = s.to_client();
+  EXPECT_THAT(first, ElementsAre("ParseComplete", "ParameterDescription", "RowDescription", "Ready I"));
+  s.lease_end();
+  s.parse("b", text);
+  s.describe('S', "b");
+  s.sync();
+  EXPECT_FALSE(s.wants_lease());
+  EXPECT_EQ(s.to_client(), first);
+}
+
+TEST(Session, keeps_the_order_of_its_own_replies_behind_the_servers) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg1");
+  s.parse("q", "SELECT 1 FROM media WHERE user_id = $1");
+  s.bind("", "q", {std::to_string(user)});
+  s.grant();
+  s.bind("", "q", {std::to_string(user)});
+  s.execute();
+  s.client('C', std::string("Sq\0", 3));  // answered here, but only after the Execute
+  s.sync();
+  EXPECT_THAT(s.to_client(), IsEmpty());
+  s.server('1', {});
+  s.server('2', {});
+  s.server_complete("SELECT 0");
+  s.server_ready('I');
+  EXPECT_THAT(s.to_client(),
+              ElementsAre("ParseComplete", "BindComplete", "Complete SELECT 0", "CloseComplete", "Ready I"));
+}
+
+// Another client, or a server that is lost in between, must not see half a description.
+TEST(Session, shares_a_description_only_when_it_is_whole) {
+  SessionScript s;
+  const char* text = "SELECT caption FROM media WHERE user_id = $1";
+  s.parse("a", text);
+  s.describe('S', "a"), s.grant(), s.describe('S', "a");
+  s.server('1', {});
+  s.server('t', std::string("\0\1\0\0\0\x14", 6));
+  PreparedStatement& shared = s.statements.acquire({"", text, {}}, s.router, *s.environment.catalog);
+  EXPECT_EQ(shared.description, "");
+  s.server('T', std::string(2, '\0'));
+  EXPECT_EQ(shared.description.size(), 11u + 7u);
+  s.statements.release(shared);
+}
+
+// Two clients prepare the same statement at once; the second finds it described when its turn comes.
+TEST(Session, routes_by_the_key_after_a_description_that_came_meanwhile) {
+  SessionScript s;
+  const char* text = "INSERT INTO media (user_id) VALUES ($1)";
+  s.parse("a", text);
+  EXPECT_EQ(s.describe('S', "a"), Intake::kLater);
+  PreparedStatement& shared = s.statements.acquire({"", text, {}}, s.router, *s.environment.catalog);
+  shared.is_accepted = true;
+  shared.schema_version = s.statements.schema_version();
+  shared.description = std::string("t\0\0\0\6\0\0n\0\0\0\4", 12);
+  s.grant();
+  EXPECT_EQ(s.describe('S', "a"), Intake::kTaken);
+  const int64_t user = s.user_on("pg1", 3);
+  ASSERT_EQ(s.bind("", "a", {std::to_string(user)}), Intake::kTaken);
+  EXPECT_THAT(s.to_server(), testing::Contains(HasSubstr(s.schema_of_user(user) + ".media")));
+  s.statements.release(shared);
+}
+
+TEST(Session, begins_a_snapshot_transaction_before_anything_else) {
+  SessionScript s;
+  s.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+  s.parse("a", "SELECT 1 FROM media WHERE user_id = $1");
+  s.describe('S', "a");
+  s.grant();
+  s.describe('S', "a");
+  s.client('H', {});
+  s.server('1', {});
+  s.server('t', std::string(2, '\0'));
+  s.server('n', {});
+  s.to_server();
+  const std::string user = std::to_string(s.user_on("pg1"));
+  EXPECT_EQ(s.bind("", "a", {user}), Intake::kLater);
+  EXPECT_THAT(s.to_server(), ElementsAre("Sync"));
+  s.server_ready('I');
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  EXPECT_EQ(s.bind("", "a", {user}), Intake::kLater);
+  s.grant();
+  EXPECT_EQ(s.bind("", "a", {user}), Intake::kTaken);
+  EXPECT_THAT(s.to_server()[0], HasSubstr("BEGIN ISOLATION LEVEL"));
+}
+
+TEST(Session, maps_an_error_position_back_to_the_clients_text) {
+  SessionScript s;
+  const std::string text = fmt::format("SELECT 'é', x FROM media WHERE user_id = {}", s.user_on("pg2"));
+  s.query(text);
+  s.grant();
+  s.query(text);
+  const auto field = [](char code, const std::string& value) { return code + value + '\0'; };
+  // "x" is the 13th character; "WHERE" the 26th, and 11 more in the text that was sent: "shard_000N.".
+  s.server('E',
+           field('C', "42703") + field('M', "no such column") + field('P', std::to_string(26 + 11)) + '\0');
+  EXPECT_NE(s.client_out.view().find(std::string("P26") + '\0'), std::string_view::npos);
+}
+
+TEST(Session, skips_to_sync_after_an_error_in_a_pipeline) {
+  SessionScript s;
+  s.parse("", "SELECT * FROM media WHERE caption = $1");
+  s.bind("", "", {"x"});
+  s.execute();
+  s.parse("", "SELECT 1");
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ010")));
+  s.sync();
+  EXPECT_THAT(s.to_client(), ElementsAre("Ready I"));
+  EXPECT_FALSE(s.wants_lease());
+}
+
+TEST(Session, rolls_a_pipeline_back_when_a_later_statement_is_refused) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg1");
+  s.parse("", "INSERT INTO media (user_id) VALUES ($1)");
+  s.bind("", "", {std::to_string(user)});
+  s.grant();
+  s.bind("", "", {std::to_string(user)});
+  s.execute();
+  s.parse("", "INSERT INTO media (user_id) VALUES ($1)");
+  s.bind("", "", {std::to_string(s.user_on("pg2"))});
+  s.execute();
+  s.sync();
+  EXPECT_THAT(s.to_server(), ElementsAre(StartsWith("Parse [] INSERT"), "Bind []", "Execute []",
+                                         HasSubstr("refused"), "Flush", "Sync"));
+  s.server('1', {});
+  s.server('2', {});
+  s.server_complete("INSERT 0 1");
+  s.server_error("42601", "syntax error");
+  s.server_ready('I');
+  EXPECT_THAT(s.to_client(), ElementsAre("ParseComplete", "BindComplete", "Complete INSERT 0 1",
+                                         StartsWith("Error MZ014"), "Ready I"));
+}
+
+TEST(Session, applies_the_clients_settings_to_the_next_server_first) {
+  SessionScript s;
+  run_simple(s, "SET timezone TO 'UTC'", "SET");
+  pool::ServerMemory other;
+  other.settings = s.name_values.empty();
+  other.parameters = s.memory.parameters;
+  s.memory = std::move(other);
+  const std::string text = fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2"));
+  s.query(text);
+  s.grant();
+  EXPECT_THAT(s.to_server(), ElementsAre("Query SET TIME ZONE 'UTC'"));
+  s.server_complete("SET");
+  s.server_ready('I');
+  EXPECT_THAT(s.to_client(), IsEmpty());
+  EXPECT_EQ(s.query(text), Intake::kTaken);
+  EXPECT_THAT(s.to_server(), ElementsAre(StartsWith("Query SELECT 1")));
+}
+
+TEST(Session, forgets_a_setting_whose_transaction_is_rolled_back) {
+  SessionScript s;
+  s.query("BEGIN");
+  const std::string text = fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg1"));
+  s.query(text);
+  s.grant();
+  s.query(text);
+  for (const char type : {'1', '2'}) s.server(type, {});
+  s.server_complete("BEGIN");
+  s.server_complete("SELECT 0");
+  s.server_ready('T');
+  s.query("SET statement_timeout TO 5");
+  s.server_complete("SET");
+  s.server_ready('T');
+  EXPECT_FALSE(s.memory.settings->is_empty());
+  s.query("ROLLBACK");
+  s.server_complete("ROLLBACK");
+  s.server_ready('I');
+  EXPECT_TRUE(s.memory.settings->is_empty());
+}
+
+TEST(Session, routes_by_a_hint_that_was_set) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg2");
+  s.query(fmt::format("SET mosaic.user_id = '{}'", user));
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete SET", "Ready I"));
+  s.query("SELECT count(*) FROM media");
+  EXPECT_EQ(s.wanted_node(), "pg2");
+  s.grant();
+  s.query("SELECT count(*) FROM media");
+  EXPECT_THAT(s.to_server(),
+              ElementsAre(fmt::format("Query SELECT count(*) FROM {}.media", s.schema_of_user(user))));
+}
+
+TEST(Session, answers_a_failed_lease_with_its_error) {
+  SessionScript s;
+  const std::string text = fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2"));
+  EXPECT_EQ(s.query(text), Intake::kLater);
+  s.outbox.lease_request.reset();
+  s.session->on_lease_failed(routing::Error{"MZ020", "node is down", "", ""});
+  EXPECT_EQ(s.query(text), Intake::kTaken);
+  EXPECT_THAT(s.to_client(), ElementsAre("Error MZ020 node is down", "Ready I"));
+}
+
+TEST(Session, cancels_a_statement_that_waits) {
+  SessionScript s;
+  const std::string text = fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2"));
+  s.query(text);
+  s.session->on_cancel_request();
+  EXPECT_TRUE(s.outbox.stop_waiting);
+  s.query(text);
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 57014"), "Ready I"));
+}
+
+std::string text_on_pg2(const SessionScript& s) {
+  return fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2"));
+}
+
+// Between two statements the client can not be told that its server is gone: the next one must tell it, and a
+// COMMIT answered with ROLLBACK is not how programs expect to hear of it.
+TEST(Session, answers_commit_with_an_error_when_the_server_was_lost_unseen) {
+  for (const bool is_extended : {false, true}) {
+    SessionScript s;
+    const std::string text = text_on_pg2(s);
+    s.query("BEGIN");
+    s.query(text);
+    s.grant();
+    s.query(text);
+    for (const char type : {'1', '2'}) s.server(type, {});
+    s.server_complete("BEGIN");
+    s.server_complete("SELECT 0");
+    s.server_ready('T');
+    s.to_client();
+    s.session->on_server_lost(routing::Error{"08006", "lost", "", ""}, false);
+    EXPECT_THAT(s.to_client(), ElementsAre());
+    if (is_extended) {
+      s.parse("", "COMMIT");
+      s.bind("", "");
+      s.execute();
+      s.sync();
+      EXPECT_THAT(s.to_client(), ElementsAre("ParseComplete", "BindComplete", "Error 08006 lost", "Ready I"));
+    } else {
+      s.query("COMMIT");
+      EXPECT_THAT(s.to_client(), ElementsAre("Error 08006 lost", "Ready I"));
+    }
+    EXPECT_FALSE(s.session->is_in_transaction());
+  }
+}
+
+TEST(Session, answers_commit_with_rollback_when_the_loss_was_told) {
+  SessionScript s;
+  const std::string text = text_on_pg2(s);
+  s.query("BEGIN");
+  s.query(text);
+  s.grant();
+  s.query(text);
+  for (const char type : {'1', '2'}) s.server(type, {});
+  s.server_complete("BEGIN");
+  s.server_complete("SELECT 0");
+  s.server_ready('T');
+  s.to_client();
+  s.session->on_server_lost(routing::Error{"08006", "lost", "", ""}, false);
+  s.query(text);
+  EXPECT_THAT(s.to_client(), ElementsAre("Error 08006 lost", "Ready E"));
+  s.query("COMMIT");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
+}
+
+TEST(Session, bounds_what_it_holds_before_a_server_is_known) {
+  SessionScript s;
+  s.environment.max_held_bytes = 1024;
+  s.query("BEGIN");
+  s.to_client();
+  std::vector<std::string> said;
+  for (int i = 0; i < 100 && said.empty(); ++i) {
+    s.query("SAVEPOINT a");
+    const auto reply = s.to_client();
+    if (reply.front() != "Complete SAVEPOINT") said = reply;
+  }
+  EXPECT_THAT(said, ElementsAre(StartsWith("Error 54000 too many statements or portals"), "Ready E"));
+  s.query("ROLLBACK");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
+}
+
+TEST(Session, bounds_the_portals_of_statements_that_it_answers_itself) {
+  SessionScript s;
+  s.environment.max_held_bytes = 4096;
+  s.parse("", "DISCARD PLANS");
+  std::vector<std::string> said;
+  for (int i = 0; i < 200; ++i) s.bind(fmt::format("portal {}", i), "");
+  s.sync();
+  EXPECT_THAT(s.to_client(), testing::Contains(StartsWith("Error 54000 too many statements or portals")));
+}
+
+TEST(StatementCache, does_not_take_declared_types_for_text) {
+  SessionScript s;
+  // The bytes of type and text together are the same.
+  PreparedStatement& plain = s.statements.acquire({"", "SELECT 1", {}}, s.router, *s.environment.catalog);
+  PreparedStatement& typed = s.statements.acquire({"", "CT 1", "SELE"}, s.router, *s.environment.catalog);
+  EXPECT_NE(&plain, &typed);
+  EXPECT_EQ(plain.text(), "SELECT 1");
+  EXPECT_EQ(typed.text(), "CT 1");
+  s.statements.release(plain);
+  s.statements.release(typed);
+}
+
+}  // namespace
+}  // namespace mosaic::proxy
