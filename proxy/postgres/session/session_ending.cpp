@@ -11,80 +11,163 @@
 namespace mosaic::proxy {
 
 using routing::Error;
+using routing::Pin;
 namespace sqlstate = routing::sqlstate;
 
 void Session::on_client_lost(bool is_polite) {
   if (phase_ == Phase::kClosed || phase_ == Phase::kAbandoned) return;
   if (phase_ == Phase::kWaiting) outbox_.stop_waiting = true;
   outbox_.lease_request.reset();
-  if (server_ == nullptr) {
+  attempt_.stop();
+  if (!leg_.is_held()) {
     enter(Phase::kClosed);
     return;
   }
-  if (is_pinned_ || phase_ == Phase::kPreparing) {
+  // What a library brought in can not be taken out again.
+  if (pins_.has(Pin::kLibrary)) {
     end_lease(LeaseEnd::kDiscard);
     enter(Phase::kClosed);
     return;
   }
-  // Bring the server to rest: what runs is cut short, a COPY is failed, a transaction rolled back.
-  const bool is_running = phase_ == Phase::kInFlight;
-  if (phase_ == Phase::kCopyIn) {
-    const bool is_simple = !replies_.is_empty() && replies_.front().kind == Reply::Kind::kQuery;
-    routing::append_copy_fail(*outbox_.to_server, "the client has disconnected");
-    if (!is_simple) {
-      routing::append_sync(*outbox_.to_server);
-      replies_.push(Reply{Reply::Kind::kSync});
-    }
-  } else if (phase_ == Phase::kGroup) {
-    routing::append_sync(*outbox_.to_server);
-    replies_.push(Reply{Reply::Kind::kSync});
-  } else if (phase_ == Phase::kReady || phase_ == Phase::kCopyUnrouted) {
-    send_own_query("ROLLBACK");
-    replies_.push(Reply{Reply::Kind::kQuery});
-  }
-  if (is_running && !is_polite) outbox_.cancel_server = true;
-  // Whether a SET, or the end of a transaction that holds one, has come through is not looked at any more: a
-  // server whose settings are not known must not reach another client.
-  const bool changes_settings = settings_.has_marks() || !effects_.empty() ||
-                                (!replies_.is_empty() && replies_.front().kind == Reply::Kind::kSettings);
-  if (changes_settings && phase_ != Phase::kReady) abandoned_end_ = LeaseEnd::kDiscard;
-  settings_.roll_back(&server_->settings);
-  effects_.clear();
+  // Whether what is under way changes settings or the session is not looked at any more: a server whose state
+  // is not known is brought to rest by all means.
+  const bool is_quiet = phase_ == Phase::kReady && !leg_.is_busy();
+  is_unclean_ |= !pins_.is_empty() || !transaction_.pins.is_empty() ||
+                 transaction_.traces.has(routing::Trace::kUnknown) || phase_ == Phase::kPreparing ||
+                 (!is_quiet && (view_.has_marks() || group_.changes_settings || !portal_effects_.empty() ||
+                                leg_.server().settings != view_.wanted()));
+  // What runs is cut short, a COPY is failed, a transaction rolled back.
+  if (phase_ == Phase::kInFlight && !is_polite) outbox_.cancel_server = true;
+  const ExpectationQueue& owed = leg_.owed();
+  if (phase_ == Phase::kCopyIn) routing::append_copy_fail(leg_.out(), "the client has disconnected");
+  const bool ends_by_itself =
+      !owed.is_empty() && (owed.back().kind == Kind::kSync || owed.back().kind == Kind::kQuery ||
+                           owed.back().kind == Kind::kOwnQuery);
+  if (!ends_by_itself && leg_.is_busy()) leg_.send_own_sync(Purpose::kAbandoned);
+  view_.roll_back(&leg_.server().settings);
   enter(Phase::kAbandoned);
+  if (leg_.owed().is_empty()) on_abandoned_ready(leg_.status());
+}
+
+// The client is gone: wait until the server has answered all it was sent, roll back what is open, then give
+// it back. Replies leave the queue as they do for a client: who gets the server next must not get one of
+// them.
+Session::Verdict Session::on_abandoned_body(char type, std::string_view body) {
+  ExpectationQueue& owed = leg_.owed();
+  const auto drop_local = [this, &owed] {
+    while (!owed.is_empty() && owed.front().kind == Kind::kLocal) {
+      leg_.local_bytes().consume(owed.front().local_bytes);
+      pop_expectation();
+    }
+  };
+  drop_local();
+  const Kind kind = owed.is_empty() ? Kind::kSync : owed.front().kind;
+  const bool is_simple = kind == Kind::kQuery || kind == Kind::kOwnQuery;
+  switch (type) {
+    case 'Z':
+      leg_.on_ready(body.empty() ? 'I' : body[0]);
+      if (!owed.is_empty()) pop_expectation();
+      drop_local();
+      if (owed.is_empty()) on_abandoned_ready(leg_.status());
+      break;
+    case 'S':
+      if (const auto parameter = routing::parse_parameter_status(body)) {
+        pool::NameValuesRef& known = leg_.server().parameters;
+        known = environment_.name_values->with(known, parameter->first, parameter->second);
+      }
+      break;
+    case 'G':
+      routing::append_copy_fail(leg_.out(), "the client has disconnected");
+      if (is_simple) break;
+      // A Sync that came behind the Execute is ignored by a server that takes COPY data.
+      while (!owed.is_empty()) pop_expectation();
+      leg_.send_own_sync(Purpose::kAbandoned);
+      break;
+    case 'D':
+      if (kind == Kind::kOwnQuery) return on_own_body(type, body);
+      break;
+    case 'E':
+      if (kind == Kind::kOwnQuery) waiting_.own_error = std::make_unique<Error>(routing::parse_error_fields(body));
+      if (is_simple || owed.is_empty()) break;
+      skip_to_sync();
+      if (owed.is_empty()) leg_.send_own_sync(Purpose::kAbandoned);
+      break;
+    case 'T':
+    case 'n':
+      if (kind == Kind::kDescribeStatement || kind == Kind::kDescribePortal) pop_expectation();
+      break;
+    case '1':
+    case '2':
+    case '3':
+    case 'C':
+    case 'I':
+    case 's':
+      if (!is_simple && kind != Kind::kSync) pop_expectation();
+      break;
+    default:
+      break;
+  }
+  return Verdict::kDrop;
+}
+
+// All has been answered.
+void Session::on_abandoned_ready(char status) {
+  if (status != 'I') {
+    leg_.send_own_query(Purpose::kAbandoned, "ROLLBACK");
+    return;
+  }
+  if (!is_unclean_) {
+    end_lease(LeaseEnd::kReturn);
+    enter(Phase::kClosed);
+    return;
+  }
+  if (!waiting_.has_been_rested) {
+    waiting_.has_been_rested = true;
+    bring_to_rest();
+    return;
+  }
+  const bool is_at_rest = !waiting_.own_error && waiting_.answer == "0";
+  leg_.server().settings = environment_.name_values->empty();
+  end_lease(is_at_rest ? LeaseEnd::kReturn : LeaseEnd::kDiscard);
+  enter(Phase::kClosed);
 }
 
 void Session::on_cancel_request() {
   const Error canceled{sqlstate::kQueryCanceled, "canceling statement due to user request", "", ""};
-  if (phase_ == Phase::kWaiting && phase_after_lease_ != Phase::kWelcome) {
+  if (phase_ == Phase::kWaiting && waiting_.phase_after != Phase::kWelcome) {
     outbox_.stop_waiting = true;
     outbox_.lease_request.reset();
-    pending_route_.reset();
+    waiting_.route.reset();
+    waiting_.is_describing = false;
     go_on_without_server(canceled);
     return;
   }
-  if (server_ != nullptr && (phase_ == Phase::kInFlight || phase_ == Phase::kCopyIn ||
-                             (phase_ == Phase::kGroup && !replies_.is_empty()))) {
-    outbox_.cancel_server = true;
-  }
+  const bool is_running = phase_ == Phase::kInFlight || phase_ == Phase::kCopyIn ||
+                          phase_ == Phase::kDraining || phase_ == Phase::kLeaving ||
+                          (phase_ == Phase::kGroup && !leg_.owed().is_empty());
+  if (leg_.is_held() && is_running) outbox_.cancel_server = true;
 }
 
 void Session::on_server_lost(const Error& error, bool is_mid_frame) {
-  assert(server_ != nullptr);
+  assert(leg_.is_held());
+  const Error loss = leg_.last_words ? *leg_.last_words : error;
   const Phase before = phase_;
-  const bool was_in_transaction = transaction_status_ != 'I';
-  const bool was_pinned = is_pinned_;
-  const bool is_simple = !replies_.is_empty() && replies_.front().kind == Reply::Kind::kQuery;
-  // need_server() was letting it go within a group: the Sync was ours, not the client's.
-  const bool was_let_go = before == Phase::kInFlight && !replies_.is_empty() &&
-                          replies_.back().kind == Reply::Kind::kSync && replies_.back().is_ours;
-  const bool skipped_until_sync = skip_until_sync_;
-  while (!replies_.is_empty()) pop_reply();
-  local_bytes_.clear();
-  portals_.clear();
+  const bool was_in_transaction = leg_.status() != 'I' || transaction_.is_open();
+  const bool was_pinned = is_pinned();
+  ExpectationQueue& owed = leg_.owed();
+  const bool is_simple = !owed.is_empty() && (owed.front().kind == Kind::kQuery || owed.back().kind == Kind::kQuery);
+  const bool skipped_until_sync = group_.skips_until_sync;
+  const bool was_told = group_.has_error;
+  for (size_t i = owed.size(); i-- > 0;) undo(owed.at(i));
+  while (!owed.is_empty()) pop_expectation();
+  leg_.local_bytes().clear();
+  statements_.drop_portals();
   portal_effects_.clear();
-  pending_route_.reset();
-  settings_.roll_back(nullptr);
-  reset_group();
+  waiting_.route.reset();
+  waiting_.is_describing = false;
+  view_.roll_back(nullptr);
+  group_ = {};
+  copy_.reset();
   end_lease(LeaseEnd::kDiscard);
   if (before == Phase::kAbandoned) {
     enter(Phase::kClosed);
@@ -92,45 +175,53 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   }
   if (is_mid_frame || was_pinned) {
     // The client's stream can not be continued, or its session state is lost.
-    if (!is_mid_frame) routing::append_error(*outbox_.to_client, error, "FATAL");
+    if (!is_mid_frame) routing::append_error(*outbox_.to_client, loss, "FATAL");
     enter(Phase::kClosed);
     outbox_.close_client = true;
     return;
   }
-  if (before == Phase::kPreparing) {
-    go_on_without_server(error);
+  if (before == Phase::kResting) {
+    transaction_.reset();
+    come_to_rest();  // the client has its answer
     return;
   }
-  if (was_in_transaction || (!held_.empty() && before != Phase::kReady)) {
+  if (before == Phase::kPreparing || before == Phase::kSearching) {
+    go_on_without_server(loss);
+    return;
+  }
+  const bool is_told_later = before == Phase::kReady;
+  if (was_in_transaction) {
     // The client believes to be in a transaction: it stays in a failed one until it says ROLLBACK, so that
     // nothing that it sends meanwhile is run outside one.
-    held_.assign(1, "BEGIN");
-    is_held_failed_ = true;
+    transaction_.lose(loss, !is_told_later);
+  } else {
+    transaction_.reset();
   }
-  if (before == Phase::kReady) {
-    held_error_ = std::make_unique<Error>(error);  // told with the next statement
-    return;
-  }
-  if (before == Phase::kGroup || was_let_go || (before == Phase::kCopyIn && !is_simple)) {
+  if (is_told_later) return;
+  const bool is_of_group = before == Phase::kGroup || before == Phase::kDraining ||
+                           (before == Phase::kLeaving && waiting_.phase_after != Phase::kReady) ||
+                           (before == Phase::kCopyIn && !is_simple);
+  if (is_of_group) {
     // The client's own Sync is still to come. Until then it is told one error, not two.
-    if (!skipped_until_sync) routing::append_error(*outbox_.to_client, error);
-    skip_until_sync_ = true;
+    if (!skipped_until_sync) routing::append_error(*outbox_.to_client, loss);
+    group_.skips_until_sync = true;
     enter(Phase::kGroup);
     return;
   }
-  routing::append_error(*outbox_.to_client, error);
-  routing::append_ready(*outbox_.to_client, visible_status('I'));
-  skip_until_sync_ = false;
+  if (before == Phase::kLeaving) {  // nothing of the client's own was under way
+    go_on_without_server(loss);
+    return;
+  }
+  if (!was_told || is_simple) routing::append_error(*outbox_.to_client, loss);
+  append_ready();
   come_to_rest();
 }
 
 void Session::on_idle() {
-  if (phase_ != Phase::kReady || server_ != nullptr) return;
-  replies_.release_memory();
-  local_bytes_.release_if_empty();
+  if (phase_ != Phase::kReady || leg_.is_held()) return;
+  leg_.owed().release_memory();
+  leg_.local_bytes().release_if_empty();
   text_changes_ = {};
-  effects_ = {};
-  copy_.reset();
 }
 
 void Session::on_timeout(const Error& error) { close_with(error); }
@@ -138,8 +229,8 @@ void Session::on_timeout(const Error& error) { close_with(error); }
 void Session::on_shutdown() {
   is_shutting_down_ = true;
   // A BEGIN that no server has seen, or a pipeline that asked for nothing yet, is nothing to wait for.
-  const bool is_at_rest = (phase_ == Phase::kReady || phase_ == Phase::kGroup) && replies_.is_empty();
-  if (!is_at_rest || transaction_status_ != 'I') return;
+  const bool is_at_rest = (phase_ == Phase::kReady || phase_ == Phase::kGroup) && leg_.owed().is_empty();
+  if (!is_at_rest || leg_.status() != 'I') return;
   close_with(Error{sqlstate::kAdminShutdown, "terminating connection because Mosaic is shutting down", "",
                    "connect again"});
 }

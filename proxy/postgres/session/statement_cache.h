@@ -24,7 +24,7 @@ struct PreparedStatement {
   std::string description;  // the frames ParameterDescription and RowDescription (or NoData)
   uint64_t schema_version = 0;
   bool is_accepted = false;    // some server has parsed it
-  bool is_unbindable = false;  // a simple query in this form was refused, see session_bound.cpp
+  bool is_unbindable = false;  // a simple query in this form was refused, see bound_query.cpp
   uint32_t parses = 0;         // clients' Parse messages with this text, over all clients
 
   uint32_t references = 0;  // clients' names
@@ -48,6 +48,8 @@ struct PreparedStatement {
   const std::vector<uint32_t>& types() const {
     return parameter_types.empty() ? declared_types : parameter_types;
   }
+  // What one client's name for it counts as (`max_client_prepared_bytes`). Does not change while it lives.
+  size_t bytes_of_name() const { return sizeof(PreparedStatement) + 2 * key.size(); }
 };
 
 class StatementCache {

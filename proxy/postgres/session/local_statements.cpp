@@ -1,5 +1,6 @@
-// Statements that Mosaic answers itself: the ends of a transaction that no server knows of yet, hints, and
-// what concerns prepared statements, whose names live here.
+// Statements that Mosaic answers itself: a transaction that no server knows of yet, hints, and what concerns
+// prepared statements, whose names live here. A statement is answered here only where it is sure to succeed
+// or to fail as it would on a server; all else goes to one.
 
 #include <fmt/format.h>
 
@@ -31,6 +32,11 @@ bool is_plain_end(const StatementPart& part) { return part.last_token - part.fir
 
 bool is_discard_all(const StatementPart& part) { return part.name.empty() || part.name == "all"; }
 
+std::string_view text_of(const AnalyzedStatement& statement, const StatementPart& part) {
+  const uint32_t begin = statement.tokens[part.first_token].begin;
+  return statement.text.substr(begin, statement.tokens[part.last_token - 1].end - begin);
+}
+
 // The plain value of a literal or word: 42, '42', "42".
 std::string unquoted(std::string_view token) {
   if (token.size() < 2 || (token.front() != '\'' && token.front() != '"')) return std::string(token);
@@ -44,38 +50,35 @@ std::string unquoted(std::string_view token) {
 
 }  // namespace
 
-bool Session::is_local(const StatementPart& part, const AnalyzedStatement&) const {
+bool Session::is_local(const StatementPart& part) const {
   if (part.refusal) return false;
-  const bool is_idle = transaction_status_ == 'I' && !is_pinned_;  // no server transaction, no server state
-  const bool is_held = !held_.empty();
-  if (is_held && is_held_failed_) {
-    return part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback ||
-           part.kind == StatementKind::kRollbackTo;
-  }
-  if (transaction_status_ == 'E') return false;  // the server's own errors, and the ends of its transaction
+  const bool is_end = part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback;
+  if (transaction_.is_lost()) return is_end;
+  if (leg_.status() == 'E') return false;  // the server's own errors, and the ends of its transaction
+  const bool is_open_here = transaction_.is_open() && !leg_.is_held();
+  const bool has_room = transaction_.has_room(part.name.size() + 64, environment_.max_held_bytes);
   switch (part.kind) {
     case StatementKind::kEmpty:
-      return true;
+      return !leg_.is_held();
     case StatementKind::kBegin:
-      return is_idle;
+      return !leg_.is_held() && !transaction_.is_open();
     case StatementKind::kCommit:
     case StatementKind::kRollback:
-      return is_held && is_plain_end(part);
+      return is_open_here && is_plain_end(part);
     case StatementKind::kSavepoint:
+      return is_open_here && has_room;
     case StatementKind::kRelease:
     case StatementKind::kRollbackTo:
-      return is_held;
-    case StatementKind::kSetTransaction:
-      return is_held;
+      return is_open_here && has_room && transaction_.has_savepoint(part.name);
     case StatementKind::kSet:
     case StatementKind::kReset:
-      return is_hint(part) ||
-             (is_held && part.setting && part.setting->is_local && !part.setting->is_set_config);
+      return is_hint(part);
     case StatementKind::kDeallocate:
       return true;
     case StatementKind::kDiscard:
       // What DISCARD PLANS, SEQUENCES and TEMP drop is there only in a server session of its own.
-      return transaction_status_ == 'I' && (is_discard_all(part) ? !is_held : !is_pinned_);
+      return is_discard_all(part) ? !transaction_.is_open() && leg_.status() == 'I' && !leg_.is_busy()
+                                  : !leg_.is_held() && !transaction_.is_open();
     default:
       return false;
   }
@@ -89,14 +92,14 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
       return {"", std::nullopt, true};
     case StatementKind::kDeallocate:
       if (part.name.empty()) {
-        drop_all_prepared();
+        statements_.drop_all(nullptr);
         return {"DEALLOCATE ALL", std::nullopt};
       }
-      if (find_prepared(part.name) == nullptr) {
+      if (statements_.find(part.name) == nullptr) {
         return {"", Error{sqlstate::kInvalidStatementName,
                           fmt::format("prepared statement \"{}\" does not exist", part.name), "", ""}};
       }
-      drop_prepared(part.name);
+      statements_.assign(part.name, nullptr, nullptr);
       return {"DEALLOCATE", std::nullopt};
     case StatementKind::kDiscard: {
       if (!is_discard_all(part)) {
@@ -104,16 +107,63 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
         std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return std::toupper(c); });
         return {tag, std::nullopt};
       }
-      drop_all_prepared();
-      settings_.reset_all();
+      statements_.drop_all(nullptr);
+      statements_.drop_portals();
+      view_.reset_all();
       if (const pool::NameValuesRef known = environment_.welcomes->find(welcome_key()))
-        tell_parameters(with_application_name(known));
-      if (is_pinned_) end_lease(LeaseEnd::kDiscard);
+        view_.tell(with_application_name(known), *outbox_.to_client);
+      if (leg_.is_held()) is_unclean_ = true;
+      pins_ = {};
       return {"DISCARD ALL", std::nullopt};
     }
     default:
-      return run_local_in_held(part, statement);
+      return run_local_in_transaction(part, statement);
   }
+}
+
+Session::LocalReply Session::run_local_in_transaction(const StatementPart& part,
+                                                      const AnalyzedStatement& statement) {
+  std::string text(text_of(statement, part));
+  const auto say = [&](Effect::Kind kind) {
+    view_.apply(Effect{kind, 0, part.name, ""}, nullptr);
+    transaction_.say(std::move(text), environment_.max_held_bytes);
+  };
+  switch (part.kind) {
+    case StatementKind::kBegin: {
+      const bool is_start = (text.front() | 0x20) == 's';
+      transaction_.begin(std::move(text), part.begins_with_options);
+      return {is_start ? "START TRANSACTION" : "BEGIN", std::nullopt};
+    }
+    case StatementKind::kSavepoint:
+      say(Effect::Kind::kSavepoint);
+      transaction_.open_savepoint(part.name);
+      return {"SAVEPOINT", std::nullopt};
+    case StatementKind::kRelease:
+      say(Effect::Kind::kRelease);
+      transaction_.leave_savepoint(part.name, true);
+      return {"RELEASE", std::nullopt};
+    case StatementKind::kRollbackTo:
+      say(Effect::Kind::kRollbackTo);
+      transaction_.leave_savepoint(part.name, false);
+      return {"ROLLBACK", std::nullopt};
+    default:
+      break;
+  }
+  // COMMIT, ROLLBACK.
+  const bool is_commit = part.kind == StatementKind::kCommit;
+  const bool has_failed = transaction_.is_lost();
+  // Few programs look whether COMMIT was answered with ROLLBACK: they expect to have seen an error before.
+  std::optional<Error> untold;
+  if (has_failed && is_commit && !transaction_.is_loss_told()) untold = transaction_.loss();
+  transaction_.reset();
+  statements_.drop_portals();
+  if (is_commit && !has_failed) {
+    view_.commit();
+  } else {
+    view_.roll_back(nullptr);
+  }
+  if (untold) return {"", std::move(untold)};
+  return {is_commit && !has_failed ? "COMMIT" : "ROLLBACK", std::nullopt};
 }
 
 Session::LocalReply Session::set_hint(const StatementPart& part, const AnalyzedStatement& statement,
@@ -130,7 +180,7 @@ Session::LocalReply Session::set_hint(const StatementPart& part, const AnalyzedS
                       "Mosaic knows mosaic.shard and mosaic.<shard key column>", ""}};
   }
   if (change.kind != routing::SettingChange::Kind::kSet) {
-    settings_.reset_hint(change.name);
+    view_.reset_hint(change.name);
     return {"RESET", std::nullopt};
   }
   std::string value;
@@ -147,22 +197,17 @@ Session::LocalReply Session::set_hint(const StatementPart& part, const AnalyzedS
   const auto key_type = table == tables.end() ? routing::KeyType::kInt8 : table->key_type;
   const auto shard = routing::shard_of_hint(hint, key_type, catalog());
   if (!shard) return {"", shard.error()};
-  const bool is_in_transaction_now = is_in_transaction();
-  if (!change.is_local || is_in_transaction_now) settings_.set_hint(change.name, value, change.is_local);
+  if (!change.is_local || is_in_transaction()) view_.set_hint(change.name, value, change.is_local);
   return {"SET", std::nullopt};
 }
 
+// Nothing is owed: it is told at once.
 void Session::append_local(const LocalReply& reply) {
-  reply_local_by([&](routing::ByteBuffer& out) {
-    if (reply.error) {
-      routing::append_error(out, *reply.error);
-      fail_held();
-    } else if (reply.is_empty_query) {
-      routing::append_empty(out, 'I');
-    } else {
-      routing::append_command_complete(out, reply.tag);
-    }
-  });
+  if (reply.is_empty_query) {
+    routing::append_empty(*outbox_.to_client, 'I');
+  } else {
+    routing::append_command_complete(*outbox_.to_client, reply.tag);
+  }
 }
 
 }  // namespace mosaic::proxy

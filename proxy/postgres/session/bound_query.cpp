@@ -1,6 +1,7 @@
 // Simple queries whose plans servers keep: one that comes often goes out as Bind and Execute of a prepared
 // statement, its literals as parameters; what the client gets is what the query itself would have answered
-// (ARCHITECTURE.md, "Simple queries that come often").
+// (ARCHITECTURE.md, "Simple queries that come often"). And what may be tried again when a server will not have
+// it, or has lost a statement of ours.
 
 #include <cassert>
 
@@ -39,8 +40,9 @@ constexpr std::string_view kDescribeExecuteSync(
 // Only where nothing can fail but the query itself: in an open transaction a failed Parse would end it.
 bool Session::may_bind_query() const {
   return environment_.prepare_simple_queries && environment_.prepare_threshold > 0 &&
-         environment_.max_prepared_statements > 0 && phase_ == Phase::kReady && transaction_status_ == 'I' &&
-         !is_pinned_ && held_.empty() && replies_.is_empty() && !parses_unlike_others();
+         environment_.max_prepared_statements > 0 && phase_ == Phase::kReady && leg_.status() == 'I' &&
+         !is_pinned() && !transaction_.is_open() && !leg_.is_busy() && !group_.is_as_written &&
+         transaction_.said().empty() && !parses_unlike_others();
 }
 
 // In place of the Query message that begins at `query_at` of what goes to the server. False: it stays.
@@ -54,15 +56,13 @@ bool Session::send_bound(const routing::AnalyzedStatement& statement, const rout
       cache.acquire({"", query->text, query->types}, *environment_.router, catalog());
   ++environment_.analyses;  // acquire may have analysed
   const pool::StatementKey key = key_of(prepared, route);
-  const bool server_has_it = !prepared.is_unbindable && server_->statements.touch(key);
+  const bool server_has_it = !prepared.is_unbindable && leg_.server().statements.touch(key);
   if (prepared.is_unbindable || (!server_has_it && !admits_statement())) {
     cache.release(prepared);
     return false;
   }
-  routing::ByteBuffer& out = *outbox_.to_server;
-  assert(local_bytes_.is_empty());
-  environment_.buffers->lend(local_bytes_);
-  local_bytes_.append(out.view().substr(query_at));
+  attempt_.start();
+  routing::ByteBuffer& out = leg_.out();
   out.truncate(query_at);
   if (!server_has_it) send_parse(prepared, false, route, true);
   {
@@ -72,65 +72,49 @@ bool Session::send_bound(const routing::AnalyzedStatement& statement, const rout
     out.append(query->values);
   }
   out.append(kDescribeExecuteSync);
-  Reply bind{Reply::Kind::kBind, true};
+  Expectation& bind = leg_.expect(Kind::kBind, true);
   bind.key = key;
   bind.statement = &prepared;  // with the reference that it was acquired with
-  replies_.push(bind);
-  Reply query_reply{Reply::Kind::kQuery};
-  query_reply.is_bound = true;
-  replies_.push(query_reply);
+  leg_.expect(Kind::kQuery).is_bound = true;
   ++environment_.bound_queries;
   return true;
 }
 
 // It has run, but commits with the Sync: until then nobody is told that it is complete.
 void Session::keep_bound_tag(std::string_view body) {
-  local_bytes_.clear();
+  routing::ByteBuffer& kept = leg_.local_bytes();
+  environment_.buffers->lend(kept);
   {
-    routing::FrameWriter frame(local_bytes_, 'C');
-    local_bytes_.append(body);
+    routing::FrameWriter frame(kept, 'C');
+    kept.append(body);
   }
-  replies_.front().local_bytes = static_cast<uint32_t>(local_bytes_.size());
+  leg_.owed().front().local_bytes = static_cast<uint32_t>(kept.size());
 }
 
-void Session::tell_bound_tag() {
-  outbox_.to_client->append(local_bytes_.data(), replies_.front().local_bytes);
-  local_bytes_.clear();
-  environment_.buffers->take_back(local_bytes_);
-}
-
-void Session::on_bound_error(std::string_view body) {
-  const Reply& front = replies_.front();
-  if (front.kind == Reply::Kind::kQuery) {
-    replies_.front().local_bytes = 0;  // complete it was, but it does not commit
-    forward_error(body);
-    return;
-  }
+// Whether the messages of this attempt are to be sent again, unseen by the client, and notes what is to be
+// different then.
+bool Session::may_try_again(const Expectation& front, std::string_view body) {
+  if (!attempt_.is_kept()) return false;
+  const bool is_bound_query = !leg_.owed().is_empty() && leg_.owed().back().is_bound;
   const std::string sqlstate = routing::parse_error_fields(body).sqlstate;
-  if (!may_be_of_form(sqlstate)) {
-    forward_error(body);
-  } else {
-    replies_.back().is_unrun = true;
-    has_error_ = false;
+  if (is_bound_query) {
+    if (front.kind == Kind::kQuery || !may_be_of_form(sqlstate)) return false;
     // With a stale plan the statement goes anyway.
     const bool is_current = environment_.statements->is_current(front.key.statement);
     if (front.statement != nullptr && is_current && is_of_form(sqlstate))
       front.statement->is_unbindable = true;
-    if (sqlstate.starts_with("26")) server_->statements.erase(front.key);
+    if (sqlstate == routing::sqlstate::kInvalidStatementName) leg_.server().statements.erase(front.key);
+    ++environment_.unbound_queries;
+    group_.is_as_written = true;
+    return true;
   }
-  drop_replies_until_sync();
-}
-
-// The server has failed to parse or bind it and is ready again: now as the client wrote it.
-void Session::send_unbound() {
-  assert(replies_.size() == 1);
-  pop_reply();
-  outbox_.to_server->append(local_bytes_.view());
-  local_bytes_.clear();
-  environment_.buffers->take_back(local_bytes_);
-  server_->unnamed.reset();
-  replies_.push(Reply{Reply::Kind::kQuery});
-  ++environment_.unbound_queries;
+  // A name that is ours, and that the server does not know: somebody has dropped it behind our back.
+  const bool names_ours = (front.kind == Kind::kBind || front.kind == Kind::kDescribeStatement) &&
+                          !front.is_unnamed && front.key.statement != 0;
+  if (!names_ours || sqlstate != routing::sqlstate::kInvalidStatementName) return false;
+  leg_.server().statements.erase(front.key);
+  ++environment_.healed_statements;
+  return true;
 }
 
 }  // namespace mosaic::proxy

@@ -1,0 +1,350 @@
+// What servers answer: which frames go on to the client, which were meant for us, and what they confirm.
+// Bodies are looked at only where they tell something that the header does not.
+
+#include <algorithm>
+#include <cassert>
+
+#include "proxy/postgres/session/session.h"
+#include "routing/postgres/wire/messages.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::proxy {
+
+using routing::Error;
+using routing::Route;
+namespace sqlstate = routing::sqlstate;
+
+namespace {
+
+// A plan that was made before its tables changed is refused when it is used (PostgreSQL,
+// RevalidateCachedQuery() in plancache.c). The routine's name is the same in every language.
+bool tells_of_changed_schema(std::string_view error_body) {
+  constexpr std::string_view kField("\0RRevalidateCachedQuery\0", 24);
+  return error_body.find(kField) != std::string_view::npos;
+}
+
+// The server process ends: it is gone with this message (field V, in English whatever the locale).
+bool is_fatal(std::string_view error_body) {
+  constexpr std::string_view kFatal("\0VFATAL\0", 8), kPanic("\0VPANIC\0", 8);
+  return error_body.find(kFatal) != std::string_view::npos || error_body.find(kPanic) != std::string_view::npos;
+}
+
+std::string_view until_zero(std::string_view bytes) { return bytes.substr(0, bytes.find('\0')); }
+
+}  // namespace
+
+// --- the queue ---
+
+void Session::pop_expectation() {
+  Expectation& front = leg_.owed().front();
+  if (front.statement != nullptr) environment_.statements->release(*front.statement);
+  if (front.effects) statements_.keep(front.effects->names);
+  leg_.owed().pop();
+}
+
+void Session::flush_local_replies() {
+  ExpectationQueue& owed = leg_.owed();
+  while (!owed.is_empty() && owed.front().kind == Kind::kLocal) {
+    outbox_.to_client->append(leg_.local_bytes().data(), owed.front().local_bytes);
+    leg_.local_bytes().consume(owed.front().local_bytes);
+    pop_expectation();
+  }
+  if (owed.is_empty() && phase_ == Phase::kDraining) enter(waiting_.phase_after);
+}
+
+// What was assumed of a message that was skipped, or that failed.
+void Session::undo(Expectation& expectation) {
+  if (expectation.effects) statements_.take_back(expectation.effects->names);
+  if (expectation.kind == Kind::kParse) {
+    // An unnamed Parse that failed says nothing about the named statement of the same text.
+    if (expectation.is_unnamed) {
+      leg_.server().unnamed.reset();
+    } else {
+      leg_.server().statements.erase(expectation.key);
+    }
+  }
+  if (expectation.kind == Kind::kClose && expectation.is_ours)
+    leg_.server().to_close.push_back(expectation.key);
+}
+
+// After an error a server skips what was sent until the next Sync: so do we. A query that it skips is still
+// to be ended for the client: by a Sync.
+void Session::skip_to_sync() {
+  ExpectationQueue& owed = leg_.owed();
+  size_t count = 0;
+  bool has_query = false;
+  while (count < owed.size() && owed.at(count).kind != Kind::kSync && !owed.at(count).is_bound) {
+    has_query |= owed.at(count).kind == Kind::kQuery;
+    ++count;
+  }
+  for (size_t i = count; i-- > 0;) undo(owed.at(i));
+  for (; count > 0; --count) {
+    if (owed.front().kind == Kind::kLocal) leg_.local_bytes().consume(owed.front().local_bytes);
+    pop_expectation();
+  }
+  if (!owed.is_empty()) return;
+  if (has_query) {
+    leg_.send_sync();
+    return;
+  }
+  // The client's own Sync is still to come.
+  group_.skips_until_sync = true;
+  if (phase_ != Phase::kAbandoned) enter(Phase::kGroup);
+}
+
+// --- frames ---
+
+Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
+  if (phase_ == Phase::kAbandoned) {
+    return header.type == 'd' || header.type == 'N' || header.type == 'A' ? Verdict::kDrop : Verdict::kBody;
+  }
+  const ExpectationQueue& owed = leg_.owed();
+  const Expectation* front = owed.is_empty() ? nullptr : &owed.front();
+  const bool is_own = front != nullptr && front->kind == Kind::kOwnQuery;
+  switch (header.type) {
+    case 'D':  // DataRow
+      return is_own ? Verdict::kBody : Verdict::kForward;
+    case 'd':  // CopyData
+    case 'c':  // CopyDone
+    case 'H':  // CopyOutResponse
+    case 'A':  // NotificationResponse
+    case 'V':  // FunctionCallResponse
+    case 'W':  // CopyBothResponse
+      return Verdict::kForward;
+    case 'N':
+      if (front == nullptr) return Verdict::kForward;
+      return is_own || (front->is_ours && !owed.back().is_bound) ? Verdict::kDrop : Verdict::kForward;
+    case 'T':
+    case 'n':
+      if (is_own) return Verdict::kDrop;
+      if (front != nullptr && front->is_bound)  // a simple query knows no NoData
+        return header.type == 'n' ? Verdict::kDrop : Verdict::kForward;
+      return front != nullptr && (front->kind == Kind::kDescribeStatement || front->kind == Kind::kDescribePortal)
+                 ? Verdict::kBody
+                 : Verdict::kForward;
+    case 't':
+    case '1':
+    case '2':
+    case '3':
+    case 'C':
+    case 'I':
+    case 's':
+    case 'S':
+    case 'E':
+    case 'G':
+    case 'Z':
+      return Verdict::kBody;
+    default:
+      return Verdict::kDrop;
+  }
+}
+
+Session::Verdict Session::on_server_body(char type, std::string_view body) {
+  if (phase_ == Phase::kAbandoned) return on_abandoned_body(type, body);
+  switch (type) {
+    case 'S':
+      return on_parameter_status(body);
+    case 'E':
+      return on_error(body);
+    case 'Z':
+      return on_ready(body.empty() ? 'I' : body[0]);
+    default:
+      break;
+  }
+  if (leg_.owed().is_empty()) return Verdict::kDrop;
+  if (leg_.owed().front().kind == Kind::kOwnQuery) return on_own_body(type, body);
+  switch (type) {
+    case 'G':
+      return on_copy_in_response();
+    case 't':
+    case 'T':
+    case 'n':
+      return on_description(type, body);
+    case 'D':
+      return Verdict::kForward;
+    default:
+      return on_completion(type, body);
+  }
+}
+
+// Of our own queries only the last row matters: its fields, as text, behind each other.
+Session::Verdict Session::on_own_body(char type, std::string_view body) {
+  if (type != 'D') return Verdict::kDrop;
+  waiting_.answer.clear();
+  routing::BodyReader reader(body);
+  for (uint16_t count = reader.read_u16(); count > 0 && reader.is_ok(); --count) {
+    const uint32_t size = reader.read_u32();
+    if (size != UINT32_MAX) waiting_.answer += reader.read_bytes(size);
+  }
+  return Verdict::kDrop;
+}
+
+// '1', '2', '3', 'C', 'I', 's': the end of what one message asked for, or of one part of a simple query.
+Session::Verdict Session::on_completion(char type, std::string_view body) {
+  Expectation& front = leg_.owed().front();
+  const bool is_ours = front.is_ours;
+  if (!is_ours || front.kind == Kind::kBind) attempt_.stop();
+  if (front.kind == Kind::kParse && front.statement != nullptr) {
+    front.statement->is_accepted = true;
+    if (front.statement->schema_version != environment_.statements->schema_version()) {
+      front.statement->schema_version = environment_.statements->schema_version();
+      front.statement->description.clear();
+    }
+  }
+  if (!is_ours && (type == 'C' || type == 'I')) complete_part(front, type, until_zero(body));
+  if (front.is_bound) {
+    keep_bound_tag(body);
+    return Verdict::kDrop;
+  }
+  if (front.kind == Kind::kQuery) return Verdict::kForward;
+  if (!is_ours) {
+    // Forwarded before the replies of ours that follow it: appended here to keep the order.
+    routing::FrameWriter frame(*outbox_.to_client, type);
+    outbox_.to_client->append(body);
+  }
+  pop_expectation();
+  flush_local_replies();
+  return Verdict::kDrop;
+}
+
+// The part that just completed confirms its effects.
+void Session::complete_part(Expectation& expectation, char type, std::string_view tag) {
+  const size_t part = expectation.completed_parts++;
+  bool is_partial = false;  // ROLLBACK is the tag of ROLLBACK TO SAVEPOINT as well
+  if (expectation.effects) {
+    for (const Effect& effect : expectation.effects->on_complete) {
+      if (effect.part != part && expectation.kind == Kind::kQuery) continue;
+      is_partial |= effect.kind == Effect::Kind::kRollbackTo;
+      // set_config() among others runs for each row.
+      if (effect.kind == Effect::Kind::kSet && tag == "SELECT 0") continue;
+      apply(effect);
+    }
+  }
+  if (type != 'C' || is_partial) return;
+  if (tag == "COMMIT" || tag == "PREPARE TRANSACTION") {
+    view_.commit();
+    transaction_.on_ended();
+  } else if (tag == "ROLLBACK") {
+    view_.roll_back(&leg_.server().settings);
+    transaction_.on_ended();
+  }
+}
+
+Session::Verdict Session::on_parameter_status(std::string_view body) {
+  const auto parameter = routing::parse_parameter_status(body);
+  if (!parameter) return Verdict::kDrop;
+  pool::NameValuesRef& known = leg_.server().parameters;
+  known = environment_.name_values->with(known, parameter->first, parameter->second);
+  // What our own messages change is told with the reply to the client's.
+  const bool is_ours = leg_.owed().is_empty() || leg_.owed().front().is_ours || phase_ == Phase::kResting;
+  const std::string* told = view_.told()->find(parameter->first);
+  if (is_ours || (told != nullptr && *told == parameter->second)) return Verdict::kDrop;
+  view_.set_told(environment_.name_values->with(view_.told(), parameter->first, parameter->second));
+  return Verdict::kForward;
+}
+
+Session::Verdict Session::on_description(char type, std::string_view body) {
+  Expectation& front = leg_.owed().front();
+  attempt_.stop();
+  if (front.kind == Kind::kDescribeStatement && front.statement != nullptr) {
+    PreparedStatement& statement = *front.statement;
+    if (type == 't') description_.clear();
+    {
+      routing::FrameWriter frame(description_, type);
+      description_.append(body);
+    }
+    if (type == 't') {
+      if (const auto types = routing::parse_parameter_description(body)) statement.parameter_types = *types;
+      return Verdict::kForward;
+    }
+    // Whole at once: other clients share the statement, and this server may be lost between the two.
+    statement.description.assign(description_.view());
+    statement.schema_version = environment_.statements->schema_version();
+  }
+  if (type == 't') return Verdict::kForward;
+  if (front.kind != Kind::kDescribeStatement && front.kind != Kind::kDescribePortal) return Verdict::kForward;
+  {
+    routing::FrameWriter frame(*outbox_.to_client, type);
+    outbox_.to_client->append(body);
+  }
+  pop_expectation();
+  flush_local_replies();
+  return Verdict::kDrop;
+}
+
+// --- errors ---
+
+Session::Verdict Session::on_error(std::string_view body) {
+  ExpectationQueue& owed = leg_.owed();
+  if (owed.is_empty() || is_fatal(body)) {
+    // The server is going away: its end of stream follows, and the client hears of it then.
+    leg_.last_words = std::make_unique<Error>(routing::parse_error_fields(body));
+    return Verdict::kDrop;
+  }
+  Expectation& front = owed.front();
+  if (front.kind == Kind::kOwnQuery) {
+    waiting_.own_error = std::make_unique<Error>(routing::parse_error_fields(body));
+    if (front.purpose != Purpose::kSettle) return Verdict::kDrop;
+    group_.has_settling_failed = true;
+    // It has failed the client's transaction as well.
+    if (leg_.status() != 'I') forward_error(body);
+    return Verdict::kDrop;
+  }
+  group_.has_error = true;
+  copy_.reset();
+  if (tells_of_changed_schema(body) && environment_.statements->is_current(front.key.statement))
+    on_schema_change();  // somebody has changed tables behind our back
+  if (may_try_again(front, body)) {
+    group_.has_error = false;
+    group_.is_retrying = true;
+    skip_to_sync();
+    group_.skips_until_sync = false;
+    if (owed.is_empty()) leg_.send_own_sync(Purpose::kRetry);
+    enter(Phase::kLeaving);
+    return Verdict::kDrop;
+  }
+  attempt_.stop();
+  if (front.effects && front.effects->refusal) {
+    routing::append_error(*outbox_.to_client, *front.effects->refusal);
+  } else {
+    forward_error(body);
+  }
+  statements_.drop_portals();
+  const Phase before = phase_;
+  const bool is_simple = front.kind == Kind::kQuery;
+  if (is_simple) {
+    undo(front);
+    front.effects.reset();
+    front.local_bytes = 0;  // complete it was, but it does not commit
+    if (front.is_bound) leg_.local_bytes().clear();
+    if (phase_ == Phase::kCopyIn) enter(Phase::kInFlight);
+    return Verdict::kDrop;
+  }
+  if (phase_ == Phase::kCopyIn) enter(Phase::kGroup);
+  const bool is_unnamed = front.kind == Kind::kParse && front.is_client_unnamed;
+  skip_to_sync();
+  // A Parse that fails leaves no unnamed statement (PostgreSQL, drop_unnamed_stmt() in postgres.c).
+  if (is_unnamed && statements_.find("") != nullptr) statements_.assign("", nullptr, nullptr);
+  // Whoever waits for the end of what was sent goes on waiting for it.
+  if (!owed.is_empty() && (before == Phase::kLeaving || before == Phase::kInFlight)) enter(before);
+  return Verdict::kDrop;
+}
+
+// Positions count characters of the text that the server got; the client knows its own.
+void Session::forward_error(std::string_view body) {
+  const Expectation& front = leg_.owed().front();
+  if (front.kind == Kind::kParse && front.statement != nullptr && front.key.shard_plus_one > 0) {
+    Route route;
+    route.target = Route::Target::kShard;
+    route.shard.value = front.key.shard_plus_one - 1;
+    routing::collect_text_changes(front.statement->compiled->view(), route, catalog(), text_changes_);
+  } else if (front.kind != Kind::kQuery) {
+    text_changes_.clear();
+  }
+  const bool is_in_bound_text = leg_.owed().back().is_bound;  // which the client has never seen
+  routing::append_error_moved(*outbox_.to_client, body, [&](uint32_t sent) {
+    return is_in_bound_text ? 0 : routing::original_position(text_changes_, sent);
+  });
+}
+
+}  // namespace mosaic::proxy

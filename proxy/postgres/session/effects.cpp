@@ -1,0 +1,180 @@
+// What statements do to the session once they have run, and what that changes here.
+
+#include <algorithm>
+
+#include "proxy/postgres/session/session.h"
+#include "routing/postgres/sql/keyword.h"
+
+namespace mosaic::proxy {
+
+using routing::AnalyzedStatement;
+using routing::Parameters;
+using routing::SettingChange;
+using routing::StatementKind;
+using routing::StatementPart;
+
+namespace {
+
+std::string_view token_text(const AnalyzedStatement& statement, uint32_t token) {
+  return statement.text.substr(statement.tokens[token].begin,
+                               statement.tokens[token].end - statement.tokens[token].begin);
+}
+
+std::string_view text_of(const AnalyzedStatement& statement, const StatementPart& part) {
+  const uint32_t begin = statement.tokens[part.first_token].begin;
+  return statement.text.substr(begin, statement.tokens[part.last_token - 1].end - begin);
+}
+
+// The value of a SET, tagged (client_view.h). Nothing when it is a null parameter.
+std::optional<std::string> value_of(const AnalyzedStatement& statement, const SettingChange& setting,
+                                    const Parameters& parameters) {
+  if (setting.value_parameter) {
+    const auto bound = parameters.find(setting.value_parameter->index);
+    if (!bound || bound->is_null) return std::nullopt;
+    return "R" + std::string(bound->bytes);  // text: its text and binary forms are the same bytes
+  }
+  if (setting.value_last <= setting.value_first) return std::nullopt;
+  const uint32_t begin = statement.tokens[setting.value_first].begin;
+  const uint32_t end = statement.tokens[setting.value_last - 1].end;
+  return (setting.is_set_config ? "C" : "S") + std::string(statement.text.substr(begin, end - begin));
+}
+
+// SET SESSION CHARACTERISTICS AS TRANSACTION modes: defaults of later transactions (PostgreSQL manual, SET
+// TRANSACTION).
+void add_characteristics(const AnalyzedStatement& statement, const StatementPart& part, size_t index,
+                         std::vector<Effect>& effects) {
+  const auto is_at = [&](uint32_t token, std::string_view word) {
+    return token < part.last_token && routing::is_keyword(token_text(statement, token), word);
+  };
+  const auto add = [&](const char* name, const char* value) {
+    effects.push_back({Effect::Kind::kSet, index, name, std::string("R") + value});
+  };
+  for (uint32_t token = part.first_token; token < part.last_token; ++token) {
+    if (is_at(token, "level")) {
+      add("default_transaction_isolation", is_at(token + 1, "serializable") ? "serializable"
+                                           : is_at(token + 1, "repeatable") ? "repeatable read"
+                                           : is_at(token + 2, "committed")  ? "read committed"
+                                                                            : "read uncommitted");
+    } else if (is_at(token, "read") && (is_at(token + 1, "only") || is_at(token + 1, "write"))) {
+      add("default_transaction_read_only", is_at(token + 1, "only") ? "on" : "off");
+    } else if (is_at(token, "deferrable")) {
+      add("default_transaction_deferrable", is_at(token - 1, "not") ? "off" : "on");
+    }
+  }
+}
+
+void add_setting(const AnalyzedStatement& statement, const StatementPart& part, size_t index,
+                 const Parameters& parameters, std::vector<Effect>& effects) {
+  const SettingChange& setting = *part.setting;
+  if (setting.is_local) return;
+  switch (setting.kind) {
+    case SettingChange::Kind::kSet:
+      if (auto value = value_of(statement, setting, parameters))
+        effects.push_back({Effect::Kind::kSet, index, setting.name, std::move(*value)});
+      break;
+    case SettingChange::Kind::kReset:
+      effects.push_back({Effect::Kind::kReset, index, setting.name, ""});
+      break;
+    case SettingChange::Kind::kResetAll:
+      effects.push_back({Effect::Kind::kResetAll, index, "", ""});
+      break;
+  }
+}
+
+// What would have to be said to another server, if the transaction went on there; empty: nothing.
+std::string said_by(const AnalyzedStatement& statement, const StatementPart& part,
+                    const Parameters& parameters) {
+  switch (part.kind) {
+    case StatementKind::kSet:
+      if (part.setting && part.setting->value_parameter) {
+        const auto bound = parameters.find(part.setting->value_parameter->index);
+        if (!bound || bound->is_null) return {};
+        return ClientView::set_config_statement(part.setting->name, bound->bytes, part.setting->is_local);
+      }
+      [[fallthrough]];
+    case StatementKind::kReset:
+    case StatementKind::kBegin:
+    case StatementKind::kSavepoint:
+    case StatementKind::kRelease:
+    case StatementKind::kRollbackTo:
+    case StatementKind::kSetTransaction:
+    case StatementKind::kSetConstraints:
+      return std::string(text_of(statement, part));
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
+                                             const Parameters& parameters) const {
+  std::vector<Effect> effects;
+  const auto& parts = statement.plan->parts;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const StatementPart& part = parts[i];
+    if (part.setting) add_setting(statement, part, i, parameters, effects);
+    switch (part.kind) {
+      case StatementKind::kSavepoint:
+        effects.push_back({Effect::Kind::kSavepoint, i, part.name, ""});
+        break;
+      case StatementKind::kRelease:
+        effects.push_back({Effect::Kind::kRelease, i, part.name, ""});
+        break;
+      case StatementKind::kRollbackTo:
+        effects.push_back({Effect::Kind::kRollbackTo, i, part.name, ""});
+        break;
+      case StatementKind::kSetTransaction:
+        if (routing::is_keyword(token_text(statement, part.first_token + 1), "session"))
+          add_characteristics(statement, part, i, effects);
+        break;
+      case StatementKind::kDeallocate:
+      case StatementKind::kDiscard:
+        if (part.kind == StatementKind::kDeallocate ? part.name.empty() : part.name == "all")
+          effects.push_back({Effect::Kind::kForgetPlans, i, "", ""});
+        break;
+      case StatementKind::kDdl:
+        effects.push_back({Effect::Kind::kDdl, i, "", ""});
+        break;
+      default:
+        break;
+    }
+    if (transaction_.is_bound()) continue;
+    if (std::string said = said_by(statement, part, parameters); !said.empty())
+      effects.push_back({Effect::Kind::kSpoken, i, "", std::move(said)});
+  }
+  if (effects.empty()) return nullptr;
+  auto made = std::make_unique<Effects>();
+  made->on_complete = std::move(effects);
+  return made;
+}
+
+void Session::apply(const Effect& effect) {
+  switch (effect.kind) {
+    case Effect::Kind::kSpoken:
+      transaction_.say(effect.value, environment_.max_held_bytes);
+      break;
+    case Effect::Kind::kDdl:
+      on_schema_change();
+      break;
+    case Effect::Kind::kForgetPlans:
+      leg_.server().statements.clear();
+      leg_.server().to_close.clear();
+      leg_.server().unnamed.reset();
+      statements_.drop_all(nullptr);
+      break;
+    case Effect::Kind::kResetAll:
+      transaction_.may_change_pins = true;
+      [[fallthrough]];
+    default:
+      view_.apply(effect, &leg_.server().settings);
+      break;
+  }
+}
+
+void Session::on_schema_change() {
+  ++environment_.ddl_statements;
+  environment_.statements->forget_schema();
+}
+
+}  // namespace mosaic::proxy

@@ -1,0 +1,532 @@
+// The extended protocol: statements are parsed where they run. A Parse names no shard yet, so it is kept; the
+// real one goes out with the Bind that brings the key, in the same write (ARCHITECTURE.md, "Prepared
+// statements").
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "proxy/postgres/session/session.h"
+#include "routing/postgres/wire/messages.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::proxy {
+
+using routing::AnalyzedStatement;
+using routing::Error;
+using routing::Parameters;
+using routing::Placement;
+using routing::Result;
+using routing::Route;
+using routing::StatementKind;
+namespace sqlstate = routing::sqlstate;
+
+namespace {
+
+constexpr std::string_view kParseComplete("1\0\0\0\4", 5), kBindComplete("2\0\0\0\4", 5),
+    kCloseComplete("3\0\0\0\4", 5), kNoData("n\0\0\0\4", 5);
+
+Error no_such_statement(std::string_view name) {
+  return Error{sqlstate::kInvalidStatementName,
+               name.empty() ? "unnamed prepared statement does not exist"
+                            : fmt::format("prepared statement \"{}\" does not exist", name),
+               "", ""};
+}
+
+Error no_such_portal(std::string_view name) {
+  return Error{"34000", fmt::format("portal \"{}\" does not exist", name), "", ""};
+}
+
+bool ends_transaction(const AnalyzedStatement& statement) {
+  const auto& parts = statement.plan->parts;
+  return parts.size() == 1 &&
+         (parts[0].kind == StatementKind::kCommit || parts[0].kind == StatementKind::kRollback);
+}
+
+}  // namespace
+
+// --- Parse ---
+
+Session::Intake Session::on_parse(std::string_view body) {
+  const Result<routing::ParseMessage> message = routing::parse_parse(body);
+  if (statements_.owed() != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
+  if (group_.skips_until_sync) return Intake::kTaken;
+  if (!message) return refuse(message.error(), false);
+  begin_statement();
+  enter(Phase::kGroup);
+  if (!message->name.empty()) {
+    if (statements_.find(message->name) != nullptr) return refuse_duplicate(*message);
+    const bool are_many = statements_.size() >= environment_.max_client_prepared_statements;
+    if (are_many || statements_.bytes() + message->text.size() > environment_.max_client_prepared_bytes) {
+      return refuse(
+          Error{sqlstate::kLimitExceeded, "too many prepared statements in this connection",
+                are_many ? fmt::format("max_client_prepared_statements = {}",
+                                       environment_.max_client_prepared_statements)
+                         : fmt::format("{} bytes; max_client_prepared_bytes = {}", statements_.bytes(),
+                                       environment_.max_client_prepared_bytes),
+                "DEALLOCATE statements that are no longer used"},
+          false);
+    }
+  }
+  PreparedStatement& statement = name_statement(*message);
+  ++statement.parses;
+  ++environment_.analyses;  // acquire may have analysed
+  statements_.owe(statement, message->name.empty());
+  const auto node = leg_.is_held() ? leg_.node() : catalog().default_node();
+  ++environment_.traffic[node.value].client_parses;
+  const AnalyzedStatement& view = statement.compiled->view();
+  if (transaction_.is_lost() && !ends_transaction(view)) {
+    statements_.forget_owed();
+    return refuse(failed_transaction_error(), false);
+  }
+  if (is_answered_in_failed_transaction(view)) settle_parse(false);
+  return Intake::kTaken;
+}
+
+// Why a Parse under a name in use fails: as in PostgreSQL, what is wrong with the statement itself comes
+// before the name.
+Session::Intake Session::refuse_duplicate(const routing::ParseMessage& message) {
+  const Error duplicate{sqlstate::kDuplicateStatement,
+                        fmt::format("prepared statement \"{}\" already exists", message.name), "", ""};
+  StatementCache& cache = *environment_.statements;
+  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog());
+  ++environment_.analyses;
+  const bool is_fine = statement.is_accepted && leg_.status() != 'E';
+  Intake intake = Intake::kTaken;
+  if (transaction_.is_lost() && !ends_transaction(statement.compiled->view())) {
+    intake = refuse(failed_transaction_error(), false);
+  } else if (is_fine || transaction_.is_lost()) {
+    intake = refuse(duplicate, false);
+  } else {
+    const Result<Route> route = describing_route(statement);
+    const Server server = route ? need_server(*route, std::nullopt) : Server::kReady;
+    if (!route) {
+      intake = refuse(route.error(), false);
+    } else if (server == Server::kWaiting) {
+      intake = Intake::kLater;
+    } else if (server == Server::kRefused) {
+      intake = refuse(*std::exchange(waiting_.error, nullptr), false);
+    } else {
+      begin_on_leg();
+      send_parse(statement, true, *route, true);
+      intake = refuse(duplicate, false);
+    }
+  }
+  cache.release(statement);
+  return intake;
+}
+
+// Where a statement may be parsed and described before its key is known: types are the same on every shard.
+Result<Route> Session::describing_route(const PreparedStatement& statement) {
+  const AnalyzedStatement& view = statement.compiled->view();
+  Result<Route> by_itself = route_of(view, Parameters());
+  const routing::NodeId near = leg_.is_held() ? leg_.node() : likely_node();
+  const auto& parts = view.plan->parts;
+  const bool is_sharded = std::any_of(parts.begin(), parts.end(),
+                                      [](const auto& part) { return part.placement == Placement::kSharded; });
+  if (by_itself && !(is_sharded && leg_.is_held() && by_itself->node != leg_.node())) return by_itself;
+  if (!is_sharded || catalog().shard_count() == 0 || parts.size() != 1 || parts[0].refusal) return by_itself;
+  Route route;
+  route.target = Route::Target::kShard;
+  route.shard = catalog().first_shard_on(near).value_or(routing::ShardId{0});
+  route.node = catalog().node_of(route.shard);
+  route.is_read = true;
+  return route;
+}
+
+void Session::reply_named(std::string_view bytes, std::vector<NameChange>& changes) {
+  Expectation* later = leg_.reply(bytes);
+  if (later == nullptr) {
+    statements_.keep(changes);
+  } else if (!changes.empty()) {
+    later->made_effects().names = std::exchange(changes, {});
+  }
+}
+
+void Session::tell_parse_complete() {
+  if (attempt_.was_told_parse()) {
+    statements_.settle();
+    return;
+  }
+  attempt_.on_told_parse();
+  reply_named(kParseComplete, statements_.owed_undo());
+  statements_.settle();
+}
+
+// Answers a Parse whose Bind does not follow at once: from memory when a server has accepted the same
+// statement before, else by a server. kLater: a server connection is being waited for.
+Session::Intake Session::settle_parse(bool with_description) {
+  PreparedStatement& statement = *statements_.owed();
+  environment_.statements->refresh(statement, *environment_.router, catalog());
+  const auto end_wait = [this] {
+    waiting_.route.reset();
+    waiting_.is_describing = false;
+  };
+  const bool is_known =
+      with_description
+          ? has_description(statement)
+          : statement.is_accepted && statement.schema_version == environment_.statements->schema_version();
+  if (is_known && leg_.status() != 'E') {
+    tell_parse_complete();
+    end_wait();
+    return Intake::kTaken;
+  }
+  if (!waiting_.is_describing) {
+    Result<Route> route = describing_route(statement);
+    if (!route) {
+      statements_.forget_owed();
+      return refuse(route.error(), false);
+    }
+    waiting_.route = std::move(*route);
+    waiting_.is_describing = true;
+  }
+  switch (need_server(*waiting_.route, std::nullopt)) {
+    case Server::kWaiting:
+      return Intake::kLater;
+    case Server::kRefused: {
+      const Error error = *std::exchange(waiting_.error, nullptr);
+      end_wait();
+      statements_.forget_owed();
+      return refuse(error, false);
+    }
+    case Server::kReady:
+      break;
+  }
+  const Route route = std::move(*waiting_.route);
+  end_wait();
+  begin_on_leg(true);
+  const pool::StatementKey key = key_of(statement, route);
+  group_.described_key = key;
+  group_.is_described_unnamed = statements_.is_owed_unnamed() || parses_unlike_others() || leg_.status() == 'E';
+  if (!group_.is_described_unnamed && leg_.server().statements.touch(key)) {
+    tell_parse_complete();  // this server has accepted it before
+    return Intake::kTaken;
+  }
+  Expectation& parse = send_parse(statement, group_.is_described_unnamed, route, false);
+  parse.is_client_unnamed = statements_.is_owed_unnamed();
+  if (!statements_.owed_undo().empty()) parse.made_effects().names = std::exchange(statements_.owed_undo(), {});
+  statements_.settle();
+  return Intake::kTaken;
+}
+
+// What is wrong with the Bind does not make its Parse wrong.
+Session::Intake Session::settle_then_refuse(const Error& error) {
+  if (statements_.owed() != nullptr) {
+    waiting_.route.reset();
+    if (settle_parse(false) == Intake::kLater) return Intake::kLater;
+    if (group_.skips_until_sync) return Intake::kTaken;
+  }
+  return refuse(error, false);
+}
+
+// --- Bind ---
+
+Session::Intake Session::on_bind(std::string_view body) {
+  const Result<routing::BindMessage> message = routing::parse_bind(body);
+  PreparedStatement* statement = message ? statements_.find(message->statement) : nullptr;
+  const bool is_of_owed = statement != nullptr && statements_.owed() == statement && !waiting_.is_describing;
+  if (statements_.owed() != nullptr && !is_of_owed && settle_parse(false) == Intake::kLater)
+    return Intake::kLater;
+  if (group_.skips_until_sync) return Intake::kTaken;
+  if (!message) return refuse(message.error(), false);
+  if (statement == nullptr) return refuse(no_such_statement(message->statement), false);
+  begin_statement();
+  enter(Phase::kGroup);
+  environment_.statements->refresh(*statement, *environment_.router, catalog());
+  const AnalyzedStatement& view = statement->compiled->view();
+  const auto& parts = view.plan->parts;
+  if (transaction_.is_lost() && !ends_transaction(view)) return refuse(failed_transaction_error(), false);
+  const Parameters parameters = message->parameters(statement->types());
+  std::erase_if(portal_effects_, [&](const PortalEffects& p) { return p.portal == message->portal; });
+  statements_.drop_portal(message->portal);
+
+  const size_t required = std::max<size_t>(view.plan->parameter_count, statement->types().size());
+  const bool is_invalid = parts.size() == 1 && parts[0].kind == StatementKind::kInvalid;
+  if (message->parameter_count != required && !is_invalid) {
+    // Said here, because the server knows the statement by another name.
+    return settle_then_refuse(
+        Error{sqlstate::kProtocolViolation,
+              fmt::format("bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
+                          message->parameter_count, message->statement, required),
+              "", ""});
+  }
+  const bool is_unrouted = is_unrouted_copy(view);
+  const bool is_here =
+      parts.empty() ? !leg_.is_held() : is_unrouted || (parts.size() == 1 && is_local(parts[0]));
+  if (is_here) {
+    if (statements_.owed() != nullptr) {
+      if (is_unrouted) {
+        if (settle_parse(false) == Intake::kLater) return Intake::kLater;
+        if (group_.skips_until_sync) return Intake::kTaken;
+      } else {
+        tell_parse_complete();
+      }
+    }
+    const size_t bytes = sizeof(LocalPortal) + message->portal.size() + message->after_names.size();
+    if (statements_.portal_bytes() + bytes > environment_.max_held_bytes) {
+      return refuse(Error{sqlstate::kLimitExceeded, "too many portals wait for their Execute",
+                          fmt::format("max_held_bytes = {}", environment_.max_held_bytes),
+                          "execute or close portals before so many, or raise max_held_bytes"},
+                    false);
+    }
+    statements_.add_portal(message->portal, *statement, message->after_names);
+    leg_.reply(kBindComplete);
+    return Intake::kTaken;
+  }
+  if (!waiting_.route) {
+    Result<Route> route = route_of(view, parameters);
+    if (!route) return settle_then_refuse(route.error());
+    waiting_.route = std::move(*route);
+  }
+  const pool::StatementKey key = key_of(*statement, *waiting_.route);
+  const bool is_by_name = !message->statement.empty() || is_worth_preparing(*statement);
+  switch (need_server(*waiting_.route, is_by_name ? std::optional(key) : std::nullopt)) {
+    case Server::kWaiting:
+      return Intake::kLater;
+    case Server::kRefused:
+      return settle_then_refuse(*std::exchange(waiting_.error, nullptr));
+    case Server::kReady:
+      break;
+  }
+  const Route route = std::move(*waiting_.route);
+  waiting_.route.reset();
+  begin_on_leg(true);
+  const bool is_unnamed = goes_unnamed(*statement, message->statement, key);
+  const bool server_has_it =
+      is_unnamed ? leg_.server().unnamed == key : leg_.server().statements.touch(key);
+  const bool is_owed = statements_.owed() != nullptr;
+  if (!server_has_it) {
+    Expectation& parse = send_parse(*statement, is_unnamed, route, !is_owed);
+    if (is_owed) {
+      parse.is_client_unnamed = statements_.is_owed_unnamed();
+      if (!statements_.owed_undo().empty())
+        parse.made_effects().names = std::exchange(statements_.owed_undo(), {});
+      statements_.settle();
+    }
+  } else if (is_owed) {
+    tell_parse_complete();
+  }
+  {
+    routing::FrameWriter frame(leg_.out(), 'B');
+    leg_.out().append_c_string(message->portal);
+    leg_.out().append_c_string(is_unnamed ? std::string_view() : pool::ServerStatementName(key).view());
+    leg_.out().append(message->after_names);
+  }
+  Expectation& bind = leg_.expect(Kind::kBind);
+  bind.is_unnamed = is_unnamed;
+  bind.key = key;
+  ++environment_.traffic[leg_.node().value].binds;
+  count_query(route);
+  std::unique_ptr<Effects> effects = effects_of(view, parameters);
+  note_sent(view, effects.get());
+  add_portal_effects(message->portal, std::move(effects));
+  if (message->portal.empty()) {
+    group_.has_open_portal = true;
+  } else {
+    transaction_.bind();
+  }
+  if (parts.size() == 1 && parts[0].kind == StatementKind::kCopyIn && parts[0].copy &&
+      parts[0].copy->is_sharded) {
+    begin_copy(*parts[0].copy, route.shard);
+  }
+  return Intake::kTaken;
+}
+
+void Session::add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects) {
+  if (effects) portal_effects_.push_back({std::string(portal), std::move(effects->on_complete)});
+}
+
+// --- Describe ---
+
+Session::Intake Session::on_describe(std::string_view body) {
+  const Result<routing::TargetMessage> message = routing::parse_target(body);
+  PreparedStatement* statement =
+      message && message->kind == 'S' ? statements_.find(message->name) : nullptr;
+  const bool is_of_owed = statement != nullptr && statements_.owed() == statement;
+  if (statements_.owed() != nullptr && !is_of_owed && settle_parse(false) == Intake::kLater)
+    return Intake::kLater;
+  if (group_.skips_until_sync) return Intake::kTaken;
+  if (!message) return refuse(message.error(), false);
+  begin_statement();
+  enter(Phase::kGroup);
+  if (message->kind == 'P') {
+    if (statements_.find_portal(message->name) != nullptr) {
+      leg_.reply(kNoData);  // statements that are answered here return no rows
+      return Intake::kTaken;
+    }
+    if (!leg_.is_held()) return refuse(no_such_portal(message->name), false);
+    routing::append_describe(leg_.out(), 'P', message->name);
+    leg_.expect(Kind::kDescribePortal);
+    return Intake::kTaken;
+  }
+  if (statement == nullptr) return refuse(no_such_statement(message->name), false);
+  environment_.statements->refresh(*statement, *environment_.router, catalog());
+  if (transaction_.is_lost() && !(has_description(*statement) && statement->returns_no_rows()))
+    return refuse(failed_transaction_error(), false);
+  if (is_of_owed) {
+    const bool is_known = has_description(*statement) && leg_.status() != 'E';
+    if (settle_parse(true) == Intake::kLater) return Intake::kLater;
+    if (group_.skips_until_sync) return Intake::kTaken;
+    if (is_known) {
+      ++environment_.described_from_cache;
+      leg_.reply(statement->description);
+      return Intake::kTaken;
+    }
+  } else if (has_description(*statement) && leg_.status() != 'E') {
+    ++environment_.described_from_cache;
+    leg_.reply(statement->description);
+    return Intake::kTaken;
+  } else {
+    if (!waiting_.route) {
+      Result<Route> route = describing_route(*statement);
+      if (!route) return refuse(route.error(), false);
+      waiting_.route = std::move(*route);
+    }
+    switch (need_server(*waiting_.route, std::nullopt)) {
+      case Server::kWaiting:
+        return Intake::kLater;
+      case Server::kRefused:
+        return refuse(*std::exchange(waiting_.error, nullptr), false);
+      case Server::kReady:
+        break;
+    }
+    const Route route = std::move(*waiting_.route);
+    waiting_.route.reset();
+    begin_on_leg(true);
+    group_.described_key = key_of(*statement, route);
+    group_.is_described_unnamed = goes_unnamed(*statement, message->name, group_.described_key);
+    const bool server_has_it = group_.is_described_unnamed
+                                   ? leg_.server().unnamed == group_.described_key
+                                   : leg_.server().statements.touch(group_.described_key);
+    if (!server_has_it) send_parse(*statement, group_.is_described_unnamed, route, true);
+  }
+  routing::append_describe(leg_.out(), 'S',
+                           group_.is_described_unnamed
+                               ? std::string_view()
+                               : pool::ServerStatementName(group_.described_key).view());
+  environment_.statements->retain(*statement);
+  Expectation& describe = leg_.expect(Kind::kDescribeStatement);
+  describe.is_unnamed = group_.is_described_unnamed;
+  describe.key = group_.described_key;
+  describe.statement = statement;
+  return Intake::kTaken;
+}
+
+// --- Execute ---
+
+Session::Intake Session::on_execute(std::string_view body) {
+  const Result<routing::ExecuteMessage> message = routing::parse_execute(body);
+  if (statements_.owed() != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
+  if (group_.skips_until_sync) return Intake::kTaken;
+  if (!message) return refuse(message.error(), false);
+  enter(Phase::kGroup);
+  if (LocalPortal* portal = statements_.find_portal(message->portal)) return execute_local(*portal);
+  if (!leg_.is_held()) return refuse(no_such_portal(message->portal), false);
+  {
+    routing::FrameWriter frame(leg_.out(), 'E');
+    leg_.out().append(body);
+  }
+  Expectation& execute = leg_.expect(Kind::kExecute);
+  const auto made = std::find_if(portal_effects_.begin(), portal_effects_.end(),
+                                 [&](const PortalEffects& p) { return p.portal == message->portal; });
+  if (made != portal_effects_.end()) execute.made_effects().on_complete = made->effects;
+  if (message->row_limit > 0) {
+    transaction_.bind();
+  } else {
+    if (made != portal_effects_.end()) portal_effects_.erase(made);
+    if (message->portal.empty()) group_.has_open_portal = false;
+  }
+  return Intake::kTaken;
+}
+
+Session::Intake Session::execute_local(LocalPortal& portal) {
+  const AnalyzedStatement& view = portal.statement->compiled->view();
+  const auto& parts = view.plan->parts;
+  // What it does, it does behind all that was sent before.
+  if (!leg_.owed().is_empty()) return drain();
+  if (parts.empty()) {
+    append_local(LocalReply{"", std::nullopt, true});
+    return Intake::kTaken;
+  }
+  if (is_unrouted_copy(view)) {
+    begin_unrouted_copy(view, true);
+    return Intake::kTaken;
+  }
+  if (!is_local(parts[0])) {
+    // A server has come into it since the Bind.
+    std::unique_ptr<Effects> effects = effects_of(view, Parameters());
+    note_sent(view, effects.get());
+    leg_.send_statement(view.text, false).effects = std::move(effects);
+    return Intake::kTaken;
+  }
+  // The portal keeps its Bind message from behind the names on: an empty pair of names makes it whole again.
+  const std::string bind = std::string(2, '\0') + portal.parameters;
+  const Result<routing::BindMessage> bound = routing::parse_bind(bind);
+  const Parameters parameters = bound ? bound->parameters(portal.statement->types()) : Parameters();
+  const LocalReply reply = run_local(parts[0], view, parameters);
+  if (reply.error) return refuse(*reply.error, false);
+  append_local(reply);
+  return Intake::kTaken;
+}
+
+// --- Close, Flush, Sync ---
+
+Session::Intake Session::on_close(std::string_view body) {
+  const Result<routing::TargetMessage> message = routing::parse_target(body);
+  if (statements_.owed() != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
+  if (group_.skips_until_sync) return Intake::kTaken;
+  if (!message) return refuse(message.error(), false);
+  enter(Phase::kGroup);
+  if (message->kind == 'S') {
+    // The servers keep their copies: another client may use them, and their lists are bounded.
+    std::vector<NameChange> changes;
+    if (statements_.find(message->name) != nullptr) statements_.assign(message->name, nullptr, &changes);
+    reply_named(kCloseComplete, changes);
+    return Intake::kTaken;
+  }
+  if (statements_.find_portal(message->name) != nullptr || !leg_.is_held()) {
+    statements_.drop_portal(message->name);
+    leg_.reply(kCloseComplete);
+    return Intake::kTaken;
+  }
+  if (message->name.empty()) group_.has_open_portal = false;
+  routing::append_close(leg_.out(), 'P', message->name);
+  leg_.expect(Kind::kClose);
+  return Intake::kTaken;
+}
+
+Session::Intake Session::on_flush() {
+  if (statements_.owed() != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
+  if (leg_.is_held() && phase_ == Phase::kGroup) leg_.send_flush();
+  outbox_.flush_client = true;
+  return Intake::kTaken;
+}
+
+Session::Intake Session::on_sync() {
+  if (statements_.owed() != nullptr) {
+    if (group_.skips_until_sync) {
+      statements_.forget_owed();
+    } else if (settle_parse(false) == Intake::kLater) {
+      return Intake::kLater;
+    }
+  }
+  waiting_.route.reset();
+  if (!leg_.is_held()) {
+    group_ = {};
+    // Portals live until their transaction ends.
+    if (!transaction_.is_open()) {
+      statements_.drop_portals();
+      view_.commit();
+    }
+    append_ready();
+    come_to_rest();
+    return Intake::kTaken;
+  }
+  if (group_.has_open_portal) transaction_.bind();
+  leg_.send_sync();
+  enter(Phase::kInFlight);
+  return Intake::kTaken;
+}
+
+}  // namespace mosaic::proxy

@@ -1,0 +1,220 @@
+// ReadyForQuery: what it ends, and what becomes of the server behind it: kept, given back, asked what is left
+// in its session, or brought to rest.
+
+#include <cassert>
+
+#include "proxy/postgres/session/session.h"
+#include "routing/postgres/wire/messages.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::proxy {
+
+using routing::Pin;
+using routing::Pins;
+
+namespace {
+
+// What a client may have left in a server session that Mosaic does not know exactly, taken out again; the
+// plans that Mosaic has made there stay. The last column: statements prepared by others.
+constexpr std::string_view kRest =
+    "RESET ROLE;RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;CLOSE ALL;"
+    "SELECT pg_catalog.pg_advisory_unlock_all();DISCARD TEMP;DISCARD SEQUENCES;"
+    "SELECT pg_catalog.setseed((pg_catalog.random())::pg_catalog.float8);"
+    "SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements "
+    "WHERE pg_catalog.left(name, 7) OPERATOR(pg_catalog.<>) 'mosaic_'";
+
+// One letter for each reason that the server session is still needed for (see Pin).
+constexpr std::string_view kLook =
+    "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN 'L' ELSE '' END,"
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) "
+    "'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid OPERATOR(pg_catalog.=) "
+    "pg_catalog.pg_my_temp_schema()) THEN 'T' ELSE '' END,"
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable) THEN 'C' ELSE '' END,"
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid "
+    "OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) THEN 'A' ELSE '' END";
+
+}  // namespace
+
+Session::Verdict Session::on_ready(char status) {
+  leg_.on_ready(status);
+  ExpectationQueue& owed = leg_.owed();
+  if (owed.is_empty()) return Verdict::kDrop;
+  Expectation& front = owed.front();
+  assert(front.kind == Kind::kSync || front.kind == Kind::kQuery || front.kind == Kind::kOwnQuery);
+  const bool is_own = front.kind == Kind::kOwnQuery || (front.kind == Kind::kSync && front.is_ours);
+  const Purpose purpose = front.purpose;
+  if (front.is_bound && !group_.is_retrying) {
+    outbox_.to_client->append(leg_.local_bytes().data(), front.local_bytes);
+    leg_.local_bytes().consume(front.local_bytes);
+    environment_.buffers->take_back(leg_.local_bytes());
+  }
+  pop_expectation();
+  if (group_.is_retrying) {
+    try_again();
+  } else if (is_own) {
+    on_own_ready(purpose, status);
+  } else {
+    flush_local_replies();
+    end_group(status);
+  }
+  return Verdict::kDrop;
+}
+
+void Session::on_own_ready(Purpose purpose, char status) {
+  switch (purpose) {
+    case Purpose::kAssign:
+      on_assigned();
+      break;
+    case Purpose::kSettle:
+      if (!group_.has_settling_failed) leg_.server().settings = view_.wanted();
+      finish_group(status);
+      break;
+    case Purpose::kLeave:
+      on_left(status);
+      break;
+    case Purpose::kLook:
+      on_looked(status);
+      break;
+    case Purpose::kRest:
+      on_rested();
+      break;
+    case Purpose::kSearch:
+      on_search_answer();
+      break;
+    case Purpose::kRetry:
+    case Purpose::kAbandoned:
+    case Purpose::kPrepare:
+      break;
+  }
+}
+
+// The server skipped the messages of the attempt and is ready again: now once more.
+void Session::try_again() {
+  flush_local_replies();
+  const bool is_as_written = group_.is_as_written;
+  group_ = {};
+  group_.is_as_written = is_as_written;
+  portal_effects_.clear();
+  transaction_.reset();
+  attempt_.hand_over(outbox_.redeliver);
+  enter(Phase::kReady);
+}
+
+// What the server was sent has been answered, with this status.
+void Session::end_group(char status) {
+  if (status == 'I') {
+    if (group_.has_error) {
+      view_.roll_back(&leg_.server().settings);
+    } else {
+      view_.commit();
+    }
+  }
+  if (status != 'E') {
+    view_.complete_date_style(leg_.server().settings, leg_.server().parameters);
+    if (leg_.server().settings != view_.wanted()) {
+      // RESET went to the server's defaults, or a rollback to what this server session had before; what the
+      // client asked for comes next, and the client hears of it before its Ready.
+      group_.has_settling_failed = false;
+      leg_.send_own_query(Purpose::kSettle,
+                          ClientView::statement_to_reach(leg_.server().settings, view_.wanted()));
+      enter(Phase::kInFlight);
+      return;
+    }
+  }
+  finish_group(status);
+}
+
+void Session::finish_group(char status) {
+  view_.tell(leg_.server().parameters, *outbox_.to_client);
+  routing::append_ready(*outbox_.to_client, status);
+  const bool may_change_pins = transaction_.may_change_pins;
+  if (transaction_.traces.has(routing::Trace::kUnknown)) is_unclean_ = true;
+  const Pins pins = transaction_.pins;
+  transaction_.on_ready(status, group_.has_error);
+  group_ = {};
+  copy_.reset();
+  if (status != 'I') {
+    transaction_.pins.add(pins);
+    transaction_.may_change_pins = may_change_pins;
+    come_to_rest();
+    return;
+  }
+  ++environment_.traffic[leg_.node().value].transactions;
+  statements_.drop_portals();
+  portal_effects_.clear();
+  const bool is_pinned_or_may_be = !pins_.is_empty() || !pins.is_empty();
+  if (is_pinned_or_may_be && may_change_pins) {
+    pins_.add(pins);
+    ++environment_.looked_servers;
+    waiting_.own_error.reset();
+    waiting_.answer.clear();
+    leg_.send_own_query(Purpose::kLook, kLook);
+    enter(Phase::kResting);
+    return;
+  }
+  release_server();
+}
+
+// The client's transaction is over and it has been told so.
+void Session::release_server() {
+  if (!pins_.is_empty()) {
+    come_to_rest();
+  } else if (is_unclean_) {
+    bring_to_rest();
+    enter(Phase::kResting);
+  } else {
+    end_lease(LeaseEnd::kReturn);
+    come_to_rest();
+  }
+}
+
+void Session::bring_to_rest() {
+  ++environment_.rested_servers;
+  waiting_.own_error.reset();
+  waiting_.answer.clear();
+  leg_.send_own_query(Purpose::kRest, kRest);
+}
+
+// What the server session still holds for the client, by the server's own word.
+void Session::on_looked(char) {
+  if (!waiting_.own_error) {
+    Pins left;
+    for (const auto& [letter, pin] : {std::pair('L', Pin::kListen), std::pair('T', Pin::kTemporary),
+                                      std::pair('C', Pin::kHoldCursor), std::pair('A', Pin::kSessionLock)}) {
+      if (waiting_.answer.find(letter) != std::string::npos) left.add(pin);
+    }
+    // These it can not tell.
+    if (pins_.has(Pin::kLibrary)) left.add(Pin::kLibrary);
+    if (pins_.has(Pin::kSetting)) left.add(Pin::kSetting);
+    pins_ = left;
+  }
+  release_server();
+}
+
+void Session::on_rested() {
+  const bool is_at_rest = !waiting_.own_error && waiting_.answer == "0";
+  if (is_at_rest) {
+    leg_.server().settings = environment_.name_values->empty();
+    is_unclean_ = false;
+  }
+  if (phase_ == Phase::kPreparing) {
+    // On the way to a client's first statement (leases.cpp).
+    waiting_.own_error.reset();
+    if (is_at_rest && view_.at_begin()->is_empty()) {
+      on_server_prepared();
+    } else if (is_at_rest) {
+      leg_.send_own_query(Purpose::kAssign,
+                          ClientView::statement_to_reach(leg_.server().settings, view_.at_begin()));
+    } else {
+      end_lease(LeaseEnd::kDiscard);
+      go_on_without_server(routing::Error{routing::sqlstate::kConnectionFailure,
+                                          "the server session could not be given this client's settings",
+                                          "It has been closed.", "Try again."});
+    }
+    return;
+  }
+  end_lease(is_at_rest ? LeaseEnd::kReturn : LeaseEnd::kDiscard);
+  come_to_rest();
+}
+
+}  // namespace mosaic::proxy

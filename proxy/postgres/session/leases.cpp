@@ -1,0 +1,324 @@
+// Which server the session has: asked for, given the client's settings, told what the transaction has said,
+// and left again for one of another node.
+
+#include <fmt/format.h>
+
+#include <cassert>
+
+#include "proxy/postgres/session/session.h"
+#include "routing/postgres/wire/messages.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::proxy {
+
+using routing::Error;
+using routing::NodeId;
+using routing::Pin;
+using routing::Route;
+namespace sqlstate = routing::sqlstate;
+
+namespace {
+
+// "LISTEN, a temporary table": what the client's server is kept for.
+std::string reasons_of(routing::Pins pins) {
+  constexpr std::pair<Pin, const char*> kReasons[] = {
+      {Pin::kListen, "LISTEN"},
+      {Pin::kTemporary, "a temporary object"},
+      {Pin::kHoldCursor, "a cursor WITH HOLD"},
+      {Pin::kSessionLock, "a session advisory lock"},
+      {Pin::kLibrary, "LOAD"},
+      {Pin::kSetting, "a setting changed by other means than SET"}};
+  std::string text;
+  for (const auto& [pin, reason] : kReasons) {
+    if (!pins.has(pin)) continue;
+    if (!text.empty()) text += ", ";
+    text += reason;
+  }
+  return text;
+}
+
+}  // namespace
+
+Session::Server Session::need_server(const Route& route, const std::optional<pool::StatementKey>& preferred) {
+  if (waiting_.error) return Server::kRefused;
+  waiting_.phase_after = phase_;
+  if (leg_.is_held()) {
+    if (route.target == Route::Target::kAnyNode || route.node == leg_.node()) return Server::kReady;
+    if (!leg_.is_busy() && leg_.status() == 'I' && pins_.is_empty()) {
+      end_lease(LeaseEnd::kReturn);  // nothing was said to it yet
+    } else if (may_leave_node()) {
+      leave_node();
+      return Server::kWaiting;
+    } else {
+      waiting_.error = std::make_unique<Error>(other_node_error(route));
+      return Server::kRefused;
+    }
+  }
+  outbox_.lease_request = LeaseRequest{route.node, preferred};
+  waiting_.attempts = 0;
+  enter(Phase::kWaiting);
+  return Server::kWaiting;
+}
+
+// Where a transaction that any node may begin is best begun: that of the client's latest shard.
+NodeId Session::likely_node() const {
+  if (transaction_.is_open() && last_shard_ >= 0 && static_cast<uint32_t>(last_shard_) < catalog().shard_count())
+    return catalog().node_of(routing::ShardId{static_cast<uint32_t>(last_shard_)});
+  return catalog().default_node();
+}
+
+bool Session::may_leave_node() const {
+  return !transaction_.is_bound() && leg_.status() != 'E' && pins_.is_empty() && !group_.has_open_portal;
+}
+
+// What was said there is taken back, and said again where the next statement goes. A Sync first: what is
+// under way may fail, and then the transaction stays.
+void Session::leave_node() {
+  attempt_.stop();
+  if (leg_.is_busy()) {
+    leg_.send_own_sync(Purpose::kLeave);
+  } else {
+    leg_.send_own_query(Purpose::kLeave, "ROLLBACK");
+  }
+  enter(Phase::kLeaving);
+}
+
+void Session::on_left(char status) {
+  if (group_.has_error) {
+    // The client has been told; it stays in what the server says it is in.
+    group_.skips_until_sync = true;
+    if (status == 'I') {
+      view_.roll_back(&leg_.server().settings);
+      transaction_.reset();
+      end_lease(LeaseEnd::kReturn);
+    } else {
+      transaction_.on_ready(status, true);
+    }
+    enter(waiting_.phase_after);
+    return;
+  }
+  if (status != 'I') {
+    leg_.send_own_query(Purpose::kLeave, "ROLLBACK");
+    return;
+  }
+  ++environment_.moved_transactions;
+  transaction_.set_told(false);
+  end_lease(LeaseEnd::kReturn);
+  if (waiting_.phase_after == Phase::kCopyUnrouted) {
+    route_copy();
+  } else {
+    enter(waiting_.phase_after);
+  }
+}
+
+// The message at hand is looked at when the server has answered all that came before it.
+Session::Intake Session::drain() {
+  waiting_.phase_after = phase_;
+  attempt_.stop();
+  leg_.send_flush();
+  enter(Phase::kDraining);
+  return Intake::kLater;
+}
+
+Error Session::other_node_error(const Route& route) const {
+  const std::string& here = catalog().node_name(leg_.node());
+  const std::string& there = catalog().node_name(route.node);
+  if (is_pinned()) {
+    return Error{sqlstate::kTransactionNodes,
+                 fmt::format("this session keeps its server on node \"{}\" and can not use node \"{}\"", here,
+                             there),
+                 fmt::format("It is kept for: {}.", reasons_of(pins_)),
+                 "End that (UNLISTEN, DROP, CLOSE, unlock, or DISCARD ALL for all of it), or use another "
+                 "connection for it."};
+  }
+  const std::string needs = route.target == Route::Target::kShard
+                                ? fmt::format("shard {} on node \"{}\"", route.shard.value, there)
+                                : fmt::format("node \"{}\"", there);
+  return Error{sqlstate::kTransactionNodes,
+               fmt::format("this transaction is on node \"{}\"; the statement needs {}", here, needs),
+               last_shard_ >= 0
+                   ? fmt::format("the transaction's latest shard is {}; all statements between BEGIN and "
+                                 "COMMIT, and between two Syncs of a pipeline, must fall on one node",
+                                 last_shard_)
+                   : "all statements between BEGIN and COMMIT, and between two Syncs of a pipeline, must "
+                     "fall on one node",
+               "end this transaction first, and run the statement in one of its own"};
+}
+
+// --- a server is there ---
+
+void Session::on_lease(pool::ServerMemory& server) {
+  assert(phase_ == Phase::kWaiting && !leg_.is_held());
+  leg_.attach(server);
+  is_unclean_ = false;
+  ++environment_.traffic[server.node.value].assignments;
+  waiting_.has_been_rested = false;
+  if (server.settings == view_.at_begin()) {
+    on_server_prepared();
+    return;
+  }
+  waiting_.own_error.reset();
+  leg_.send_own_query(Purpose::kAssign,
+                      ClientView::statement_to_reach(server.settings, view_.at_begin()));
+  enter(Phase::kPreparing);
+}
+
+// The statements of one query string are one transaction: either all of the settings were changed or none.
+void Session::on_assigned() {
+  if (!waiting_.own_error) {
+    leg_.server().settings = view_.at_begin();
+    on_server_prepared();
+    return;
+  }
+  // What an earlier client left may be at fault: without it the client's own settings are tried once more.
+  if (!waiting_.has_been_rested && !leg_.server().settings->is_empty()) {
+    waiting_.has_been_rested = true;
+    waiting_.own_error.reset();
+    bring_to_rest();
+    enter(Phase::kPreparing);
+    return;
+  }
+  const Error error = *std::exchange(waiting_.own_error, nullptr);
+  end_lease(LeaseEnd::kReturn);
+  go_on_without_server(error);
+}
+
+void Session::on_server_prepared() {
+  if (waiting_.phase_after == Phase::kWelcome) {
+    environment_.welcomes->store(welcome_key(), leg_.server().parameters);
+    const pool::NameValuesRef parameters = leg_.server().parameters;
+    end_lease(LeaseEnd::kReturn);
+    finish_welcome(parameters);
+    return;
+  }
+  resume();
+}
+
+void Session::resume() {
+  enter(waiting_.phase_after);
+  if (waiting_.refusal) {
+    const std::unique_ptr<Error> refusal = std::move(waiting_.refusal);
+    refuse(*refusal, waiting_.is_refusal_simple);
+  } else if (phase_ == Phase::kSearching) {
+    ask_for_prepared_transaction();
+  } else if (phase_ == Phase::kCopyUnrouted) {
+    route_copy();
+  }
+}
+
+// Before a message of the client's goes to its server.
+void Session::begin_on_leg(bool may_be_repeated) {
+  const bool is_first = !leg_.is_busy() && leg_.status() == 'I' && !transaction_.is_open();
+  if (is_first && may_be_repeated && transaction_.said().empty()) attempt_.start();
+  if (!transaction_.said().empty() && !transaction_.is_told()) {
+    for (const std::string& text : transaction_.said()) leg_.send_statement(text, true);
+    view_.follow(leg_.server().settings);
+  }
+  transaction_.set_told(true);
+  leg_.send_closes();
+}
+
+void Session::end_lease(LeaseEnd end) {
+  attempt_.stop();
+  leg_.end(end);
+  pins_ = {};
+  is_unclean_ = false;
+}
+
+// --- no server is to be had ---
+
+void Session::on_lease_failed(const Error& error) {
+  assert(phase_ == Phase::kWaiting);
+  if (!ask_next_node(error)) go_on_without_server(error);
+}
+
+void Session::go_on_without_server(const Error& error) {
+  switch (waiting_.phase_after) {
+    case Phase::kWelcome:
+      close_with(error);
+      return;
+    case Phase::kSearching:
+      enter(Phase::kReady);
+      break;
+    case Phase::kCopyUnrouted:
+      enter(Phase::kCopyUnrouted);
+      fail_copy(error);
+      return;
+    default:
+      enter(waiting_.phase_after);
+      break;
+  }
+  waiting_.error = std::make_unique<Error>(error);  // the message is delivered again and finds it
+  if (!waiting_.refusal) return;
+  const std::unique_ptr<Error> refusal = std::move(waiting_.refusal);
+  refuse(*refusal, waiting_.is_refusal_simple);
+  waiting_.error.reset();
+}
+
+// A log-in, or a statement that any node answers alike, does not depend on one node being up.
+bool Session::ask_next_node(const Error& error) {
+  const bool any_node_will_do = waiting_.phase_after == Phase::kWelcome || waiting_.refusal ||
+                                (waiting_.route && waiting_.route->target == Route::Target::kAnyNode);
+  const auto nodes = static_cast<uint32_t>(catalog().node_names().size());
+  if (!any_node_will_do || error.sqlstate != sqlstate::kNodeDown || ++waiting_.attempts >= nodes) return false;
+  const uint32_t next = (catalog().default_node().value + waiting_.attempts) % nodes;
+  outbox_.lease_request = LeaseRequest{NodeId{static_cast<uint16_t>(next)}, std::nullopt};
+  return true;
+}
+
+// --- COMMIT PREPARED: the node that has the transaction is found by asking all of them ---
+
+Session::Intake Session::search_prepared_transaction(const routing::StatementPart&) {
+  if (waiting_.error) return refuse(*std::exchange(waiting_.error, nullptr), true);
+  waiting_.found.clear();
+  waiting_.attempts = 0;
+  waiting_.phase_after = Phase::kSearching;
+  outbox_.lease_request = LeaseRequest{NodeId{0}, std::nullopt};
+  enter(Phase::kWaiting);
+  return Intake::kLater;
+}
+
+void Session::ask_for_prepared_transaction() {
+  const routing::StatementPart& part = analyzed_.plan->parts[0];
+  const routing::Token& gid = analyzed_.tokens[part.last_token - 1];
+  waiting_.own_error.reset();
+  waiting_.answer.clear();
+  leg_.send_own_query(Purpose::kSearch,
+                      fmt::format("SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_xacts WHERE "
+                                  "database = pg_catalog.current_database() AND gid = {}",
+                                  analyzed_.text.substr(gid.begin, gid.end - gid.begin)));
+}
+
+void Session::on_search_answer() {
+  const NodeId node = leg_.node();
+  if (waiting_.own_error) {
+    const Error error = *std::exchange(waiting_.own_error, nullptr);
+    end_lease(LeaseEnd::kReturn);
+    go_on_without_server(error);
+    return;
+  }
+  if (waiting_.answer == "1") waiting_.found.push_back(node);
+  end_lease(LeaseEnd::kReturn);
+  const auto next = static_cast<uint16_t>(node.value + 1);
+  if (next < catalog().node_names().size()) {
+    outbox_.lease_request = LeaseRequest{NodeId{next}, std::nullopt};
+    enter(Phase::kWaiting);
+    return;
+  }
+  if (waiting_.found.size() > 1) {
+    go_on_without_server(Error{
+        sqlstate::kManyNodes, "more than one node has a prepared transaction of this name",
+        fmt::format("node \"{}\" and node \"{}\"", catalog().node_name(waiting_.found[0]),
+                    catalog().node_name(waiting_.found[1])),
+        "end it on each node directly, and give prepared transactions names that are unique in the cluster"});
+    return;
+  }
+  // No node: the default node says so.
+  Route route;
+  route.target = Route::Target::kNode;
+  route.node = waiting_.found.empty() ? catalog().default_node() : waiting_.found[0];
+  waiting_.route = route;
+  enter(Phase::kReady);
+}
+
+}  // namespace mosaic::proxy

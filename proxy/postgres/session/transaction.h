@@ -1,0 +1,79 @@
+#pragma once
+// The client's transaction, open or implicit (a query, the messages up to a Sync), as it will be once all
+// that was sent has been answered. Until something happened that could have been different elsewhere it is
+// *portable*: it can be begun again on another node by saying again what was said. Then it is *bound* to the
+// node where it is. Pure; one per session.
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "routing/postgres/sql/statement_plan.h"
+#include "routing/result.h"
+
+namespace mosaic::proxy {
+
+class Transaction {
+ public:
+  // Between BEGIN and its end, on a server or not.
+  bool is_open() const { return is_open_; }
+  bool is_bound() const { return is_bound_; }
+  void bind() { is_bound_ = bound_since_ready_ = true; }
+  // Its server was lost: it can only be ended.
+  bool is_lost() const { return loss_ != nullptr; }
+  const routing::Error& loss() const { return *loss_; }
+  void lose(const routing::Error& error, bool is_told);
+  bool is_loss_told() const { return is_loss_told_; }
+  void tell_loss() { is_loss_told_ = true; }
+
+  // --- what has been said ---
+  const std::vector<std::string>& said() const { return said_; }
+  // The server that is held has been told all of it.
+  bool is_told() const { return is_told_; }
+  void set_told(bool is_told) { is_told_ = is_told; }
+  // More than `bytes_max` is not kept: it becomes bound.
+  void say(std::string text, size_t bytes_max);
+  bool has_room(size_t more_bytes, size_t bytes_max) const { return said_bytes_ + more_bytes <= bytes_max; }
+
+  // --- while no server takes part ---
+  void begin(std::string text, bool is_snapshot);
+  void open_savepoint(std::string name) { savepoints_.push_back(std::move(name)); }
+  bool has_savepoint(std::string_view name) const {
+    return std::find(savepoints_.begin(), savepoints_.end(), name) != savepoints_.end();
+  }
+  // Forgets savepoints behind the latest of this name, and with `is_release` that one too.
+  void leave_savepoint(std::string_view name, bool is_release);
+
+  // --- as statements are sent and confirmed ---
+  // Whether the same statement elsewhere would have come to the same.
+  bool is_portable(const routing::StatementPart& part) const;
+  void on_sent(const routing::StatementPart& part);
+  void on_ended();                        // COMMIT or ROLLBACK is confirmed: what follows is another
+  void on_ready(char status, bool has_failed);  // by the server, for the client
+  void reset();                           // nothing is open
+
+  // A SET LOCAL that decides how constants are read is part of it.
+  bool has_local_settings = false;
+  // What ran may leave behind, known exactly or not, also where it failed: a session lock outlives an error.
+  routing::Traces traces;
+  routing::Pins pins;
+  // Something ran that may make or end a reason to keep the server.
+  bool may_change_pins = false;
+
+ private:
+  bool is_open_ = false;
+  bool is_bound_ = false;
+  bool was_bound_ = false;         // at the last ReadyForQuery
+  bool bound_since_ready_ = false;
+  bool is_snapshot_ = false;       // all its statements see one snapshot, from its first read on
+  bool is_told_ = false;
+  bool is_loss_told_ = false;
+  size_t said_bytes_ = 0;
+  std::vector<std::string> said_;
+  std::vector<std::string> savepoints_;
+  std::unique_ptr<routing::Error> loss_;
+};
+
+}  // namespace mosaic::proxy
