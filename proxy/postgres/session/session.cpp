@@ -299,7 +299,7 @@ void Session::collect_effects(const AnalyzedStatement& statement, const Paramete
   const auto& parts = statement.plan->parts;
   for (size_t i = 0; i < parts.size(); ++i) {
     const StatementPart& part = parts[i];
-    if (part.pins_session) effects.push_back({SettingEffect::Kind::kPin, i, "", ""});
+    if (part.pins_session()) effects.push_back({SettingEffect::Kind::kPin, i, "", ""});
     switch (part.kind) {
       case StatementKind::kSet:
       case StatementKind::kReset: {
