@@ -5,15 +5,18 @@
 
 #include <algorithm>
 
+#include "routing/postgres/function_classes.h"
+
 namespace mosaic::routing {
 
 namespace {
 
-uint64_t fingerprint_of(const std::vector<Table>& tables) {
-  std::string flat;
+uint64_t fingerprint_of(const std::vector<Table>& tables, const FunctionClasses& functions) {
+  std::string flat = fmt::format("{}\x1e", functions.fingerprint());
   for (const Table& table : tables) {
-    flat += fmt::format("{}\x1f{}\x1f{}\x1f{}\x1f{}\x1f{}\x1e", table.name, static_cast<int>(table.kind),
-                        table.key, table.id, static_cast<int>(table.key_type), table.node.value);
+    flat += fmt::format("{}\x1f{}\x1f{}\x1f{}\x1f{}\x1f{}\x1f{}\x1f{}\x1e", table.name,
+                        static_cast<int>(table.kind), table.key, table.id, static_cast<int>(table.key_type),
+                        table.key_length_max, table.node.value, fmt::join(table.other_schemas, "\x1f"));
     for (const Column& column : table.columns)
       flat += fmt::format("{}\x1f{}\x1e", column.name, column.type_oid);
   }
@@ -40,7 +43,17 @@ CatalogSnapshot::CatalogSnapshot(Parts parts) : parts_(std::move(parts)) {
   }
   for (size_t i = 0; i < parts_.tables.size(); ++i)
     table_index_.emplace(parts_.tables[i].name, static_cast<int>(i));
-  tables_fingerprint_ = fingerprint_of(parts_.tables);
+  if (parts_.functions == nullptr) parts_.functions = FunctionClasses::unread();
+  tables_fingerprint_ = fingerprint_of(parts_.tables, *parts_.functions);
+  has_shadowed_tables_ = std::any_of(parts_.tables.begin(), parts_.tables.end(),
+                                     [](const Table& table) { return table.is_shadowed(); });
+}
+
+std::string_view CatalogSnapshot::search_path_of(std::string_view role) const {
+  auto at = parts_.search_paths.find(role);
+  if (at == parts_.search_paths.end()) at = parts_.search_paths.find("");
+  return at == parts_.search_paths.end() ? std::string_view("\"$user\", public")
+                                         : std::string_view(at->second);
 }
 
 std::optional<ShardId> CatalogSnapshot::first_shard_on(NodeId node) const {

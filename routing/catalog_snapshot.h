@@ -4,6 +4,8 @@
 // nobody: a new map is a new snapshot.
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +25,8 @@ enum class TableKind : uint8_t {
   kPinned,     // the whole table on one node, schema public
 };
 
+class FunctionClasses;  // routing/postgres/function_classes.h
+
 struct Column {
   std::string name;
   uint32_t type_oid = 0;  // pg_type.oid of the column's type
@@ -34,8 +38,15 @@ struct Table {
   std::string key;  // sharded: the column that holds the shard key
   std::string id;   // sharded: the column whose value embeds the shard (empty: none)
   KeyType key_type = KeyType::kInt8;
-  NodeId node;                  // pinned: where it lives
+  uint32_t key_length_max =
+      0;        // the key is a varchar(n): n, in characters; 0: no limit, or padded to it (char(n))
+  NodeId node;  // pinned: where it lives
   std::vector<Column> columns;  // in attribute order; empty while unknown (table not created yet)
+  // Other schemas of the default node that have a relation of this name, sorted; usually none. Where one
+  // stands before `public` in the search_path, the name without a schema is that relation's.
+  std::vector<std::string> other_schemas;
+
+  bool is_shadowed() const { return !other_schemas.empty(); }
 
   // Position of a column in `columns`, -1 when unknown.
   int find_column(std::string_view column) const;
@@ -52,6 +63,12 @@ class CatalogSnapshot {
     ShardFunction shard_function = ShardFunction::kXxh3;
     IdLayout id_layout;
     std::vector<Table> tables;
+    // What functions, triggers and views may leave behind; none: not read yet, and all but PostgreSQL's own
+    // may.
+    std::shared_ptr<const FunctionClasses> functions;
+    // The search_path that a role has without a SET of its own; "" holds that of all others. Kept only while
+    // a table is shadowed.
+    std::map<std::string, std::string, std::less<>> search_paths;
   };
 
   explicit CatalogSnapshot(Parts parts);
@@ -69,9 +86,16 @@ class CatalogSnapshot {
   const std::vector<Table>& tables() const { return parts_.tables; }
   // Index into tables(), -1 for tables that the config does not list (they live on the default node).
   int find_table(std::string_view name) const;
-  // Fingerprint of all that compiled plans depend on (tables, keys, columns); equal fingerprints mean that
-  // cached plans stay valid. The shard map is not part of it: plans hold no shard and no node.
+  // Fingerprint of all that compiled plans depend on (tables, keys, columns, classes of functions); equal
+  // fingerprints mean that cached plans stay valid. The shard map is not part of it: plans hold no shard and
+  // no node.
   uint64_t tables_fingerprint() const { return tables_fingerprint_; }
+  // Never null: without a table of its own that of a server that has not been read.
+  const FunctionClasses& functions() const { return *parts_.functions; }
+  // Some listed table has a namesake in another schema: then a session's search_path decides what names mean.
+  bool has_shadowed_tables() const { return has_shadowed_tables_; }
+  // What search_path is for `role` while the client has not set it.
+  std::string_view search_path_of(std::string_view role) const;
   const IdLayout& id_layout() const { return parts_.id_layout; }
   ShardFunction shard_function() const { return parts_.shard_function; }
   const std::string& schema_prefix() const { return parts_.schema_prefix; }
@@ -81,6 +105,7 @@ class CatalogSnapshot {
   std::vector<std::string> schemas_;
   std::unordered_map<std::string_view, int> table_index_;
   uint64_t tables_fingerprint_ = 0;
+  bool has_shadowed_tables_ = false;
 };
 
 // "shard_0042": digits are padded to the width of the highest shard number, at least four.

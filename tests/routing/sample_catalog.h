@@ -4,6 +4,7 @@
 #include <string>
 
 #include "routing/catalog_snapshot.h"
+#include "routing/postgres/function_classes.h"
 #include "routing/postgres/router.h"
 
 namespace mosaic::routing::testing {
@@ -50,6 +51,7 @@ inline CatalogSnapshot::Parts sample_parts() {
   jobs.kind = TableKind::kPinned;
   jobs.node = NodeId{2};
   parts.tables = {users, media, likes, events, accounts, devices, odd, countries, settings, jobs};
+  parts.functions = FunctionClasses::empty();
   return parts;
 }
 

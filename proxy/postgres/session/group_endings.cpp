@@ -134,8 +134,6 @@ void Session::finish_group(char status) {
   group_ = {};
   copy_.reset();
   if (status != 'I') {
-    transaction_.pins.add(pins);
-    transaction_.may_change_pins = may_change_pins;
     come_to_rest();
     return;
   }

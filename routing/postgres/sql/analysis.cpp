@@ -154,7 +154,7 @@ Analysis analyze_text(std::string_view text, std::span<const Token> tokens, cons
   if (analysis.plan.parts.size() == 1 && analysis.plan.parameter_count == 0 &&
       !analysis.depends_on_literals && is_query(tree->root().stmts[0]->stmt)) {
     StatementPart& part = analysis.plan.parts[0];
-    if (part.kind == StatementKind::kQuery && !part.pins_session && !part.refusal)
+    if (part.kind == StatementKind::kQuery && !part.pins_session() && !part.refusal)
       part.bindable = find_bindable_literals(tree->root().stmts[0]->stmt, source);
   }
   return analysis;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "routing/postgres/function_classes.h"
 #include "routing/postgres/sql/part_findings.h"
 #include "routing/postgres/sql/query_analysis.h"
 #include "routing/postgres/sql/statement_analysis.h"
@@ -86,6 +87,86 @@ const PgQuery__RangeVar* created_relation(const Node* statement) {
   }
 }
 
+bool is_temporary_schema(std::string_view schema) {
+  return schema == "pg_temp" || schema.starts_with("pg_temp_");
+}
+
+// CREATE TYPE pg_temp.t, CREATE FUNCTION pg_temp.f ...: names as lists of strings.
+bool is_temporary_name(NodeList name) {
+  return name.size() > 1 && is_temporary_schema(string_of(name[name.size() - 2]));
+}
+
+bool makes_temporary(const Node* statement, const PgQuery__RangeVar* created) {
+  if (created != nullptr)
+    return std::string_view(created->relpersistence) == "t" || is_temporary_schema(created->schemaname);
+  switch (statement->node_case) {
+    case PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT:
+      return is_temporary_name(MOSAIC_NODES(*statement->create_function_stmt, funcname));
+    case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT:
+      return is_temporary_name(MOSAIC_NODES(*statement->create_enum_stmt, type_name));
+    case PG_QUERY__NODE__NODE_CREATE_RANGE_STMT:
+      return is_temporary_name(MOSAIC_NODES(*statement->create_range_stmt, type_name));
+    case PG_QUERY__NODE__NODE_CREATE_DOMAIN_STMT:
+      return is_temporary_name(MOSAIC_NODES(*statement->create_domain_stmt, domainname));
+    case PG_QUERY__NODE__NODE_DEFINE_STMT:
+      return is_temporary_name(MOSAIC_NODES(*statement->define_stmt, defnames));
+    case PG_QUERY__NODE__NODE_COMPOSITE_TYPE_STMT:
+      return statement->composite_type_stmt->typevar != nullptr &&
+             is_temporary_schema(statement->composite_type_stmt->typevar->schemaname);
+    default:
+      return false;
+  }
+}
+
+// CREATE TEMP TABLE ... ON COMMIT DROP.
+bool ends_with_transaction(const Node* statement) {
+  constexpr auto kDrop = PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP;
+  if (statement->node_case == PG_QUERY__NODE__NODE_CREATE_STMT)
+    return statement->create_stmt->oncommit == kDrop;
+  if (statement->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT) {
+    const auto* into = statement->create_table_as_stmt->into;
+    return into != nullptr && into->on_commit == kDrop;
+  }
+  return false;
+}
+
+// The body of DO; empty for one in a language that is not known to be readable.
+std::string_view block_of(const PgQuery__DoStmt& block) {
+  std::string_view source;
+  for (const Node* item : MOSAIC_NODES(block, args)) {
+    const auto* option = as_option(item);
+    if (option == nullptr) continue;
+    if (std::string_view(option->defname) == "as") source = string_of(option->arg);
+    if (std::string_view(option->defname) == "language" && string_of(option->arg) != "plpgsql") return {};
+  }
+  return source;
+}
+
+void note_traces(const Node* statement, StatementSource& source, StatementPart& part) {
+  switch (statement->node_case) {
+    case PG_QUERY__NODE__NODE_CHECK_POINT_STMT:
+    case PG_QUERY__NODE__NODE_NOTIFY_STMT:
+    case PG_QUERY__NODE__NODE_LOCK_STMT:
+    case PG_QUERY__NODE__NODE_CALL_STMT:  // the call is among the findings
+      break;
+    case PG_QUERY__NODE__NODE_DO_STMT: {
+      const std::string_view block = block_of(*statement->do_stmt);
+      if (block.empty()) {
+        part.traces.add(Trace::kUnknown);
+      } else {
+        source.mark_literal_read();
+        part.traces.add(source.catalog().functions().traces_of_source(block));
+      }
+      break;
+    }
+    default:
+      // Event triggers, an extension's script, the functions of an index or a default: rare enough not to be
+      // told apart.
+      part.traces.add(Trace::kUnknown);
+  }
+  part.may_release_pins |= part.may_leave_traces();
+}
+
 // Statements that look at or maintain one table's contents; with a hint they make sense on one shard.
 bool is_maintenance(const Node* statement) {
   return statement->node_case == PG_QUERY__NODE__NODE_LOCK_STMT ||
@@ -130,7 +211,6 @@ void analyze_definition(const Node* statement, StatementSource& source, Statemen
   std::vector<const PgQuery__RangeVar*> names;
   collect_names(*root, names);
   const PgQuery__RangeVar* created = created_relation(statement);
-  const bool is_temporary = created != nullptr && std::string_view(created->relpersistence) == "t";
 
   if (!is_maintenance(statement)) {
     for (const PgQuery__RangeVar* name : names) {
@@ -165,14 +245,15 @@ void analyze_definition(const Node* statement, StatementSource& source, Statemen
   }
   findings.finish();
   part.is_free = false;
+  note_traces(statement, source, part);
   if (part.placement == Placement::kAnywhere) {
     part.placement = Placement::kDefault;
     part.follows_hint = statement->node_case == PG_QUERY__NODE__NODE_DO_STMT ||
                         statement->node_case == PG_QUERY__NODE__NODE_CALL_STMT;
   }
-  if (is_temporary) {
+  if (makes_temporary(statement, created)) {
     part.kind = StatementKind::kSessionState;
-    part.pins_session = true;
+    if (!ends_with_transaction(statement)) part.pins.add(Pin::kTemporary);
   }
 }
 

@@ -97,6 +97,39 @@ constexpr std::string_view kCatalogFunctions[] = {
     "pg_tablespace_location", "pg_tablespace_size", "pg_timezone_abbrevs", "pg_timezone_names",
     "pg_total_relation_size", "regclass", "row_security_active", "shobj_description"};
 
+// PostgreSQL 15's volatile functions, and those that look at the transaction or the server, which leave nothing behind:
+// what they do is done for all, or ends with the transaction (large object descriptors, pg_advisory_xact_lock).
+// Sorted.
+constexpr std::string_view kEffectFunctions[] = {
+    "brin_desummarize_range", "brin_summarize_new_values", "brin_summarize_range", "current_query",
+    "gin_clean_pending_list", "lo_close", "lo_creat", "lo_create", "lo_export", "lo_from_bytea", "lo_get",
+    "lo_import", "lo_lseek", "lo_lseek64", "lo_open", "lo_put", "lo_tell", "lo_tell64", "lo_truncate",
+    "lo_truncate64", "lo_unlink", "loread", "lowrite", "pg_advisory_xact_lock",
+    "pg_advisory_xact_lock_shared", "pg_cancel_backend", "pg_collation_actual_version",
+    "pg_control_checkpoint", "pg_control_init", "pg_control_recovery", "pg_control_system",
+    "pg_create_restore_point", "pg_current_logfile", "pg_current_wal_flush_lsn",
+    "pg_current_wal_insert_lsn", "pg_current_wal_lsn", "pg_current_xact_id",
+    "pg_current_xact_id_if_assigned", "pg_database_collation_actual_version", "pg_drop_replication_slot",
+    "pg_export_snapshot", "pg_get_backend_memory_contexts", "pg_get_multixact_members",
+    "pg_get_shmem_allocations", "pg_get_wal_replay_pause_state", "pg_get_wal_resource_managers",
+    "pg_hba_file_rules", "pg_ident_file_mappings", "pg_import_system_collations", "pg_is_wal_replay_paused",
+    "pg_isolation_test_session_is_blocked", "pg_last_committed_xact", "pg_last_wal_receive_lsn",
+    "pg_last_wal_replay_lsn", "pg_last_xact_replay_timestamp", "pg_log_backend_memory_contexts",
+    "pg_logical_emit_message", "pg_ls_archive_statusdir", "pg_ls_dir", "pg_ls_logdir",
+    "pg_ls_logicalmapdir", "pg_ls_logicalsnapdir", "pg_ls_replslotdir", "pg_ls_tmpdir", "pg_ls_waldir",
+    "pg_nextoid", "pg_notification_queue_usage", "pg_notify", "pg_prepared_xact", "pg_promote",
+    "pg_read_binary_file", "pg_read_file", "pg_reload_conf", "pg_replication_slot_advance",
+    "pg_rotate_logfile", "pg_safe_snapshot_blocking_pids", "pg_sequence_last_value",
+    "pg_show_all_file_settings", "pg_show_replication_origin_status", "pg_sleep_until",
+    "pg_stat_clear_snapshot", "pg_stat_file", "pg_stat_force_next_flush", "pg_stat_have_stats",
+    "pg_stat_reset", "pg_stat_reset_replication_slot", "pg_stat_reset_shared",
+    "pg_stat_reset_single_function_counters", "pg_stat_reset_single_table_counters", "pg_stat_reset_slru",
+    "pg_stat_reset_subscription_stats", "pg_switch_wal", "pg_terminate_backend",
+    "pg_try_advisory_xact_lock", "pg_try_advisory_xact_lock_shared", "pg_wal_replay_pause",
+    "pg_wal_replay_resume", "pg_xact_commit_timestamp", "pg_xact_commit_timestamp_origin", "pg_xact_status",
+    "suppress_redundant_updates_trigger", "tsvector_update_trigger", "tsvector_update_trigger_column",
+    "txid_current", "txid_current_if_assigned", "txid_current_snapshot", "txid_status", "unique_key_recheck"};
+
 // clang-format on
 
 bool is_one_of(const auto& sorted, std::string_view name) {
@@ -115,12 +148,39 @@ bool is_catalog_family(std::string_view name) {
 FunctionTrait find_function_trait(std::string_view name) {
   if (is_one_of(kPlainFunctions, name)) return FunctionTrait::kPlain;
   if (is_one_of(kCatalogFunctions, name) || is_catalog_family(name)) return FunctionTrait::kCatalog;
+  if (is_one_of(kEffectFunctions, name)) return FunctionTrait::kEffect;
+  if (name == "nextval" || name == "setval") return FunctionTrait::kSequence;
+  if (name == "currval" || name == "lastval") return FunctionTrait::kSequenceRead;
+  if (name == "set_config") return FunctionTrait::kSetting;
   if (name == "pg_advisory_lock" || name == "pg_advisory_lock_shared" || name == "pg_try_advisory_lock" ||
       name == "pg_try_advisory_lock_shared") {
     return FunctionTrait::kSessionLock;
   }
   if (name.starts_with("pg_advisory_unlock")) return FunctionTrait::kSessionUnlock;
   return FunctionTrait::kUnknown;
+}
+
+Traces traces_of(FunctionTrait trait) {
+  switch (trait) {
+    case FunctionTrait::kSequence:
+      return {Trace::kSequences};
+    case FunctionTrait::kSequenceRead:
+      return {Trace::kReadsSequences};
+    case FunctionTrait::kSessionLock:
+    case FunctionTrait::kSetting:
+      return {Trace::kUnknown};
+    case FunctionTrait::kUnknown:  // the caller knows whether it is a user's
+    case FunctionTrait::kPlain:
+    case FunctionTrait::kCatalog:
+    case FunctionTrait::kEffect:
+    case FunctionTrait::kSessionUnlock:
+      break;
+  }
+  return {};
+}
+
+Traces traces_inside_of_function(FunctionTrait trait) {
+  return trait == FunctionTrait::kSessionUnlock ? Traces{Trace::kUnknown} : traces_of(trait);
 }
 
 }  // namespace mosaic::routing

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "routing/postgres/function_classes.h"
 #include "routing/postgres/sql/known_functions.h"
 #include "routing/sqlstate.h"
 
@@ -68,6 +69,8 @@ int PartFindings::add_table(const PgQuery__RangeVar& name, Access access) {
     has_writes_ = true;
     written_tables_.emplace_back(name.relname);
   }
+  add_traces(access == Access::kWrite ? catalog().functions().traces_of_write(name.relname)
+                                      : catalog().functions().traces_of_read(name.relname));
   switch (classify(name)) {
     case TableClass::kListed: {
       const size_t uses_before = part_.uses.size();
@@ -76,9 +79,11 @@ int PartFindings::add_table(const PgQuery__RangeVar& name, Access access) {
     }
     case TableClass::kCatalog:
       has_catalog_ = true;
+      // Its rule calls set_config(..., false): src/backend/catalog/system_views.sql.
+      if (access == Access::kWrite && std::string_view(name.relname) == "pg_settings") add_untold_setting();
       break;
     case TableClass::kTemporary:
-      part_.pins_session = true;
+      part_.pins.add(Pin::kTemporary);
       if (default_table_.empty()) default_table_ = name.relname;
       break;
     case TableClass::kDefault:
@@ -144,34 +149,70 @@ void PartFindings::add_function(const PgQuery__FuncCall& call) {
   if (name == "next_id" && (schema.empty() || schema == "public")) {
     calls_next_id_ = true;
     has_writes_ = true;
+    add_traces({Trace::kSequences});
     add_splice(call.location, names.size(), name);
     return;
   }
+  add_call(name, schema, call);
+}
+
+void PartFindings::add_call(std::string_view name, std::string_view schema, const PgQuery__FuncCall& call) {
   const bool is_ours_to_know = schema.empty() || schema == "pg_catalog";
-  switch (is_ours_to_know ? find_function_trait(name) : FunctionTrait::kUnknown) {
+  const FunctionTrait trait = is_ours_to_know ? find_function_trait(name) : FunctionTrait::kUnknown;
+  const bool is_own_setting = trait == FunctionTrait::kSetting && is_transaction_local(call);
+  if (!is_own_setting) add_traces(catalog().functions().traces_of_call(name, schema));
+  switch (trait) {
     case FunctionTrait::kPlain:
       break;
     case FunctionTrait::kCatalog:
       has_catalog_ = true;
       break;
     case FunctionTrait::kSessionLock:
-      part_.pins_session = true;
+      part_.pins.add(Pin::kSessionLock);
       has_unknown_function_ = true;
       break;
     case FunctionTrait::kSessionUnlock:
       has_session_unlock_ = true;
+      part_.may_release_pins = true;
       break;
-    case FunctionTrait::kUnknown:
+    case FunctionTrait::kSetting:
       has_unknown_function_ = true;
       // Alone in a SELECT it is a SET (session_statements.cpp); anywhere else only a transaction's own
       // setting is sure not to outlive the statement.
-      if (name == "set_config" && !is_transaction_local(call)) part_.pins_session = true;
+      if (!is_own_setting) add_untold_setting();
+      break;
+    case FunctionTrait::kEffect:
+    case FunctionTrait::kSequence:
+    case FunctionTrait::kSequenceRead:
+    case FunctionTrait::kUnknown:
+      has_unknown_function_ = true;
       break;
   }
 }
 
+void PartFindings::add_untold_setting() {
+  part_.pins.add(Pin::kSetting);
+  part_.traces.add(Trace::kUnknown);
+}
+
+void PartFindings::add_name_behind_dot(std::string_view name) {
+  // A function of one row is called as a.b as well (manual, Using Composite Types in Queries).
+  if (catalog().functions().has_function(name)) add_traces(catalog().functions().traces_of_call(name, ""));
+}
+
+void PartFindings::add_operator(NodeList name) {
+  const std::string_view symbol = last_name(name);
+  if (catalog().functions().has_function(symbol))
+    add_traces(catalog().functions().traces_of_call(symbol, ""));
+}
+
+void PartFindings::add_traces(Traces traces) { part_.traces.add(traces); }
+
 void PartFindings::add_cast(const PgQuery__TypeName& type) {
-  if (last_name(MOSAIC_NODES(type, names)).starts_with("reg")) has_catalog_ = true;
+  const std::string_view name = last_name(MOSAIC_NODES(type, names));
+  if (name.starts_with("reg")) has_catalog_ = true;
+  // A domain's checks, and casts that are functions of a user's.
+  if (catalog().functions().has_function(name)) add_traces(catalog().functions().traces_of_call(name, ""));
 }
 
 void PartFindings::add_term(int use, KeyTerm term) {
@@ -211,6 +252,7 @@ void PartFindings::finish() {
   std::sort(part_.splices.begin(), part_.splices.end(),
             [](const Splice& a, const Splice& b) { return a.token < b.token; });
   part_.is_read = !has_writes_ && !has_locks_ && !has_unknown_function_ && !has_session_unlock_;
+  part_.may_release_pins |= part_.may_leave_traces();
   place();
 }
 

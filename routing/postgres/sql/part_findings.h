@@ -30,6 +30,11 @@ class PartFindings {
   void add_function(const PgQuery__FuncCall& call);
   // A cast to regclass and the like reads the system catalogs.
   void add_cast(const PgQuery__TypeName& type);
+  // b of a.b, which may be a function's name.
+  void add_name_behind_dot(std::string_view name);
+  // An operator may be a function of a user's.
+  void add_operator(NodeList name);
+  void add_traces(Traces traces);
   // The tokens from the one at `location` that write a name of `part_count` parts: replaced by schema.name.
   void add_splice(int32_t location, size_t part_count, std::string_view name);
 
@@ -53,6 +58,9 @@ class PartFindings {
   enum class TableClass : uint8_t { kListed, kDefault, kCatalog, kTemporary, kShardSchema };
   TableClass classify(const PgQuery__RangeVar& name) const;
   void add_listed_table(int table, const PgQuery__RangeVar& name, Access access);
+  void add_call(std::string_view name, std::string_view schema, const PgQuery__FuncCall& call);
+  // The statement may change a setting, and which one and to what only the server knows.
+  void add_untold_setting();
   void propagate_terms();
   void place();
   void place_sharded();

@@ -286,6 +286,12 @@ void QueryAnalysis::visit(const ProtobufCMessage& expression, Scope& scope) {
   } else if (type == &pg_query__type_cast__descriptor) {
     const auto& cast = reinterpret_cast<const PgQuery__TypeCast&>(expression);
     if (cast.type_name != nullptr) findings_.add_cast(*cast.type_name);
+  } else if (type == &pg_query__a__expr__descriptor) {
+    findings_.add_operator(MOSAIC_NODES(reinterpret_cast<const PgQuery__AExpr&>(expression), name));
+  } else if (type == &pg_query__a__indirection__descriptor) {
+    const auto& indirection = reinterpret_cast<const PgQuery__AIndirection&>(expression);
+    for (const Node* step : MOSAIC_NODES(indirection, indirection))
+      findings_.add_name_behind_dot(string_of(step));
   }
   for_each_child(expression, [&](const ProtobufCMessage& child) { visit(child, scope); });
 }
@@ -293,6 +299,7 @@ void QueryAnalysis::visit(const ProtobufCMessage& expression, Scope& scope) {
 // public.media.caption must follow its table into the shard's schema; media.caption follows by itself.
 void QueryAnalysis::visit_column(const PgQuery__ColumnRef& column, const Scope& scope) {
   const NodeList fields = MOSAIC_NODES(column, fields);
+  if (fields.size() > 1) findings_.add_name_behind_dot(string_of(fields[fields.size() - 1]));
   if (fields.size() < 3 || string_of(fields[fields.size() - 3]) != "public") return;
   const std::string_view name = string_of(fields[fields.size() - 2]);
   const int table = findings_.catalog().find_table(name);

@@ -137,6 +137,7 @@ void analyze_set(const PgQuery__VariableSetStmt& set, StatementSource& source, S
     part.kind = StatementKind::kReset;
     change.kind = set.kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL ? SettingChange::Kind::kResetAll
                                                                          : SettingChange::Kind::kReset;
+    part.may_release_pins = change.kind == SettingChange::Kind::kResetAll;
     part.setting = std::move(change);
     return;
   }
@@ -209,7 +210,7 @@ void analyze_declare(const PgQuery__DeclareCursorStmt& declare, StatementSource&
   part.is_free = false;
   if ((declare.options & kCursorWithHold) != 0) {
     part.kind = StatementKind::kSessionState;
-    part.pins_session = true;
+    part.pins.add(Pin::kHoldCursor);
   }
 }
 
@@ -234,10 +235,10 @@ std::string_view name_of(PgQuery__DiscardMode mode) {
   }
 }
 
-void pin_to_default_node(StatementPart& part) {
+void pin_to_default_node(StatementPart& part, Pin why) {
   part.kind = StatementKind::kSessionState;
   part.placement = Placement::kDefault;
-  part.pins_session = true;
+  part.pins.add(why);
 }
 
 }  // namespace
@@ -260,6 +261,7 @@ bool analyze_session_statement(const Node* statement, StatementSource& source, S
     case PG_QUERY__NODE__NODE_DISCARD_STMT:
       part.kind = StatementKind::kDiscard;
       part.name = name_of(statement->discard_stmt->target);
+      part.may_release_pins = true;
       return true;
     case PG_QUERY__NODE__NODE_DEALLOCATE_STMT:
       part.kind = StatementKind::kDeallocate;
@@ -272,21 +274,29 @@ bool analyze_session_statement(const Node* statement, StatementSource& source, S
       refuse_sql_prepare(part, StatementKind::kExecute, "EXECUTE");
       return true;
     case PG_QUERY__NODE__NODE_LISTEN_STMT:
+      pin_to_default_node(part, Pin::kListen);
+      return true;
     case PG_QUERY__NODE__NODE_LOAD_STMT:
-      pin_to_default_node(part);
+      pin_to_default_node(part, Pin::kLibrary);
+      part.traces.add(Trace::kUnknown);  // what a library does when it is loaded
       return true;
     case PG_QUERY__NODE__NODE_UNLISTEN_STMT:
       // Takes state away: nothing to pin for, and a session that is not pinned has nothing to lose.
       part.kind = StatementKind::kSessionState;
+      part.may_release_pins = true;
       return true;
     case PG_QUERY__NODE__NODE_DECLARE_CURSOR_STMT:
       analyze_declare(*statement->declare_cursor_stmt, source, part);
       return true;
-    case PG_QUERY__NODE__NODE_FETCH_STMT:
     case PG_QUERY__NODE__NODE_CLOSE_PORTAL_STMT:
-    case PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT:
+      part.may_release_pins = true;
+      [[fallthrough]];
+    case PG_QUERY__NODE__NODE_FETCH_STMT:
       // About what the transaction's own server connection holds.
       part.kind = StatementKind::kUtility;
+      return true;
+    case PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT:
+      part.kind = StatementKind::kSetConstraints;
       return true;
     default:
       return false;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "routing/postgres/sql/traces.h"
 #include "routing/result.h"
 #include "routing/shard_function.h"
 
@@ -27,6 +28,7 @@ enum class StatementKind : uint8_t {
   kPrepareTransaction,  // and COMMIT PREPARED, ROLLBACK PREPARED
   kSet,  // SET [SESSION|LOCAL] x = ..., SET TIME ZONE, and SELECT set_config('x', 'v', local) on its own
   kSetTransaction,  // SET TRANSACTION ..., SET SESSION CHARACTERISTICS
+  kSetConstraints,  // SET CONSTRAINTS ...
   kReset,           // RESET x, RESET ALL, SET x TO DEFAULT
   kShow,            // SHOW x
   kDiscard,         // DISCARD ALL | PLANS | SEQUENCES | TEMP
@@ -70,6 +72,9 @@ struct KeyTerm {
   bool is_every = false;  // every value gets a row (INSERT), so that all must be on the shard, not just one
   KeyType key_type = KeyType::kInt8;  // how to read the values
   std::vector<KeySource> any_of;
+  // The values are assigned to a varchar(n) column: what is longer loses trailing blanks down to n characters
+  // (PostgreSQL manual, Character Types). 0: compared, or no limit.
+  uint32_t length_max = 0;
   bool operator==(const KeyTerm&) const = default;
 };
 
@@ -120,8 +125,11 @@ struct StatementPart {
   bool is_read = false;  // changes nothing and locks nothing
   bool is_free = false;  // may run outside the client's open transaction with the same result: catalog reads,
                          // SHOW, SELECT of constants and of well-known stable functions, reference reads
-  bool pins_session =
-      false;                 // leaves state in the server session (kSessionState, session advisory locks ...)
+  Traces traces;  // what the functions, triggers, defaults and views that the statement runs may leave behind
+  Pins pins;      // state that the client keeps its server for, from the statement's completion on
+  // The statement may end a reason to keep the server: UNLISTEN, CLOSE, DROP, DISCARD, pg_advisory_unlock(),
+  // and all that may do anything. Whether it did, only the server can tell.
+  bool may_release_pins = false;
   uint32_t first_token = 0;  // the part's tokens, without the semicolon
   uint32_t last_token = 0;
   uint16_t pinned_table = 0;       // kPinned: index into CatalogSnapshot::tables()
@@ -138,6 +146,11 @@ struct StatementPart {
   std::optional<SettingChange> setting;
   std::optional<CopyTarget> copy;
   std::optional<Error> refusal;  // never routable, whatever the keys: why, and what to write instead
+
+  bool pins_session() const { return !pins.is_empty(); }
+  // May leave state in the server session that Mosaic can not know exactly: before another client gets the
+  // server, it is brought to rest. Sequences are a trace of their own, see `traces`.
+  bool may_leave_traces() const { return traces.has(Trace::kUnknown); }
 };
 
 struct StatementPlan {

@@ -147,12 +147,12 @@ TEST(RoutePlacement, pins_sessions_that_leave_state_behind) {
         "SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_lock(1, 2) FROM countries",
         "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT set_config('a', 'b', false), 1",
         "INSERT INTO pg_temp.t VALUES (1)", "SELECT 1 AS a INTO TEMP t"}) {
-    EXPECT_TRUE(part_of(text).pins_session) << text;
+    EXPECT_TRUE(part_of(text).pins_session()) << text;
   }
   for (const char* text :
        {"UNLISTEN *", "SELECT pg_advisory_unlock_all()", "SELECT pg_advisory_xact_lock(1)",
         "DECLARE c CURSOR FOR SELECT 1", "SELECT set_config('a', 'b', true), 1", "CREATE TABLE t (a int)"}) {
-    EXPECT_FALSE(part_of(text).pins_session) << text;
+    EXPECT_FALSE(part_of(text).pins_session()) << text;
   }
 }
 
