@@ -267,6 +267,13 @@ void ClientConnection::run_actions() {
       pool_->cancel(*server_);
     }
   }
+  if (!outbox_.redeliver.is_empty()) {
+    // Before whatever waits to be taken.
+    outbox_.redeliver.append(in_.view());
+    in_.swap(outbox_.redeliver);
+    outbox_.redeliver.clear();
+    outbox_.redeliver.release_if_empty();
+  }
   if (outbox_.close_client) close_after_flush();
 }
 

@@ -239,8 +239,19 @@ bool ModelServer::run_statement(std::string_view text, const std::vector<std::st
   bool is_known = false;
   const bool is_ok = run_transaction_statement(text, out, is_known);
   if (is_known) return is_ok;
-  if (text.starts_with("SET ") || text.starts_with("RESET ") || text.starts_with("DISCARD"))
+  if (text.starts_with("SET ") || text.starts_with("RESET ") || text == "DISCARD ALL")
     return run_setting(text, out);
+  if (text.starts_with("UNLISTEN") || text.starts_with("CLOSE ALL") || text.starts_with("DISCARD")) {
+    routing::append_command_complete(out, text.substr(0, text.find(' ')));
+    return true;
+  }
+  if (text.starts_with("SELECT pg_catalog.")) {
+    // Statements that others have prepared: none.
+    const std::optional<std::string> row[] = {std::string("0")};
+    routing::append_data_row(out, row);
+    routing::append_command_complete(out, "SELECT 1");
+    return true;
+  }
   return run_on_table(text, values, is_described, out);
 }
 
@@ -285,7 +296,8 @@ bool ModelServer::run_setting(std::string_view text, ByteBuffer& out) {
   }
   const bool is_set = text.starts_with("SET ");
   const std::string_view rest = text.substr(text.find(' ') + 1);
-  const std::string name(rest.substr(0, rest.find(' ')));
+  std::string name(rest.substr(0, rest.find(' ')));
+  std::erase(name, '"');
   if (is_set) {
     settings_[name] = std::string(rest.substr(rest.rfind(' ') + 1));
   } else if (name == "ALL") {

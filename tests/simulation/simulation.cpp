@@ -295,6 +295,11 @@ void Simulation::run_actions(Link& link) {
     if (std::exchange(link.outbox.cancel_server, false) && link.server != nullptr)
       ++link.server->pending_cancels;
   }
+  if (!link.outbox.redeliver.is_empty()) {
+    link.outbox.redeliver.append(link.in.view());
+    link.in.swap(link.outbox.redeliver);
+    link.outbox.redeliver.clear();
+  }
   if (std::exchange(link.outbox.close_client, false)) link.is_closing = true;
 }
 
@@ -381,7 +386,14 @@ std::string Simulation::first_complaint() const {
   if (!complaint_.empty()) return complaint_;
   if (!pool_.complaint().empty()) return pool_.complaint();
   for (const auto& client : clients_) {
-    if (!client->complaint().empty()) return client->complaint();
+    if (client->complaint().empty()) continue;
+    std::string complaint = client->complaint();
+    for (const auto& link : links_) {
+      if (link->client == client.get() && link->server != nullptr)
+        complaint += fmt::format("\n  its server was told:\n    {}",
+                                 fmt::join(link->server->model.history(), "\n    "));
+    }
+    return complaint;
   }
   return "";
 }

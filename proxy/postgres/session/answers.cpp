@@ -26,7 +26,8 @@ bool tells_of_changed_schema(std::string_view error_body) {
 // The server process ends: it is gone with this message (field V, in English whatever the locale).
 bool is_fatal(std::string_view error_body) {
   constexpr std::string_view kFatal("\0VFATAL\0", 8), kPanic("\0VPANIC\0", 8);
-  return error_body.find(kFatal) != std::string_view::npos || error_body.find(kPanic) != std::string_view::npos;
+  return error_body.find(kFatal) != std::string_view::npos ||
+         error_body.find(kPanic) != std::string_view::npos;
 }
 
 std::string_view until_zero(std::string_view bytes) { return bytes.substr(0, bytes.find('\0')); }
@@ -119,7 +120,8 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
       if (is_own) return Verdict::kDrop;
       if (front != nullptr && front->is_bound)  // a simple query knows no NoData
         return header.type == 'n' ? Verdict::kDrop : Verdict::kForward;
-      return front != nullptr && (front->kind == Kind::kDescribeStatement || front->kind == Kind::kDescribePortal)
+      return front != nullptr &&
+                     (front->kind == Kind::kDescribeStatement || front->kind == Kind::kDescribePortal)
                  ? Verdict::kBody
                  : Verdict::kForward;
     case 't':

@@ -1,7 +1,7 @@
 // Simple queries whose plans servers keep: one that comes often goes out as Bind and Execute of a prepared
 // statement, its literals as parameters; what the client gets is what the query itself would have answered
-// (ARCHITECTURE.md, "Simple queries that come often"). And what may be tried again when a server will not have
-// it, or has lost a statement of ours.
+// (ARCHITECTURE.md, "Simple queries that come often"). And what may be tried again when a server will not
+// have it, or has lost a statement of ours.
 
 #include <cassert>
 

@@ -62,7 +62,12 @@ class ClientStatements {
     owed_ = nullptr;
     keep(owed_undo_);
   }
-  // The client takes no answer to it any more.
+  // It has failed: no unnamed statement is left (PostgreSQL, drop_unnamed_stmt() in postgres.c).
+  void fail_owed() {
+    forget_owed();
+    if (is_owed_unnamed_ && find("") != nullptr) assign("", nullptr, nullptr);
+  }
+  // It was skipped.
   void forget_owed() {
     owed_ = nullptr;
     take_back(owed_undo_);
@@ -76,7 +81,8 @@ class ClientStatements {
   void release(PreparedStatement* statement);
 
   StatementCache& cache_;
-  std::unordered_map<std::string, PreparedStatement*, NameHash, std::equal_to<>> names_;  // "": the unnamed one
+  std::unordered_map<std::string, PreparedStatement*, NameHash, std::equal_to<>>
+      names_;  // "": the unnamed one
   size_t bytes_ = 0;
   std::vector<LocalPortal> portals_;
   PreparedStatement* owed_ = nullptr;

@@ -48,9 +48,10 @@ Result<std::optional<ShardId>> CopyIn::look_ahead(std::string_view bytes, size_t
     if (!shard) return shard.error();
     shard_ = *shard;
   } else if (look_ahead_.size() > bytes_max) {
-    return Error{sqlstate::kLimitExceeded, "COPY: the first row does not end",
-                 fmt::format("{} bytes without a shard key", look_ahead_.size()),
-                 fmt::format("say the shard first: SET mosaic.{} = ...", catalog.tables()[target_.table].key)};
+    return Error{
+        sqlstate::kLimitExceeded, "COPY: the first row does not end",
+        fmt::format("{} bytes without a shard key", look_ahead_.size()),
+        fmt::format("say the shard first: SET mosaic.{} = ...", catalog.tables()[target_.table].key)};
   }
   return shard_;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The rows of a COPY FROM STDIN into a sharded table: which shard they belong to. Without a hint the first row
-// decides; every row is checked. Reads rows, sends nothing; lives as long as the COPY.
+// The rows of a COPY FROM STDIN into a sharded table: which shard they belong to. Without a hint the first
+// row decides; every row is checked. Reads rows, sends nothing; lives as long as the COPY.
 
 #include <cstdint>
 #include <optional>
@@ -27,8 +27,8 @@ class CopyIn {
   bool is_done = false;  // CopyDone came before a server was there
 
   // --- while the shard is not known ---
-  // Keeps `bytes`; tells the first row's shard once it is whole. Errors: kUnusableKey, kLimitExceeded (the row
-  // is longer than `bytes_max`), malformed rows.
+  // Keeps `bytes`; tells the first row's shard once it is whole. Errors: kUnusableKey, kLimitExceeded (the
+  // row is longer than `bytes_max`), malformed rows.
   routing::Result<std::optional<routing::ShardId>> look_ahead(std::string_view bytes, size_t bytes_max,
                                                               const routing::CatalogSnapshot& catalog);
   // The data has ended: the last row may have no line end. Nothing: there was no row.

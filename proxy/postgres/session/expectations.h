@@ -20,8 +20,8 @@ struct PreparedStatement;
 // What a statement does to the session or its transaction once the server has confirmed it.
 struct Effect {
   enum class Kind : uint8_t {
-    kSet,         // `name` = `value` (tagged, see client_view.h)
-    kReset,       // `name`
+    kSet,    // `name` = `value` (tagged, see client_view.h)
+    kReset,  // `name`
     kResetAll,
     kSavepoint,   // `name`
     kRelease,     // `name`
@@ -45,7 +45,7 @@ struct NameChange {
 // Most messages have none, so that they are kept apart.
 struct Effects {
   std::vector<Effect> on_complete;
-  std::vector<NameChange> names;         // taken back, last first, when the message is skipped
+  std::vector<NameChange> names;          // taken back, last first, when the message is skipped
   std::optional<routing::Error> refusal;  // the client gets this in place of the server's error
 };
 
@@ -65,7 +65,8 @@ struct Expectation {
   enum class Purpose : uint8_t {
     kAssign,     // the client's settings, before its first statement
     kSettle,     // the same, behind its statement
-    kLeave,      // the transaction goes to another node: Sync, ROLLBACK
+    kLeave,      // the transaction goes to another node: a Sync
+    kTakeBack,   // the same, its ROLLBACK
     kRetry,      // the Sync behind an attempt that is made again
     kLook,       // what is left in the server session?
     kRest,       // brings the server session to rest
@@ -119,7 +120,9 @@ class ExpectationQueue {
     --size_;
   }
   void release_memory() {
-    if (is_empty()) ring_ = {}, first_ = 0;
+    if (!is_empty()) return;
+    std::vector<Expectation>().swap(ring_);
+    first_ = 0;
   }
 
  private:

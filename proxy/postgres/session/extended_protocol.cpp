@@ -38,10 +38,12 @@ Error no_such_portal(std::string_view name) {
   return Error{"34000", fmt::format("portal \"{}\" does not exist", name), "", ""};
 }
 
-bool ends_transaction(const AnalyzedStatement& statement) {
+// What may be said in a transaction that is lost.
+bool is_for_lost_transaction(const AnalyzedStatement& statement) {
   const auto& parts = statement.plan->parts;
-  return parts.size() == 1 &&
-         (parts[0].kind == StatementKind::kCommit || parts[0].kind == StatementKind::kRollback);
+  return parts.empty() || (parts.size() == 1 && (parts[0].kind == StatementKind::kCommit ||
+                                                 parts[0].kind == StatementKind::kRollback ||
+                                                 parts[0].kind == StatementKind::kRollbackTo));
 }
 
 }  // namespace
@@ -59,14 +61,13 @@ Session::Intake Session::on_parse(std::string_view body) {
     if (statements_.find(message->name) != nullptr) return refuse_duplicate(*message);
     const bool are_many = statements_.size() >= environment_.max_client_prepared_statements;
     if (are_many || statements_.bytes() + message->text.size() > environment_.max_client_prepared_bytes) {
-      return refuse(
-          Error{sqlstate::kLimitExceeded, "too many prepared statements in this connection",
-                are_many ? fmt::format("max_client_prepared_statements = {}",
-                                       environment_.max_client_prepared_statements)
-                         : fmt::format("{} bytes; max_client_prepared_bytes = {}", statements_.bytes(),
-                                       environment_.max_client_prepared_bytes),
-                "DEALLOCATE statements that are no longer used"},
-          false);
+      return refuse(Error{sqlstate::kLimitExceeded, "too many prepared statements in this connection",
+                          are_many ? fmt::format("max_client_prepared_statements = {}",
+                                                 environment_.max_client_prepared_statements)
+                                   : fmt::format("{} bytes; max_client_prepared_bytes = {}",
+                                                 statements_.bytes(), environment_.max_client_prepared_bytes),
+                          "DEALLOCATE statements that are no longer used"},
+                    false);
     }
   }
   PreparedStatement& statement = name_statement(*message);
@@ -76,8 +77,8 @@ Session::Intake Session::on_parse(std::string_view body) {
   const auto node = leg_.is_held() ? leg_.node() : catalog().default_node();
   ++environment_.traffic[node.value].client_parses;
   const AnalyzedStatement& view = statement.compiled->view();
-  if (transaction_.is_lost() && !ends_transaction(view)) {
-    statements_.forget_owed();
+  if (transaction_.is_lost() && !is_for_lost_transaction(view)) {
+    statements_.fail_owed();
     return refuse(failed_transaction_error(), false);
   }
   if (is_answered_in_failed_transaction(view)) settle_parse(false);
@@ -94,7 +95,7 @@ Session::Intake Session::refuse_duplicate(const routing::ParseMessage& message) 
   ++environment_.analyses;
   const bool is_fine = statement.is_accepted && leg_.status() != 'E';
   Intake intake = Intake::kTaken;
-  if (transaction_.is_lost() && !ends_transaction(statement.compiled->view())) {
+  if (transaction_.is_lost() && !is_for_lost_transaction(statement.compiled->view())) {
     intake = refuse(failed_transaction_error(), false);
   } else if (is_fine || transaction_.is_lost()) {
     intake = refuse(duplicate, false);
@@ -175,7 +176,7 @@ Session::Intake Session::settle_parse(bool with_description) {
   if (!waiting_.is_describing) {
     Result<Route> route = describing_route(statement);
     if (!route) {
-      statements_.forget_owed();
+      statements_.fail_owed();
       return refuse(route.error(), false);
     }
     waiting_.route = std::move(*route);
@@ -187,7 +188,7 @@ Session::Intake Session::settle_parse(bool with_description) {
     case Server::kRefused: {
       const Error error = *std::exchange(waiting_.error, nullptr);
       end_wait();
-      statements_.forget_owed();
+      statements_.fail_owed();
       return refuse(error, false);
     }
     case Server::kReady:
@@ -198,14 +199,16 @@ Session::Intake Session::settle_parse(bool with_description) {
   begin_on_leg(true);
   const pool::StatementKey key = key_of(statement, route);
   group_.described_key = key;
-  group_.is_described_unnamed = statements_.is_owed_unnamed() || parses_unlike_others() || leg_.status() == 'E';
+  group_.is_described_unnamed =
+      statements_.is_owed_unnamed() || parses_unlike_others() || leg_.status() == 'E';
   if (!group_.is_described_unnamed && leg_.server().statements.touch(key)) {
     tell_parse_complete();  // this server has accepted it before
     return Intake::kTaken;
   }
   Expectation& parse = send_parse(statement, group_.is_described_unnamed, route, false);
   parse.is_client_unnamed = statements_.is_owed_unnamed();
-  if (!statements_.owed_undo().empty()) parse.made_effects().names = std::exchange(statements_.owed_undo(), {});
+  if (!statements_.owed_undo().empty())
+    parse.made_effects().names = std::exchange(statements_.owed_undo(), {});
   statements_.settle();
   return Intake::kTaken;
 }
@@ -236,7 +239,8 @@ Session::Intake Session::on_bind(std::string_view body) {
   environment_.statements->refresh(*statement, *environment_.router, catalog());
   const AnalyzedStatement& view = statement->compiled->view();
   const auto& parts = view.plan->parts;
-  if (transaction_.is_lost() && !ends_transaction(view)) return refuse(failed_transaction_error(), false);
+  if (transaction_.is_lost() && !is_for_lost_transaction(view))
+    return refuse(failed_transaction_error(), false);
   const Parameters parameters = message->parameters(statement->types());
   std::erase_if(portal_effects_, [&](const PortalEffects& p) { return p.portal == message->portal; });
   statements_.drop_portal(message->portal);
@@ -293,8 +297,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   waiting_.route.reset();
   begin_on_leg(true);
   const bool is_unnamed = goes_unnamed(*statement, message->statement, key);
-  const bool server_has_it =
-      is_unnamed ? leg_.server().unnamed == key : leg_.server().statements.touch(key);
+  const bool server_has_it = is_unnamed ? leg_.server().unnamed == key : leg_.server().statements.touch(key);
   const bool is_owed = statements_.owed() != nullptr;
   if (!server_has_it) {
     Expectation& parse = send_parse(*statement, is_unnamed, route, !is_owed);
@@ -341,8 +344,7 @@ void Session::add_portal_effects(std::string_view portal, std::unique_ptr<Effect
 
 Session::Intake Session::on_describe(std::string_view body) {
   const Result<routing::TargetMessage> message = routing::parse_target(body);
-  PreparedStatement* statement =
-      message && message->kind == 'S' ? statements_.find(message->name) : nullptr;
+  PreparedStatement* statement = message && message->kind == 'S' ? statements_.find(message->name) : nullptr;
   const bool is_of_owed = statement != nullptr && statements_.owed() == statement;
   if (statements_.owed() != nullptr && !is_of_owed && settle_parse(false) == Intake::kLater)
     return Intake::kLater;
@@ -356,6 +358,7 @@ Session::Intake Session::on_describe(std::string_view body) {
       return Intake::kTaken;
     }
     if (!leg_.is_held()) return refuse(no_such_portal(message->name), false);
+    begin_on_leg();
     routing::append_describe(leg_.out(), 'P', message->name);
     leg_.expect(Kind::kDescribePortal);
     return Intake::kTaken;
@@ -423,6 +426,7 @@ Session::Intake Session::on_execute(std::string_view body) {
   enter(Phase::kGroup);
   if (LocalPortal* portal = statements_.find_portal(message->portal)) return execute_local(*portal);
   if (!leg_.is_held()) return refuse(no_such_portal(message->portal), false);
+  begin_on_leg();
   {
     routing::FrameWriter frame(leg_.out(), 'E');
     leg_.out().append(body);
@@ -491,6 +495,7 @@ Session::Intake Session::on_close(std::string_view body) {
     return Intake::kTaken;
   }
   if (message->name.empty()) group_.has_open_portal = false;
+  begin_on_leg();
   routing::append_close(leg_.out(), 'P', message->name);
   leg_.expect(Kind::kClose);
   return Intake::kTaken;
@@ -498,7 +503,7 @@ Session::Intake Session::on_close(std::string_view body) {
 
 Session::Intake Session::on_flush() {
   if (statements_.owed() != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
-  if (leg_.is_held() && phase_ == Phase::kGroup) leg_.send_flush();
+  if (leg_.is_busy()) leg_.send_flush();
   outbox_.flush_client = true;
   return Intake::kTaken;
 }
@@ -512,6 +517,8 @@ Session::Intake Session::on_sync() {
     }
   }
   waiting_.route.reset();
+  const bool is_unused = leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned();
+  if (is_unused) end_lease(LeaseEnd::kReturn);  // what it was for was answered from memory meanwhile
   if (!leg_.is_held()) {
     group_ = {};
     // Portals live until their transaction ends.

@@ -30,7 +30,8 @@ constexpr std::string_view kLook =
     "'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid OPERATOR(pg_catalog.=) "
     "pg_catalog.pg_my_temp_schema()) THEN 'T' ELSE '' END,"
     "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable) THEN 'C' ELSE '' END,"
-    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid "
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND "
+    "pid "
     "OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) THEN 'A' ELSE '' END";
 
 }  // namespace
@@ -69,6 +70,9 @@ void Session::on_own_ready(Purpose purpose, char status) {
       if (!group_.has_settling_failed) leg_.server().settings = view_.wanted();
       finish_group(status);
       break;
+    case Purpose::kTakeBack:
+      leg_.server().settings = view_.at_begin();
+      [[fallthrough]];
     case Purpose::kLeave:
       on_left(status);
       break;

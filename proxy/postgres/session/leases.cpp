@@ -62,7 +62,8 @@ Session::Server Session::need_server(const Route& route, const std::optional<poo
 
 // Where a transaction that any node may begin is best begun: that of the client's latest shard.
 NodeId Session::likely_node() const {
-  if (transaction_.is_open() && last_shard_ >= 0 && static_cast<uint32_t>(last_shard_) < catalog().shard_count())
+  if (transaction_.is_open() && last_shard_ >= 0 &&
+      static_cast<uint32_t>(last_shard_) < catalog().shard_count())
     return catalog().node_of(routing::ShardId{static_cast<uint32_t>(last_shard_)});
   return catalog().default_node();
 }
@@ -78,7 +79,7 @@ void Session::leave_node() {
   if (leg_.is_busy()) {
     leg_.send_own_sync(Purpose::kLeave);
   } else {
-    leg_.send_own_query(Purpose::kLeave, "ROLLBACK");
+    leg_.send_own_query(Purpose::kTakeBack, "ROLLBACK");
   }
   enter(Phase::kLeaving);
 }
@@ -98,7 +99,7 @@ void Session::on_left(char status) {
     return;
   }
   if (status != 'I') {
-    leg_.send_own_query(Purpose::kLeave, "ROLLBACK");
+    leg_.send_own_query(Purpose::kTakeBack, "ROLLBACK");
     return;
   }
   ++environment_.moved_transactions;
@@ -124,12 +125,12 @@ Error Session::other_node_error(const Route& route) const {
   const std::string& here = catalog().node_name(leg_.node());
   const std::string& there = catalog().node_name(route.node);
   if (is_pinned()) {
-    return Error{sqlstate::kTransactionNodes,
-                 fmt::format("this session keeps its server on node \"{}\" and can not use node \"{}\"", here,
-                             there),
-                 fmt::format("It is kept for: {}.", reasons_of(pins_)),
-                 "End that (UNLISTEN, DROP, CLOSE, unlock, or DISCARD ALL for all of it), or use another "
-                 "connection for it."};
+    return Error{
+        sqlstate::kTransactionNodes,
+        fmt::format("this session keeps its server on node \"{}\" and can not use node \"{}\"", here, there),
+        fmt::format("It is kept for: {}.", reasons_of(pins_)),
+        "End that (UNLISTEN, DROP, CLOSE, unlock, or DISCARD ALL for all of it), or use another "
+        "connection for it."};
   }
   const std::string needs = route.target == Route::Target::kShard
                                 ? fmt::format("shard {} on node \"{}\"", route.shard.value, there)
@@ -158,8 +159,7 @@ void Session::on_lease(pool::ServerMemory& server) {
     return;
   }
   waiting_.own_error.reset();
-  leg_.send_own_query(Purpose::kAssign,
-                      ClientView::statement_to_reach(server.settings, view_.at_begin()));
+  leg_.send_own_query(Purpose::kAssign, ClientView::statement_to_reach(server.settings, view_.at_begin()));
   enter(Phase::kPreparing);
 }
 
@@ -260,7 +260,8 @@ bool Session::ask_next_node(const Error& error) {
   const bool any_node_will_do = waiting_.phase_after == Phase::kWelcome || waiting_.refusal ||
                                 (waiting_.route && waiting_.route->target == Route::Target::kAnyNode);
   const auto nodes = static_cast<uint32_t>(catalog().node_names().size());
-  if (!any_node_will_do || error.sqlstate != sqlstate::kNodeDown || ++waiting_.attempts >= nodes) return false;
+  if (!any_node_will_do || error.sqlstate != sqlstate::kNodeDown || ++waiting_.attempts >= nodes)
+    return false;
   const uint32_t next = (catalog().default_node().value + waiting_.attempts) % nodes;
   outbox_.lease_request = LeaseRequest{NodeId{static_cast<uint16_t>(next)}, std::nullopt};
   return true;

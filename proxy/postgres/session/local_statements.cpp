@@ -53,7 +53,8 @@ std::string unquoted(std::string_view token) {
 bool Session::is_local(const StatementPart& part) const {
   if (part.refusal) return false;
   const bool is_end = part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback;
-  if (transaction_.is_lost()) return is_end;
+  if (transaction_.is_lost())
+    return is_end || (part.kind == StatementKind::kRollbackTo && transaction_.can_go_back());
   if (leg_.status() == 'E') return false;  // the server's own errors, and the ends of its transaction
   const bool is_open_here = transaction_.is_open() && !leg_.is_held();
   const bool has_room = transaction_.has_room(part.name.size() + 64, environment_.max_held_bytes);
@@ -143,6 +144,9 @@ Session::LocalReply Session::run_local_in_transaction(const StatementPart& part,
       transaction_.leave_savepoint(part.name, true);
       return {"RELEASE", std::nullopt};
     case StatementKind::kRollbackTo:
+      if (!transaction_.has_savepoint(part.name))
+        return {"", Error{"3B001", fmt::format("savepoint \"{}\" does not exist", part.name), "", ""}};
+      transaction_.go_back();
       say(Effect::Kind::kRollbackTo);
       transaction_.leave_savepoint(part.name, false);
       return {"ROLLBACK", std::nullopt};

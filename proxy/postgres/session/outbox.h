@@ -27,10 +27,10 @@ struct Outbox {
   std::optional<LeaseRequest> lease_request;
   bool stop_waiting = false;  // for the lease asked for before
   LeaseEnd lease_end = LeaseEnd::kNone;
-  bool cancel_server = false;  // interrupt what the server runs
-  bool close_client = false;   // after sending what is queued
+  bool cancel_server = false;     // interrupt what the server runs
+  bool close_client = false;      // after sending what is queued
   routing::ByteBuffer redeliver;  // messages of the client to be delivered again, before those that wait
-  bool flush_client = false;   // the client waits for what is queued, whatever a server still owes
+  bool flush_client = false;      // the client waits for what is queued, whatever a server still owes
   // Told by the driver: part of a frame has gone to the client, so that nothing but its rest may follow.
   bool is_mid_frame = false;
 };

@@ -42,7 +42,7 @@ class ServerLeg {
   Expectation& expect(Expectation::Kind kind, bool is_ours = false);
   // A query that the client did not ask for. Like any simple query it destroys the unnamed statement.
   void send_own_query(Expectation::Purpose purpose, std::string_view text);
-  void send_sync();                               // the client's
+  void send_sync();  // the client's
   void send_own_sync(Expectation::Purpose purpose);
   void send_flush();
   // Parse, Bind and Execute of ours, in the client's transaction: said again, or said late.

@@ -156,9 +156,7 @@ AnalyzedStatement Session::analyze(std::string_view text) {
 
 Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parameters& parameters) {
   const routing::NodeId anywhere = leg_.is_held() ? leg_.node() : likely_node();
-  Result<Route> route = routing::route(statement, parameters, view_.hint(), catalog(), anywhere);
   const auto& parts = statement.plan->parts;
-  if (!route) return route;
   const bool is_only_an_error = parts.size() == 1 && parts[0].kind == StatementKind::kInvalid;
   if (is_only_an_error || is_answered_in_failed_transaction(statement)) {
     // The server of the transaction says it as well as any.
@@ -166,6 +164,8 @@ Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parame
     here.node = anywhere;
     return here;
   }
+  Result<Route> route = routing::route(statement, parameters, view_.hint(), catalog(), anywhere);
+  if (!route) return route;
   // OIDs mean something on one node only: what a client reads of them it is to find again.
   if (!leg_.is_held() && route->reason == Route::Reason::kCatalogRead &&
       route->target == Route::Target::kAnyNode) {
@@ -176,7 +176,12 @@ Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parame
 
 // Nothing runs in a failed transaction but its end: the server says so, wherever the statement would go.
 bool Session::is_answered_in_failed_transaction(const AnalyzedStatement& statement) const {
-  return leg_.is_held() && leg_.status() == 'E' && !leg_.is_busy() && statement.plan->parts.size() == 1;
+  if (!leg_.is_held() || leg_.status() != 'E' || group_.may_recover) return false;
+  const auto& parts = statement.plan->parts;
+  if (parts.size() <= 1) return !parts.empty();
+  const StatementKind first = parts[0].kind;
+  return first != StatementKind::kCommit && first != StatementKind::kRollback &&
+         first != StatementKind::kRollbackTo;
 }
 
 Session::Intake Session::on_query(std::string_view body) {
@@ -188,8 +193,8 @@ Session::Intake Session::on_query(std::string_view body) {
   if (statements_.owed() != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
   if (group_.skips_until_sync) return Intake::kTaken;
   begin_statement();
-  const bool is_analyzed = waiting_.route && analyzed_serial_ == environment_.analyses &&
-                           analyzed_.text.data() == text->data();
+  const bool is_analyzed =
+      waiting_.route && analyzed_serial_ == environment_.analyses && analyzed_.text.data() == text->data();
   if (!is_analyzed) {
     analyzed_ = analyze(*text);
     analyzed_serial_ = environment_.analyses;
@@ -197,13 +202,13 @@ Session::Intake Session::on_query(std::string_view body) {
   if (waiting_.route) return send_query(analyzed_, *waiting_.route);
 
   const auto& parts = analyzed_.plan->parts;
-  if (transaction_.is_lost() && !(parts.size() == 1 && is_local(parts[0])))
+  if (transaction_.is_lost() && !parts.empty() && !(parts.size() == 1 && is_local(parts[0])))
     return refuse(failed_transaction_error(), true);
   const bool is_here = parts.empty() ? !leg_.is_held() : parts.size() == 1 && is_local(parts[0]);
   if (is_here) {
     if (!leg_.owed().is_empty()) return drain();
-    const LocalReply reply = parts.empty() ? LocalReply{"", std::nullopt, true}
-                                           : run_local(parts[0], analyzed_, Parameters());
+    const LocalReply reply =
+        parts.empty() ? LocalReply{"", std::nullopt, true} : run_local(parts[0], analyzed_, Parameters());
     if (reply.error) return refuse(*reply.error, true);
     append_local(reply);
     append_ready();
@@ -307,12 +312,15 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
     return effect.kind == Effect::Kind::kSet || effect.kind == Effect::Kind::kReset ||
            effect.kind == Effect::Kind::kResetAll;
   };
+  if (is_answered_in_failed_transaction(statement)) return;  // it will not run
   if (effects != nullptr) {
     const auto& all = effects->on_complete;
     group_.changes_settings |= std::any_of(all.begin(), all.end(), changes_settings);
   }
   for (const StatementPart& part : statement.plan->parts) {
+    if (part.kind == StatementKind::kCommit) group_.may_recover = true;
     const bool takes_back = part.kind == StatementKind::kRollback || part.kind == StatementKind::kRollbackTo;
+    if (takes_back) group_.may_recover = true;
     if (takes_back && view_.has_marks()) group_.changes_settings = true;
     transaction_.on_sent(part);
     // SET LOCAL, also TO DEFAULT, and set_config(..., true).
@@ -343,12 +351,12 @@ Session::Intake Session::refuse(const Error& error, bool is_simple) {
       if (need_server(anywhere, std::nullopt) == Server::kWaiting) {
         waiting_.refusal = std::make_unique<Error>(error);  // the message itself is done with
         waiting_.is_refusal_simple = is_simple;
+        if (!is_simple) group_.skips_until_sync = true;
         return Intake::kTaken;
       }
       begin_on_leg();
     } else {
-      view_.roll_back(nullptr);
-      transaction_.lose(error, true);
+      transaction_.fail(error);
       tell_error(error, is_simple);
       return Intake::kTaken;
     }

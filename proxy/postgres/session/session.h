@@ -120,23 +120,24 @@ class Session {
     std::unique_ptr<routing::Error> refusal;  // the message is refused once the transaction has a server
     bool is_refusal_simple = false;
     Phase phase_after = Phase::kReady;
-    uint32_t attempts = 0;                          // nodes asked where any will do
-    bool is_describing = false;                     // `route` is for the Parse that is owed
-    std::unique_ptr<routing::Error> own_error;      // what became of a query of ours
-    bool has_been_rested = false;                   // before its settings are assigned once more
-    std::string answer;                             // of a query of ours: its last row
-    std::vector<routing::NodeId> found;             // kSearching: nodes that have the prepared transaction
+    uint32_t attempts = 0;                      // nodes asked where any will do
+    bool is_describing = false;                 // `route` is for the Parse that is owed
+    std::unique_ptr<routing::Error> own_error;  // what became of a query of ours
+    bool has_been_rested = false;               // before its settings are assigned once more
+    std::string answer;                         // of a query of ours: its last row
+    std::vector<routing::NodeId> found;         // kSearching: nodes that have the prepared transaction
   };
   // The messages since the last ReadyForQuery.
   struct Group {
     bool has_error = false;
     bool skips_until_sync = false;
     bool has_settling_failed = false;
-    bool has_open_portal = false;        // it was not executed yet
-    bool changes_settings = false;       // what is parsed now is parsed under settings not confirmed yet
-    bool is_retrying = false;            // its messages will be sent again
-    bool is_as_written = false;          // in the client's own words
-    bool is_described_unnamed = false;   // the statement described last is the server's unnamed one
+    bool has_open_portal = false;       // it was not executed yet
+    bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
+    bool may_recover = false;           // the end of a failed transaction is under way
+    bool is_retrying = false;           // its messages will be sent again
+    bool is_as_written = false;         // in the client's own words
+    bool is_described_unnamed = false;  // the statement described last is the server's unnamed one
     pool::StatementKey described_key;
   };
   struct PortalEffects {

@@ -87,7 +87,8 @@ Session::Verdict Session::on_abandoned_body(char type, std::string_view body) {
       if (kind == Kind::kOwnQuery) return on_own_body(type, body);
       break;
     case 'E':
-      if (kind == Kind::kOwnQuery) waiting_.own_error = std::make_unique<Error>(routing::parse_error_fields(body));
+      if (kind == Kind::kOwnQuery)
+        waiting_.own_error = std::make_unique<Error>(routing::parse_error_fields(body));
       if (is_simple || owed.is_empty()) break;
       skip_to_sync();
       if (owed.is_empty()) leg_.send_own_sync(Purpose::kAbandoned);
@@ -155,7 +156,8 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   const bool was_in_transaction = leg_.status() != 'I' || transaction_.is_open();
   const bool was_pinned = is_pinned();
   ExpectationQueue& owed = leg_.owed();
-  const bool is_simple = !owed.is_empty() && (owed.front().kind == Kind::kQuery || owed.back().kind == Kind::kQuery);
+  const bool is_simple =
+      !owed.is_empty() && (owed.front().kind == Kind::kQuery || owed.back().kind == Kind::kQuery);
   const bool skipped_until_sync = group_.skips_until_sync;
   const bool was_told = group_.has_error;
   for (size_t i = owed.size(); i-- > 0;) undo(owed.at(i));
@@ -167,7 +169,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   waiting_.is_describing = false;
   view_.roll_back(nullptr);
   group_ = {};
-  copy_.reset();
+  if (before != Phase::kPreparing) copy_.reset();
   end_lease(LeaseEnd::kDiscard);
   if (before == Phase::kAbandoned) {
     enter(Phase::kClosed);

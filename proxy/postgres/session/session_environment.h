@@ -1,5 +1,6 @@
 #pragma once
-// What all sessions of a worker share: caches, limits and counters. Owned by the worker, outlives its sessions.
+// What all sessions of a worker share: caches, limits and counters. Owned by the worker, outlives its
+// sessions.
 
 #include <cstdint>
 #include <memory>
@@ -30,21 +31,21 @@ struct SessionEnvironment {
   uint32_t max_prepared_statements = 0;  // per server connection
   uint32_t prepare_threshold = 0;        // Parses of a text before servers keep it by name; 0: never
   bool prepare_simple_queries = false;   // the same for simple queries, with parameters for literals
-  uint32_t max_client_prepared_statements = 0;       // per client
-  uint64_t max_client_prepared_bytes = 64 << 20;     // per client: texts and plans of its statements
-  uint32_t max_pipeline_messages = 10'000;           // per client: sent and not answered
-  uint64_t max_replay_bytes = 64 << 10;              // per client: see Attempt
-  uint64_t max_held_bytes = 64 << 10;                // per client: what is said in a transaction, portals
-  uint64_t max_copy_lookahead_bytes = 1 << 20;  // COPY without a hint: bytes kept until the first row's key
-  std::vector<TrafficReport> traffic;           // by node
-  std::vector<uint64_t> shard_queries;          // by shard
+  uint32_t max_client_prepared_statements = 0;    // per client
+  uint64_t max_client_prepared_bytes = 64 << 20;  // per client: texts and plans of its statements
+  uint32_t max_pipeline_messages = 10'000;        // per client: sent and not answered
+  uint64_t max_replay_bytes = 64 << 10;           // per client: see Attempt
+  uint64_t max_held_bytes = 64 << 10;             // per client: what is said in a transaction, portals
+  uint64_t max_copy_lookahead_bytes = 1 << 20;    // COPY without a hint: bytes kept until the first row's key
+  std::vector<TrafficReport> traffic;             // by node
+  std::vector<uint64_t> shard_queries;            // by shard
   uint64_t refused_statements = 0;
   uint64_t described_from_cache = 0;
-  uint64_t bound_queries = 0;    // simple queries that went out as prepared statements
-  uint64_t unbound_queries = 0;  // of these, sent again as they came
-  uint64_t ddl_statements = 0;   // the worker tells the others of a changed schema when it grows
-  uint64_t rested_servers = 0;   // servers brought to rest behind a transaction that may have left traces
-  uint64_t looked_servers = 0;   // servers asked for what their client still keeps them for
+  uint64_t bound_queries = 0;       // simple queries that went out as prepared statements
+  uint64_t unbound_queries = 0;     // of these, sent again as they came
+  uint64_t ddl_statements = 0;      // the worker tells the others of a changed schema when it grows
+  uint64_t rested_servers = 0;      // servers brought to rest behind a transaction that may have left traces
+  uint64_t looked_servers = 0;      // servers asked for what their client still keeps them for
   uint64_t moved_transactions = 0;  // portable ones that went on elsewhere
   uint64_t healed_statements = 0;   // lost by a server, and prepared again unseen
 };

@@ -12,6 +12,11 @@ void Transaction::lose(const routing::Error& error, bool is_told) {
   is_loss_told_ = is_told;
 }
 
+void Transaction::fail(const routing::Error& error) {
+  loss_ = std::make_unique<routing::Error>(error);
+  is_loss_told_ = can_go_back_ = true;
+}
+
 void Transaction::say(std::string text, size_t bytes_max) {
   if (is_bound_) return;
   if (!has_room(text.size(), bytes_max)) return bind();
@@ -97,7 +102,8 @@ void Transaction::on_ready(char status, bool has_failed) {
 }
 
 void Transaction::reset() {
-  is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ = false;
+  is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ =
+      can_go_back_ = false;
   has_local_settings = may_change_pins = false;
   traces = {};
   pins = {};

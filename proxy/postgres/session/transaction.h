@@ -25,6 +25,13 @@ class Transaction {
   bool is_lost() const { return loss_ != nullptr; }
   const routing::Error& loss() const { return *loss_; }
   void lose(const routing::Error& error, bool is_told);
+  // No server took part yet: it can be rolled back to a savepoint.
+  void fail(const routing::Error& error);
+  bool can_go_back() const { return can_go_back_; }
+  void go_back() {
+    loss_.reset();
+    can_go_back_ = false;
+  }
   bool is_loss_told() const { return is_loss_told_; }
   void tell_loss() { is_loss_told_ = true; }
 
@@ -50,9 +57,9 @@ class Transaction {
   // Whether the same statement elsewhere would have come to the same.
   bool is_portable(const routing::StatementPart& part) const;
   void on_sent(const routing::StatementPart& part);
-  void on_ended();                        // COMMIT or ROLLBACK is confirmed: what follows is another
+  void on_ended();                              // COMMIT or ROLLBACK is confirmed: what follows is another
   void on_ready(char status, bool has_failed);  // by the server, for the client
-  void reset();                           // nothing is open
+  void reset();                                 // nothing is open
 
   // A SET LOCAL that decides how constants are read is part of it.
   bool has_local_settings = false;
@@ -65,11 +72,12 @@ class Transaction {
  private:
   bool is_open_ = false;
   bool is_bound_ = false;
-  bool was_bound_ = false;         // at the last ReadyForQuery
+  bool was_bound_ = false;  // at the last ReadyForQuery
   bool bound_since_ready_ = false;
-  bool is_snapshot_ = false;       // all its statements see one snapshot, from its first read on
+  bool is_snapshot_ = false;  // all its statements see one snapshot, from its first read on
   bool is_told_ = false;
   bool is_loss_told_ = false;
+  bool can_go_back_ = false;
   size_t said_bytes_ = 0;
   std::vector<std::string> said_;
   std::vector<std::string> savepoints_;

@@ -72,6 +72,7 @@ constexpr int kWarmRounds = 3;
 std::shared_ptr<const routing::CatalogSnapshot> large_catalog() {
   routing::CatalogSnapshot::Parts parts;
   parts.epoch.value = 1;
+  parts.functions = routing::FunctionClasses::empty();
   parts.node_names = {"pg1", "pg2", "pg3"};
   for (uint32_t shard = 0; shard < 1024; ++shard)
     parts.shard_nodes.push_back({static_cast<uint16_t>(shard * 3 / 1024)});

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "routing/postgres/function_classes.h"
 #include "routing/postgres/wire/frame.h"
 
 namespace mosaic::proxy {
@@ -99,6 +100,7 @@ std::vector<std::string> lines_of(ByteBuffer& buffer, ToLine to_line) {
 std::shared_ptr<const routing::CatalogSnapshot> script_catalog() {
   routing::CatalogSnapshot::Parts parts;
   parts.epoch.value = 1;
+  parts.functions = routing::FunctionClasses::empty();
   parts.node_names = {"pg1", "pg2"};
   for (uint32_t shard = 0; shard < 8; ++shard)
     parts.shard_nodes.push_back({static_cast<uint16_t>(shard / 4)});
