@@ -13,8 +13,8 @@ TRACES = {
     "local role": "SET LOCAL ROLE low", "time zone": "SET TIME ZONE 'Asia/Tokyo'", "search path": "SET search_path = audit",
     "channel": "LISTEN gossip", "prepared": "PREPARE left AS SELECT 1", "temporary table": "CREATE TEMPORARY TABLE aside AS SELECT 'mine' AS secret",
     "temporary view": "CREATE TEMPORARY VIEW aside AS SELECT 'mine' AS secret",
-    "advisory lock": "SELECT pg_advisory_lock(71)", "shared lock": "SELECT pg_advisory_lock_shared(7, 1)",
-    "tried lock": "SELECT pg_try_advisory_lock(72)", "sequence": "SELECT nextval('public.counted')",
+    "advisory lock": "SELECT pg_advisory_lock(71{n})", "shared lock": "SELECT pg_advisory_lock_shared(7, 1)",
+    "tried lock": "SELECT pg_try_advisory_lock(72{n})", "sequence": "SELECT nextval('public.counted')",
     "set_config": "SELECT set_config('app.user', '42', false)", "pg_settings": "UPDATE pg_settings SET setting = '77000' WHERE name = 'statement_timeout'",
     "characteristics": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
 }
@@ -26,7 +26,8 @@ class Leaks(OracleTest):
     def leave_traces(self, *steps, politely=True, user="app", **parameters):
         """In as many sessions as there are: each leaves a transaction's time for another to take the other session."""
         keys = self.fresh_keys()
-        speakers = [Speaker(self.address(user), keys, **parameters) for _ in range(self.pool)]
+        # n: what each must have for itself, such as a lock
+        speakers = [Speaker(self.address(user), dict(keys, n=number), **parameters) for number in range(self.pool)]
         for speaker in speakers:
             for step in steps:
                 speaker.say([Q(step)] if isinstance(step, str) else step)
@@ -49,13 +50,13 @@ class Leaks(OracleTest):
     def test_what_do_does_without_dynamic_sql(self):
         self.check_leaks({about: [f"{HINT}DO $$ BEGIN {body}; END $$"] for about, body in {
             "SET": "SET statement_timeout = '77s'", "PERFORM": "PERFORM set_config('app.user', 'x', false)",
-            "a lock": "PERFORM pg_advisory_lock(3)", "LISTEN": "LISTEN gossip", "a table": "CREATE TEMP TABLE aside (a int)",
+            "a lock": "PERFORM pg_advisory_lock(3{n})", "LISTEN": "LISTEN gossip", "a table": "CREATE TEMP TABLE aside (a int)",
             "in a branch": "IF true THEN SET ROLE low; END IF", "behind an exception": "BEGIN PERFORM 1 / 0; EXCEPTION WHEN division_by_zero "
             "THEN SET TIME ZONE 'Asia/Tokyo'; END"}.items()})
 
     def test_what_functions_do(self):
         self.check_leaks({about: [HINT + sql] for about, sql in {
-            "become": "SELECT become('A')", "become_role": "SELECT become_role('low')", "hold": "SELECT hold(5)", "listen_to": "SELECT listen_to('gossip')",
+            "become": "SELECT become('A')", "become_role": "SELECT become_role('low')", "hold": "SELECT hold(5{n})", "listen_to": "SELECT listen_to('gossip')",
             "put_aside": "SELECT put_aside()", "count_on": "SELECT count_on()", "in FROM": "SELECT * FROM become('A')",
             "in WHERE": "SELECT 1 WHERE become('A') = 'A'", "in a sub-select": "SELECT (SELECT become('A'))", "in ORDER BY": "SELECT 1 ORDER BY become('A')",
             "nested": "SELECT harmless(length(become('A')))", "in VALUES": "VALUES (become('A'))", "by its schema": "SELECT public.become('A')",
@@ -64,7 +65,7 @@ class Leaks(OracleTest):
 
     def test_what_functions_do_on_any_node(self):
         self.check_leaks({about: [sql] for about, sql in {
-            "become": "SELECT become('A')", "hold": "SELECT hold(5)", "EXPLAIN ANALYZE": "EXPLAIN ANALYZE SELECT become('A')",
+            "become": "SELECT become('A')", "hold": "SELECT hold(5{n})", "EXPLAIN ANALYZE": "EXPLAIN ANALYZE SELECT become('A')",
             "COPY TO": "COPY (SELECT become('A')) TO STDOUT", "CREATE TABLE AS": "CREATE TEMP TABLE x AS SELECT become('A')",
             "several": "SELECT 1; SELECT become('A'); SELECT 2"}.items()})
 
@@ -74,7 +75,7 @@ class Leaks(OracleTest):
             "INSERT": "INSERT INTO samples (user_id, name) VALUES ({u}, become('A'))", "UPDATE": "UPDATE samples SET name = become('B') WHERE user_id = {u}",
             "DELETE": "DELETE FROM samples WHERE user_id = {u} AND become('B') = 'B'", "RETURNING": "INSERT INTO samples (user_id, name) VALUES ({u}, 'r') RETURNING become(name)",
             "an operator's argument": "SELECT 1 FROM samples WHERE user_id = {u} AND name || become('A') <> ''",
-            "a lock": "SELECT pg_advisory_lock(user_id) FROM samples WHERE user_id = {u}", "set_config": "SELECT set_config('app.user', name, false) FROM samples WHERE user_id = {u}",
+            "a lock": "SELECT pg_advisory_lock(user_id * 10 + {n}) FROM samples WHERE user_id = {u}", "set_config": "SELECT set_config('app.user', name, false) FROM samples WHERE user_id = {u}",
             "nextval": "SELECT nextval('public.counted') FROM (SELECT count(*) FROM samples WHERE user_id = {u}) x",
         }.items()}, )
 
@@ -87,7 +88,7 @@ class Leaks(OracleTest):
 
     def test_what_call_does(self):
         self.check_leaks({f"act: {about}": [f"{HINT}CALL act($x${sql}$x$)"] for about, sql in TRACES.items()})
-        self.check_leaks({"one that commits": [HINT + "CALL act_and_commit('SET statement_timeout = 77')"], "a lock, committed": ["CALL act_and_commit('SELECT pg_advisory_lock(9)')"],
+        self.check_leaks({"one that commits": [HINT + "CALL act_and_commit('SET statement_timeout = 77')"], "a lock, committed": ["CALL act_and_commit('SELECT pg_advisory_lock(9{n})')"],
                           "in a transaction": ["BEGIN", HINT + "CALL act('LISTEN gossip')", "COMMIT"]})
 
     def test_traces_within_a_transaction(self):
@@ -115,7 +116,7 @@ class Leaks(OracleTest):
     def test_effects_behind_a_suspended_portal(self):
         """A portal that was suspended completes nothing; what follows it in its segment must be known all the same."""
         part = [P("", "SELECT number FROM samples WHERE user_id = {u} ORDER BY 1"), B("part", ""), E("part", 1)]
-        ends = {"SET": "SET search_path = audit", "SET ROLE": "SET ROLE low", "LISTEN": "LISTEN gossip", "a lock": "SELECT pg_advisory_lock(71)",
+        ends = {"SET": "SET search_path = audit", "SET ROLE": "SET ROLE low", "LISTEN": "LISTEN gossip", "a lock": "SELECT pg_advisory_lock(71{n})",
                 "SET of a custom name": "SET app.user = '1'", "set_config": "SELECT set_config('app.tenant', 'x', false)",
                 "SET TIME ZONE": "SET TIME ZONE 'Asia/Tokyo'", "RESET": "RESET ALL", "a table": "CREATE TEMP TABLE aside (a int)"}
         self.check_leaks({about: [[*part, *run(sql), S]] for about, sql in ends.items()})
@@ -125,7 +126,7 @@ class Leaks(OracleTest):
         self.check_leaks({f"{about}, then an error": [[*part, *run(sql), *run("SELECT 1 / 0"), S]] for about, sql in ends.items()})
         for about, sql in ends.items():
             with self.case(about):
-                self.check([*part, *run(sql), S], "SHOW search_path", "SHOW timezone", "SELECT current_user", "DISCARD ALL")
+                self.check([*part, *run(sql.replace("{n}", "")), S], "SHOW search_path", "SHOW timezone", "SELECT current_user", "DISCARD ALL")
 
     def test_locks_of_a_statement_that_was_cancelled(self):
         holder = Speaker(self.address())

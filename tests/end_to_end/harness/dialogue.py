@@ -167,12 +167,18 @@ class Owed:
 class Speaker:
     def __init__(self, address, keys=None, silence_s=8.0, **parameters):
         """Connects and logs in; `parameters` go into the start-up packet. `silence_s`: how long a reply may take."""
+        self._origin = (address, keys, silence_s, parameters)
         self.keys = keys or {}
         self.owed = Owed()
         self.status = "I"  # by the latest ReadyForQuery
         self.is_closed = False
         self.wire = WireClient(address["port"], timeout_s=silence_s)
         self.wire.login(address["user"], address["password"], address["dbname"], **parameters)
+
+    def another(self):
+        """A second client of the same server and user."""
+        address, keys, silence_s, parameters = self._origin
+        return Speaker(address, keys, silence_s, **parameters)
 
     def say(self, messages):
         """Sends, and returns what is owed by now as comparable tuples; what the client knows of parameters comes last."""

@@ -200,6 +200,17 @@ class OracleTest(EndToEndTest):
                 self.check(*steps, **parameters)
 
 
+def by_another(*steps):
+    """A step: a client of its own says these, and leaves."""
+    def said_by_another(speaker):
+        other = speaker.another()
+        heard = [part for step in steps for part in other.say(as_messages(step))]
+        other.leave()
+        return heard
+    said_by_another.__name__ = f"by another client: {steps}"
+    return said_by_another
+
+
 def as_messages(step):
     if isinstance(step, (str, bytes)):
         return [Q(step)]
