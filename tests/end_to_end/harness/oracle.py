@@ -151,6 +151,9 @@ class OracleTest(EndToEndTest):
         self.compare(*heard, keys)
 
     def compare(self, direct, subject, keys):
+        for heard, step in direct:
+            if dialogue.SILENCE in heard:
+                raise AssertionError(f"PostgreSQL owes nothing more for {step}: what is owed is counted wrong here\n{dialogue.shown(heard)}")
         story = []
         for number in range(max(len(direct), len(subject))):
             left = direct[number] if number < len(direct) else ([], "(was closed)")
