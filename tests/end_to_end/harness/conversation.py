@@ -15,6 +15,7 @@ from .known_differences import is_known
 
 _STATEMENTS = ("", "", "s1", "s2", "s3")
 _PORTALS = ("", "", "", "p1", "p2")
+_LEAVES_TRACE, _COPIES = "leaves a trace", "copies"
 _START_UP = ({}, {}, {}, {"application_name": "mine"}, {"options": "-c timezone=Asia/Tokyo"}, {"options": "-c app.user=7"}, {"DateStyle": "German"}, {"extra_float_digits": "2"})
 _TABLES = {"samples": "user_id", "slots": "user_id", "hooks": "user_id", "stamped": "user_id", "notes": "owner_id", '"Line Items"': '"User Id"'}
 
@@ -140,26 +141,25 @@ class Author:
         """Messages of the extended protocol; mostly with a Sync at the end, and now and then a query in between."""
         rng = self.rng
         messages = []
-        is_traced = False
+        ends = ""
         for _ in range(rng.choices([1, 2, 3, 5, 8], [50, 20, 15, 10, 5])[0]):
-            part, is_traced = self.extended(status)
+            part, ends = self.extended(status)
             messages += part
-            if rng.random() < 0.12:
-                messages.append(H)
-            if is_traced or rng.random() < 0.05:
+            if ends or rng.random() < 0.05:
                 break
-            if rng.random() < 0.08:
-                messages.append(S)
-        if not is_traced and rng.random() < 0.03:
+            messages += rng.choices([[], [H], [S]], [80, 12, 8])[0]
+        if ends == _COPIES:
+            return messages
+        if not ends and rng.random() < 0.03:
             messages.append(self.query(status))
-        if is_traced or self.wishes_rest or rng.random() < 0.8:
+        if ends or self.wishes_rest or rng.random() < 0.8:
             messages.append(S)
         elif rng.random() < 0.7:
             messages.append(H)
         return messages
 
     def extended(self, status):
-        """A piece of a group, and whether it leaves a trace."""
+        """A piece of a group, and why the group must end with it (or an empty text)."""
         rng = self.rng
         chance = rng.random()
         name, portal = rng.choice(_STATEMENTS), rng.choice(_PORTALS)
@@ -170,26 +170,30 @@ class Author:
                 values = values[:-1] if rng.random() < 0.5 else [None, *values[1:]]
             messages = [C("S", name)] if name and name in self.statements and rng.random() < 0.9 else []
             messages += [P(name, chosen.sql)] + ([D("S", name)] if rng.random() < 0.2 else [])
-            self.statements[name] = tuple(chosen.values), chosen.leaves_trace
+            is_copy = chosen.sql.startswith("COPY ") and "FROM STDIN" in chosen.sql
+            self.statements.pop(name, None)
+            if not is_copy:
+                self.statements[name] = tuple(chosen.values), chosen.leaves_trace
             messages += [B(portal, name, values, (), [rng.randrange(2)] if rng.random() < 0.2 else [])]
             messages += [D("P", portal)] if rng.random() < 0.4 else []
-            if chosen.sql.startswith("COPY ") and "FROM STDIN" in chosen.sql:
-                return messages + [E(portal), *rng.choice([[], [S], [H], [*self.copy_rows()]])], False
-            return messages + self.executions(portal, not chosen.leaves_trace), chosen.leaves_trace
+            if is_copy:  # a statement within COPY makes PostgreSQL 15 crash now and then: nothing else is said before its rows
+                return [*messages, E(portal), *rng.choice([[S], [H], [S, H], self.copy_rows()])], _COPIES
+            return messages + self.executions(portal, not chosen.leaves_trace), _LEAVES_TRACE if chosen.leaves_trace else ""
         if chance < 0.78 and self.statements:
             name = rng.choice(list(self.statements))
             values, is_traced = self.statements[name]
             self.owes_discard = self.owes_discard or is_traced
-            return [B(portal, name, values), *([D("P", portal)] if rng.random() < 0.3 else []), *self.executions(portal)], is_traced
+            return [B(portal, name, values), *([D("P", portal)] if rng.random() < 0.3 else []), *self.executions(portal)], \
+                _LEAVES_TRACE if is_traced else ""
         kind = rng.randrange(6)
         if kind == 0:
             self.statements.pop(name, None)
-            return [C("S", name)], False
+            return [C("S", name)], ""
         if kind == 1:
             chosen = self.phrase(status, (vocabulary.copy_in, vocabulary.trace))
             self.statements.setdefault(name, (tuple(chosen.values), False))
-            return [P(name, chosen.sql)], False
-        return [[C("P", portal)], [D("S", name)], [D("P", portal)], self.executions(portal)][kind - 2], False
+            return [P(name, chosen.sql)], ""
+        return [[C("P", portal)], [D("S", name)], [D("P", portal)], self.executions(portal)][kind - 2], ""
 
     def executions(self, portal, may_stop=True):
         rng = self.rng
@@ -244,6 +248,8 @@ class Stage:
         direct = pair[0].say(step.messages)
         if dialogue.SILENCE in direct:
             raise ValueError(f"PostgreSQL owes nothing more for {step}: {dialogue.shown(direct)}")
+        if dialogue.CLOSED in direct and "E" not in [part[0] for part in direct]:
+            raise ValueError(f"PostgreSQL closed the connection without a word after {step}")
         subject = pair[1].say(step.messages)
         if direct != subject and not is_known(str(step), direct, subject):
             return Difference(direct, subject)
@@ -300,7 +306,10 @@ def improvise(stage, rng, clients, pool, steps_max):
             step = author.next_step(stage.judge_of(author.number))
             story.append(step)
             said += sum(message.kind in "QE" for message in step.messages)
-            difference = stage.perform(step)
+            try:
+                difference = stage.perform(step)
+            except ValueError as error:  # of PostgreSQL itself: the conversation is at fault
+                raise AssertionError("\n".join(map(str, [*(told for told in story if told.client == step.client), error]))) from error
             if difference:
                 return story, difference, said
             if stage.judge_of(author.number):
