@@ -6,18 +6,8 @@ import unittest
 from harness.dialogue import B, C, D, E, H, P, Q, S, Speaker, run
 from harness.oracle import OracleTest
 from harness.processes import wait_until
+from harness.traces import TRACES
 
-# One statement per kind of trace, to be run by whatever can run a text.
-TRACES = {
-    "setting": "SET statement_timeout = '77s'", "custom setting": "SET app.tenant = 'A'", "role": "SET ROLE low",
-    "local role": "SET LOCAL ROLE low", "time zone": "SET TIME ZONE 'Asia/Tokyo'", "search path": "SET search_path = audit",
-    "channel": "LISTEN gossip", "prepared": "PREPARE left AS SELECT 1", "temporary table": "CREATE TEMPORARY TABLE aside AS SELECT 'mine' AS secret",
-    "temporary view": "CREATE TEMPORARY VIEW aside AS SELECT 'mine' AS secret",
-    "advisory lock": "SELECT pg_advisory_lock(71{n})", "shared lock": "SELECT pg_advisory_lock_shared(7, 1)",
-    "tried lock": "SELECT pg_try_advisory_lock(72{n})", "sequence": "SELECT nextval('public.counted')",
-    "set_config": "SELECT set_config('app.user', '42', false)", "pg_settings": "UPDATE pg_settings SET setting = '77000' WHERE name = 'statement_timeout'",
-    "characteristics": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-}
 HELD = "DECLARE kept CURSOR WITH HOLD FOR SELECT 'secret'"
 HINT = "/* mosaic user_id={u} */ "
 

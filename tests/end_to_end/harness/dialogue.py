@@ -23,13 +23,14 @@ CLOSED = ("closed",)
 class Message(NamedTuple):
     kind: str
     arguments: tuple
+    encoding: str = "utf-8"
 
     def encoded(self, keys):
         def fill(value):
             if isinstance(value, str):
                 for name, key in keys.items():
                     value = value.replace("{" + name + "}", str(key))
-                return value
+                return value if self.encoding == "utf-8" or value.isascii() else value.encode(self.encoding)
             return tuple(map(fill, value)) if isinstance(value, (tuple, list)) else value
         return _BUILDERS[self.kind](*map(fill, self.arguments))
 
@@ -49,9 +50,13 @@ def _raw(value):
     return value if isinstance(value, bytes) else value.encode()
 
 
+def _parse(name, sql, types):
+    return wire.frame("P", wire.text(name) + _raw(sql) + b"\0" + struct.pack(f"!h{len(types)}I", len(types), *types))
+
+
 _BUILDERS = {
     "Q": lambda sql: wire.frame("Q", _raw(sql) + b"\0"),
-    "P": wire.parse, "B": wire.bind, "D": wire.describe, "E": wire.execute, "C": wire.close,
+    "P": _parse, "B": wire.bind, "D": wire.describe, "E": wire.execute, "C": wire.close,
     "H": lambda: wire.FLUSH, "S": lambda: wire.SYNC, "X": lambda: wire.TERMINATE, "F": _function_call,
     "d": lambda data: wire.frame("d", _raw(data)), "c": lambda: wire.frame("c"),
     "f": lambda reason: wire.frame("f", _raw(reason) + b"\0"),
@@ -92,6 +97,11 @@ def data(text):
 
 def failed(reason="given up"):
     return Message("f", (reason,))
+
+
+def spelled(encoding, *messages):
+    """The messages in another encoding than UTF8."""
+    return [message._replace(encoding=encoding) for message in messages]
 
 
 H, S, X, DONE = (Message(kind, ()) for kind in "HSXc")

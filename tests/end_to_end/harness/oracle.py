@@ -27,7 +27,7 @@ CREATE ROLE boss LOGIN SUPERUSER PASSWORD 'boss';
 TRACES = """
 CREATE SCHEMA audit;
 CREATE TABLE audit.media (user_id bigint, caption text);
-INSERT INTO audit.media SELECT n, 'from audit' FROM generate_series(1, 400) n;
+INSERT INTO audit.media SELECT n, 'from audit' FROM generate_series(5000, 9000) n;
 GRANT USAGE ON SCHEMA audit TO PUBLIC;
 GRANT SELECT ON audit.media TO PUBLIC;
 CREATE SEQUENCE counted;

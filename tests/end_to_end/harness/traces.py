@@ -10,6 +10,17 @@ from . import wire_client as wire
 CUSTOM = ("app.user", "app.tenant", "app.current_user", "app.stamped", "app.order", "user.select", "app.x", "my.default")
 # A custom setting that someone used stays known to the session, as an empty text: PostgreSQL has no way to forget it.
 _CUSTOM = " || '|' || ".join(f"coalesce(current_setting('{name}', true), '')" for name in CUSTOM)
+# One statement per kind of trace, to be run by whatever can run a text. {n} is a number that no other client has.
+TRACES = {
+    "setting": "SET statement_timeout = '77s'", "custom setting": "SET app.tenant = 'A'", "role": "SET ROLE low",
+    "local role": "SET LOCAL ROLE low", "time zone": "SET TIME ZONE 'Asia/Tokyo'", "search path": "SET search_path = audit",
+    "channel": "LISTEN gossip", "prepared": "PREPARE left AS SELECT 1", "temporary table": "CREATE TEMPORARY TABLE aside AS SELECT 'mine' AS secret",
+    "temporary view": "CREATE TEMPORARY VIEW aside AS SELECT 'mine' AS secret",
+    "advisory lock": "SELECT pg_advisory_lock(71{n})", "shared lock": "SELECT pg_advisory_lock_shared(7, 1)",
+    "tried lock": "SELECT pg_try_advisory_lock(72{n})", "sequence": "SELECT nextval('public.counted')",
+    "set_config": "SELECT set_config('app.user', '42', false)", "pg_settings": "UPDATE pg_settings SET setting = '77000' WHERE name = 'statement_timeout'",
+    "characteristics": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+}
 QUESTIONS = {
     "settings": "SELECT name, setting FROM pg_settings WHERE setting IS DISTINCT FROM reset_val AND context IN ('user', 'superuser') "
                 "AND name NOT IN ('application_name', 'client_encoding', 'role', 'session_authorization', 'transaction_isolation', "
