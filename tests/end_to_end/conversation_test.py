@@ -3,7 +3,8 @@
 As a test: about 3,000 statements from MOSAIC_E2E_SEED, on one node and on three. By hand, for as long as one likes:
     MOSAIC_BINARY=... python3 conversation_test.py --statements 200000 --nodes 3 --seed 7
 which prints how far it is, and for each difference the shortest story that still shows it. `--from N` begins at a later
-episode, `--differences N` goes on until that many, `--pool` and `--workers` change what is shared.
+episode, `--differences N` goes on until that many, `--without prepared,lock` leaves out kinds of statements, `--pool` and `--workers`
+change what is shared.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 import time
 import unittest
 
-from harness import conversation
+from harness import conversation, vocabulary
 from harness.cluster import Cluster, is_plain
 from harness.oracle import add_oracle_schema, start_with_reference
 from harness.processes import seed, wait_until
@@ -73,7 +74,7 @@ class Theatre:
         sql = []
         for schema, users in users_by_schema.items():
             listed = ", ".join(map(str, users))
-            sql += [f"DELETE FROM {schema}.{table} WHERE {key} IN ({listed})" for table, key in conversation._TABLES.items()]
+            sql += [f"DELETE FROM {schema}.{table} WHERE {key} IN ({listed})" for table, key in conversation.TABLES.items()]
             sql.append(f"INSERT INTO {schema}.samples (user_id, name, number, at) SELECT u, 'n' || n, n, '2024-05-06 07:08:09+00' "
                        f"FROM unnest(array[{listed}]) u, generate_series(0, 3) n ORDER BY u, n")
         self._sessions[node, database].cursor().execute("; ".join(sql))
@@ -149,7 +150,13 @@ def by_hand(arguments):
     parser = argparse.ArgumentParser()
     for name, default in {"statements": 200_000, "nodes": 1, "seed": 1, "from": 0, "differences": 1, "pool": 4, "workers": 1, "threshold": 2}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--without", default="", help="kinds of statements to leave out: " + "start_up," + ",".join(kind.__name__ for kind in vocabulary.KINDS))
     options = parser.parse_args(arguments)
+    for kind in list(vocabulary.KINDS):
+        if kind.__name__ in options.without.split(","):
+            del vocabulary.KINDS[kind]
+    if "start_up" in options.without.split(","):
+        conversation.START_UP = ({},)
     theatre = Theatre(options.nodes, options.pool, options.workers, options.threshold)
     try:
         found = converse(theatre, options.seed, options.statements, getattr(options, "from"), options.differences, 120.0, is_shown=True)

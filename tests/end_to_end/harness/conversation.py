@@ -16,8 +16,8 @@ from .known_differences import is_known
 _STATEMENTS = ("", "", "s1", "s2", "s3")
 _PORTALS = ("", "", "", "p1", "p2")
 _LEAVES_TRACE, _COPIES = "leaves a trace", "copies"
-_START_UP = ({}, {}, {}, {"application_name": "mine"}, {"options": "-c timezone=Asia/Tokyo"}, {"options": "-c app.user=7"}, {"DateStyle": "German"}, {"extra_float_digits": "2"})
-_TABLES = {"samples": "user_id", "slots": "user_id", "hooks": "user_id", "stamped": "user_id", "notes": "owner_id", '"Line Items"': '"User Id"'}
+START_UP = ({}, {}, {}, {"application_name": "mine"}, {"options": "-c timezone=Asia/Tokyo"}, {"options": "-c app.user=7"}, {"DateStyle": "German"}, {"extra_float_digits": "2"})
+TABLES = {"samples": "user_id", "slots": "user_id", "hooks": "user_id", "stamped": "user_id", "notes": "owner_id", '"Line Items"': '"User Id"'}
 
 
 class Step(NamedTuple):
@@ -88,7 +88,7 @@ class Author:
     def connect(self):
         self.__init__(self.number, self.rng)
         self.is_connected = True
-        return Step(self.number, "connect", (), tuple(self.rng.choice(_START_UP).items()))
+        return Step(self.number, "connect", (), tuple(self.rng.choice(START_UP).items()))
 
     def part(self):
         self.is_connected = False
@@ -135,7 +135,10 @@ class Author:
             parts.append(self.inlined(chosen))
             if chosen.leaves_trace or parts[-1].startswith("COPY ") or "--" in parts[-1] or "unfinished" in parts[-1]:
                 break
-        return Q("; ".join(parts) + rng.choice(["", "", "", ";"]) if "--" not in parts[-1] else parts[-1])
+        if "--" in parts[-1]:
+            return Q(parts[-1])
+        hint = vocabulary.HINT if len(parts) > 1 and parts[-1].startswith("COPY ") else ""  # which has no rows yet to go by
+        return Q(hint + "; ".join(parts) + rng.choice(["", "", "", ";"]))
 
     def group(self, status):
         """Messages of the extended protocol; mostly with a Sync at the end, and now and then a query in between."""

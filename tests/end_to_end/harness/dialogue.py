@@ -243,7 +243,9 @@ def shown(frames):
             return f"T{[column[0] for column in part[1:]]}"
         if part[0] == "parameters":
             return "parameters"
-        return part[0] + (f"[{part[1].decode(errors='replace')}]" if len(part) > 1 and part[1] else "")
+        if len(part) > 1 and isinstance(part[1], bytes):
+            return part[0] + (f"[{part[1].decode(errors='replace')}]" if part[1] else "")
+        return " ".join(map(str, part))
     return "  ".join(map(one, frames)) or "(nothing)"
 
 

@@ -14,7 +14,7 @@ _CUSTOM = " || '|' || ".join(f"coalesce(current_setting('{name}', true), '')" fo
 TRACES = {
     "setting": "SET statement_timeout = '77s'", "custom setting": "SET app.tenant = 'A'", "role": "SET ROLE low",
     "local role": "SET LOCAL ROLE low", "time zone": "SET TIME ZONE 'Asia/Tokyo'", "search path": "SET search_path = audit",
-    "channel": "LISTEN gossip", "prepared": "PREPARE left AS SELECT 1", "temporary table": "CREATE TEMPORARY TABLE aside AS SELECT 'mine' AS secret",
+    "channel": "LISTEN gossip", "prepared": "PREPARE left_over AS SELECT 1", "temporary table": "CREATE TEMPORARY TABLE aside AS SELECT 'mine' AS secret",
     "temporary view": "CREATE TEMPORARY VIEW aside AS SELECT 'mine' AS secret",
     "advisory lock": "SELECT pg_advisory_lock(71{n})", "shared lock": "SELECT pg_advisory_lock_shared(7, 1)",
     "tried lock": "SELECT pg_try_advisory_lock(72{n})", "sequence": "SELECT nextval('public.counted')",

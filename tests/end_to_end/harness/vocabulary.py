@@ -178,7 +178,7 @@ def lock(rng):
 
 def trace(rng):
     what = rng.choice(["SET statement_timeout = '77s'", "SET app.tenant = 'A'", "SET ROLE low", "SET TIME ZONE 'Asia/Tokyo'", "LISTEN c{u}", "CREATE TEMP TABLE aside (a int)", "SELECT pg_advisory_lock({u})",
-                       "SELECT nextval('public.counted')", "PREPARE left AS SELECT 1", "SET LOCAL timezone = 'UTC'", "SELECT 1", "SELECT 1 / 0"])
+                       "SELECT nextval('public.counted')", "PREPARE left_over AS SELECT 1", "SET LOCAL timezone = 'UTC'", "SELECT 1", "SELECT 1 / 0"])
     return rng.choice([
         Phrase(f"{HINT}DO $$ BEGIN EXECUTE $x${what}$x$; END $$", leaves_trace=True), Phrase(f"{HINT}SELECT run_text($x${what}$x$)", leaves_trace=True), Phrase(f"INSERT INTO hooks VALUES ({{u}}, $x${what}$x$)", leaves_trace=True),
         Phrase(f"{HINT}CALL act($x${what}$x$)", leaves_trace=True), Phrase("SELECT become('A'), count(*) FROM samples WHERE user_id = {u}", leaves_trace=True), Phrase(f"{HINT}SELECT count_on(), lastval() > 0", leaves_trace=True),
@@ -204,4 +204,4 @@ KINDS = {read: (14, 14), write: (12, 14), constant: (8, 10), wrong: (4, 5), sett
 
 def phrase(rng, in_transaction, without=()):
     kinds = [kind for kind in KINDS if kind not in without]
-    return rng.choices(kinds, [KINDS[kind][in_transaction] for kind in kinds])[0](rng)
+    return rng.choices(kinds, [KINDS[kind][in_transaction] for kind in kinds])[0](rng) if kinds else Phrase("SELECT 1")
