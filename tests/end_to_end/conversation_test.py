@@ -29,7 +29,8 @@ class Theatre:
 
     def __init__(self, nodes, pool=4, workers=1, threshold=2):
         self.pool = pool
-        config = {"mosaic": {"workers": workers}, "pool": {"default_pool_size": pool, "prepare_threshold": threshold, "max_prepared_statements": 20}}
+        config = {"mosaic": {"workers": workers}, "pool": {"default_pool_size": pool, "prepare_threshold": threshold,
+                                                           "max_prepared_statements": 20}}
         self.cluster = Cluster(1 if is_plain() else nodes, 12, config)
         add_oracle_schema(self.cluster)
         try:
@@ -84,7 +85,8 @@ class Theatre:
             return
         self.cluster.mosaic.kill()
         for node in self.cluster.nodes:
-            wait_until(lambda: not node.query("SELECT 1 FROM pg_stat_activity WHERE usename = 'app' AND datname = 'photos'"), "Mosaic's sessions to end")
+            wait_until(lambda: not node.query("SELECT 1 FROM pg_stat_activity WHERE usename = 'app' AND datname = 'photos'"),
+                       "Mosaic's sessions to end")
         self.cluster.mosaic.start()
 
     def retell(self, story):
@@ -108,7 +110,8 @@ def explain(theatre, story, difference, budget_s):
     else:
         note = f"(not shortened: told alone to a new Mosaic, it {'differs elsewhere: ' + str(again) if again else 'does not differ'})\n"
         story = story[-40:]
-    keys = "\n".join(f"  client {number}: {keys}" for number, keys in enumerate(theatre.keys) if any(step.client == number for step in story))
+    keys = "\n".join(f"  client {number}: {keys}" for number,
+                     keys in enumerate(theatre.keys) if any(step.client == number for step in story))
     return f"{note}" + "\n".join(f"  {step}" for step in story) + f"\n{difference}\nkeys:\n{keys}"
 
 
@@ -116,7 +119,8 @@ def converse(theatre, chosen, statements, begin_at=0, differences_max=1, budget_
     """Episodes until so many statements are said; [explanation of a difference]."""
     said, episode, found, begun = 0, begin_at, [], time.monotonic()
     while said < statements and len(found) < differences_max:
-        story, difference, count = conversation.improvise(theatre.stage, random.Random(chosen * 1_000_003 + episode), CLIENTS, theatre.pool, STEPS)
+        story, difference, count = conversation.improvise(theatre.stage, random.Random(chosen * 1_000_003 + episode),
+                                                          CLIENTS, theatre.pool, STEPS)
         said += count
         if difference:
             found.append(f"seed {chosen}, episode {episode}, step {len(story)}:\n{explain(theatre, story, difference, budget_s)}")
@@ -125,8 +129,10 @@ def converse(theatre, chosen, statements, begin_at=0, differences_max=1, budget_
             theatre.restart()
         episode += 1
         if is_shown and episode % 50 == 0:
-            print(f"{said} statements, {episode} episodes, {len(found)} differences, {time.monotonic() - begun:.0f} s", flush=True)
-    print(f"{said} statements in {episode - begin_at} episodes, {len(found)} differences, {time.monotonic() - begun:.1f} s", flush=True)
+            print(f"{said} statements, {episode} episodes, {len(found)} differences, {time.monotonic() - begun:.0f} s",
+                  flush=True)
+    print(f"{said} statements in {episode - begin_at} episodes, {len(found)} differences, {time.monotonic() - begun:.1f} s",
+          flush=True)
     return found
 
 
@@ -148,9 +154,11 @@ class Conversation(unittest.TestCase):
 
 def by_hand(arguments):
     parser = argparse.ArgumentParser()
-    for name, default in {"statements": 200_000, "nodes": 1, "seed": 1, "from": 0, "differences": 1, "pool": 4, "workers": 1, "threshold": 2}.items():
+    for name, default in {"statements": 200_000, "nodes": 1, "seed": 1, "from": 0, "differences": 1, "pool": 4, "workers": 1,
+                          "threshold": 2}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--without", default="", help="kinds of statements to leave out: " + "start_up," + ",".join(kind.__name__ for kind in vocabulary.KINDS))
+    parser.add_argument("--without", default="",
+                        help="kinds of statements to leave out: " + "start_up," + ",".join(kind.__name__ for kind in vocabulary.KINDS))
     options = parser.parse_args(arguments)
     for kind in list(vocabulary.KINDS):
         if kind.__name__ in options.without.split(","):
@@ -159,7 +167,8 @@ def by_hand(arguments):
         conversation.START_UP = ({},)
     theatre = Theatre(options.nodes, options.pool, options.workers, options.threshold)
     try:
-        found = converse(theatre, options.seed, options.statements, getattr(options, "from"), options.differences, 120.0, is_shown=True)
+        found = converse(theatre, options.seed, options.statements, getattr(options, "from"), options.differences, 120.0,
+                         is_shown=True)
     finally:
         theatre.stop()
     return 1 if found else 0

@@ -84,7 +84,8 @@ class MemoryBounds(OracleTest):
     needs_mosaic = True
     node_count = 1
     pool = 4
-    config = {"limits": {"max_client_prepared_statements": 1_000_000, "statement_cache_bytes": "16MiB", "shape_cache_bytes": "16MiB"}}
+    config = {"limits": {"max_client_prepared_statements": 1_000_000, "statement_cache_bytes": "16MiB",
+                         "shape_cache_bytes": "16MiB"}}
 
     def bounded(self, what, bound, act, others_wait_s=10.0):
         """Runs act() with a bystander and returns its result; Mosaic may grow by `bound` and a little."""
@@ -104,8 +105,11 @@ class MemoryBounds(OracleTest):
 
     def test_a_huge_statement(self):
         """The statement itself is kept once, and once more on its way to the server: max_statement_bytes allows it."""
-        for about, text in {"parentheses": b"(" * STATEMENT_BYTES, "commas": b"SELECT 1" + b",1" * (STATEMENT_BYTES // 2), "quotes": b"SELECT " + b"''" * (STATEMENT_BYTES // 2), "operators": b"SELECT 1 " + b"- " * (STATEMENT_BYTES // 2),
-                            "semicolons": b";" * STATEMENT_BYTES, "names": b"SELECT " + b"a." * (STATEMENT_BYTES // 2), "one comment": b"/* " + b"x" * STATEMENT_BYTES}.items():
+        for about, text in {"parentheses": b"(" * STATEMENT_BYTES, "commas": b"SELECT 1" + b",1" * (STATEMENT_BYTES // 2),
+                            "quotes": b"SELECT " + b"''" * (STATEMENT_BYTES // 2),
+                            "operators": b"SELECT 1 " + b"- " * (STATEMENT_BYTES // 2),
+                            "semicolons": b";" * STATEMENT_BYTES, "names": b"SELECT " + b"a." * (STATEMENT_BYTES // 2),
+                            "one comment": b"/* " + b"x" * STATEMENT_BYTES}.items():
             for spoken in ("simple", "extended") if about in ("parentheses", "names") else ("simple",):
                 with self.case(f"{about}, {spoken}"):
                     speaker = Speaker(self.address(), silence_s=60)
@@ -113,10 +117,12 @@ class MemoryBounds(OracleTest):
                     messages = [Q(text)] if spoken == "simple" else [P("", text.decode()), S]
                     heard = self.bounded(f"{about}, {spoken}", 3 * STATEMENT_BYTES, lambda: speaker.say(messages))
                     errors = [dict(part[1:])["C"] for part in heard if part[0] == "E"]
-                    self.assertTrue(errors or heard[-2:-1] == [("Z", b"I")], f"neither an error nor an answer: {[part[0] for part in heard][:5]}")
+                    self.assertTrue(errors or heard[-2:-1] == [("Z", b"I")],
+                                    f"neither an error nor an answer: {[part[0] for part in heard][:5]}")
                     self.assertTrue(all(CLEAR.match(code) for code in errors), errors)
                     if not speaker.is_closed:
-                        self.assertEqual([part[0] for part in speaker.say([Q("SELECT 1")])], ["T", "D", "C", "Z", "parameters"])
+                        self.assertEqual([part[0] for part in speaker.say([Q("SELECT 1")])],
+                                         ["T", "D", "C", "Z", "parameters"])
 
     def test_a_statement_that_is_too_long_is_refused(self):
         """Above max_statement_bytes nothing is kept."""
@@ -159,12 +165,15 @@ class MemoryBounds(OracleTest):
         writer.join()
         self.assertEqual(failures, [])
         if "E" not in kinds:
-            self.assertEqual({kind: number for kind, number in kinds.items() if kind in expected}, {kind: count // (500 * len(message)) * 500 for kind in expected})
+            self.assertEqual({kind: number for kind, number in kinds.items() if kind in expected},
+                             {kind: count // (500 * len(message)) * 500 for kind in expected})
         return time.monotonic() - begun
 
     pipelines = {
-        "keyed statements": ([P("", "SELECT count(*) FROM samples WHERE user_id = {u}"), B("", ""), E()], "12C"), "constants": ([P("", "SELECT 1"), B("", ""), E()], "12C"),
-        "Close": ([C("S", "nothing")], "3"), "settings": ([P("", "SET timezone = 'UTC'"), B("", ""), E()], "12C"), "Parse": ([P("", "SELECT count(*) FROM samples WHERE user_id = $1")], "1"),
+        "keyed statements": ([P("", "SELECT count(*) FROM samples WHERE user_id = {u}"), B("", ""), E()], "12C"),
+        "constants": ([P("", "SELECT 1"), B("", ""), E()], "12C"),
+        "Close": ([C("S", "nothing")], "3"), "settings": ([P("", "SET timezone = 'UTC'"), B("", ""), E()], "12C"),
+        "Parse": ([P("", "SELECT count(*) FROM samples WHERE user_id = $1")], "1"),
         "savepoints": ([P("", "SAVEPOINT a"), B("", ""), E(), P("", "RELEASE a"), B("", ""), E()], "2C"),
     }
 
@@ -190,7 +199,9 @@ class MemoryBounds(OracleTest):
 
     def test_many_prepared_statements_of_one_client(self):
         """100 MB of texts by one client, who closes none: limited by bytes, with an error that says so, or kept in bounded memory."""
-        for about, text in {"keyed": "SELECT /* {n} {filler} */ number FROM samples WHERE user_id = $1", "of no table": "SELECT {n} AS column_{n} /* {filler} */", "one text": "SELECT 1 /* {filler} */"}.items():
+        for about, text in {"keyed": "SELECT /* {n} {filler} */ number FROM samples WHERE user_id = $1",
+                            "of no table": "SELECT {n} AS column_{n} /* {filler} */",
+                            "one text": "SELECT 1 /* {filler} */"}.items():
             with self.case(about):
                 speaker = Speaker(self.address(), silence_s=120)
                 self.addCleanup(speaker.leave)
@@ -199,7 +210,10 @@ class MemoryBounds(OracleTest):
                 def prepare():
                     codes = {}
                     for first in range(0, STATEMENTS, 50):
-                        messages = [message for n in range(first, first + 50) for message in (P(f"s{n}", text.replace("{n}", str(n)).replace("{filler}", filler)), S)]
+                        messages = [message for n in range(first,
+                                                           first + 50) for message in (P(f"s{n}",
+                                                                   text.replace("{n}", str(n)).replace("{filler}", filler)),
+                                                                   S)]
                         for part in speaker.say(messages):
                             if part[0] in "1E":
                                 code = dict(part[1:])["C"] if part[0] == "E" else "prepared"
@@ -212,7 +226,8 @@ class MemoryBounds(OracleTest):
                 self.assertTrue(all(code == "prepared" or CLEAR.match(code) for code in codes), codes)
                 self.assertGreater(codes.get("prepared", 0), 100)
                 if not speaker.is_closed:
-                    heard = speaker.say([Q("SELECT 1"), B("", "s0", [str(self.near[0])] if about == "keyed" else []), E(), S])
+                    heard = speaker.say([Q("SELECT 1"), B("", "s0", [str(self.near[0])] if about == "keyed" else []), E(),
+                                         S])
                     self.assertNotIn("E", [part[0] for part in heard])
 
 

@@ -49,7 +49,8 @@ class Poison(OracleTest):
             "upper case": ["SET \"App\".\"Tenant Id\" = '1'", "SELECT 1 FROM samples WHERE user_id = {u}"],
             "by a parameter": [[P("", "SELECT set_config($1, $2, false)"), B("", "", ["app.default", "7"]), E(), S]],
             "in a sharded statement": ["SELECT set_config('app.user', name, false) FROM samples WHERE user_id = {u}"],
-            "within a transaction": ["BEGIN", "SELECT 1 FROM samples WHERE user_id = {u}", "SET app.\"user\" = '1'", "COMMIT"],
+            "within a transaction": ["BEGIN", "SELECT 1 FROM samples WHERE user_id = {u}", "SET app.\"user\" = '1'",
+                                     "COMMIT"],
             "with a value that needs quotes": ["SET app.\"end\" = 'it''s \\ \"quoted\"'"],
             "an invalid name": ["SELECT set_config('app.a-b', '1', false)"],
             "no name": ["SELECT set_config('', '1', false)"],
@@ -57,14 +58,16 @@ class Poison(OracleTest):
         })
 
     def test_start_up_parameters_whose_names_are_keywords(self):
-        for parameters in ({"some.var": "1"}, {"app.user": "42"}, {"options": "-c app.user=42"}, {"options": "-c app.order=1 -c user.select=2"},
+        for parameters in ({"some.var": "1"}, {"app.user": "42"}, {"options": "-c app.user=42"},
+                           {"options": "-c app.order=1 -c user.select=2"},
                            {"options": "-c app.current_user='x'"}, {"app.default": "it's"}):
             with self.case(parameters):
                 for _ in range(self.pool):
                     self.spoil("SELECT 1 FROM samples WHERE user_id = {u}", **parameters)
                 self.use_the_pool()
                 self.assert_nothing_is_left()
-                self.check("SELECT 1", "SHOW search_path", "RESET ALL", "DISCARD ALL", "SELECT 1 FROM samples WHERE user_id = {u}", **parameters)
+                self.check("SELECT 1", "SHOW search_path", "RESET ALL", "DISCARD ALL",
+                           "SELECT 1 FROM samples WHERE user_id = {u}", **parameters)
 
     def test_settings_that_only_their_maker_may_undo(self):
         self.check_poison({
@@ -73,7 +76,8 @@ class Poison(OracleTest):
             "role given up": ["SET lo_compat_privileges = on", "SET ROLE low"],
             "in a transaction": ["BEGIN", "SET zero_damaged_pages = on", "SET SESSION AUTHORIZATION high", "COMMIT"],
             "by set_config": ["SELECT set_config('log_statement', 'all', false), set_config('session_authorization', 'low', false)"],
-            "with a keyed statement between": ["SET deadlock_timeout = '2s'", "SELECT 1 FROM samples WHERE user_id = {u}", "SET SESSION AUTHORIZATION low",
+            "with a keyed statement between": ["SET deadlock_timeout = '2s'", "SELECT 1 FROM samples WHERE user_id = {u}",
+                                               "SET SESSION AUTHORIZATION low",
                                               "SELECT 1 FROM samples WHERE user_id = {u}"],
             "session_replication_role": ["SET session_replication_role = replica", "SET ROLE high"],
         }, user="boss")
@@ -101,7 +105,8 @@ class Poison(OracleTest):
             "by a function": ["/* mosaic user_id={u} */ SELECT run_text('DEALLOCATE ALL')"],
             "by a trigger": ["INSERT INTO hooks VALUES ({u}, 'DEALLOCATE ALL')"],
             "by CALL": ["/* mosaic user_id={u} */ CALL act('DEALLOCATE ALL')"],
-            "in a transaction that is rolled back": ["BEGIN", "SELECT 1 FROM samples WHERE user_id = {u}", "DEALLOCATE ALL", "ROLLBACK"],
+            "in a transaction that is rolled back": ["BEGIN", "SELECT 1 FROM samples WHERE user_id = {u}", "DEALLOCATE ALL",
+                                                     "ROLLBACK"],
             "by the extended protocol": [[P("", "DEALLOCATE ALL"), B("", ""), E(), S]],
             "plans alone": ["SELECT 1; DISCARD PLANS"],
         }.items():
@@ -122,7 +127,8 @@ class Poison(OracleTest):
             "an unfinished COPY": [[Q("COPY samples (user_id, name) FROM STDIN")], "SELECT 1"],
             "an unfinished segment": [[P("", "SELECT 1 FROM samples WHERE user_id = {u}"), B("", ""), E()]],
             "read only for good": ["SET default_transaction_read_only = on", "SELECT 1 FROM samples WHERE user_id = {u}"],
-            "row security off": ["SET row_security = off; SET search_path = ''", "SELECT 1 FROM samples WHERE user_id = {u}"],
+            "row security off": ["SET row_security = off; SET search_path = ''",
+                                 "SELECT 1 FROM samples WHERE user_id = {u}"],
             "a tiny time limit": ["SET statement_timeout = 1", "SELECT count(*) FROM samples WHERE user_id = {u}"],
         })
 

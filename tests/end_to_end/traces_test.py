@@ -25,16 +25,26 @@ HINT = "/* mosaic user_id={u} */ "
 
 # How a trace is left: {sql} is its text, quoted with $x$.
 WAYS = {
-    "SQL": HINT + "{sql}", "DO": HINT + "DO $$ BEGIN EXECUTE $x${sql}$x$; END $$", "DO anywhere": "DO $$ BEGIN EXECUTE $x${sql}$x$; END $$",
-    "a function": HINT + "SELECT run_text($x${sql}$x$)", "a function over rows": "SELECT run_text($x${sql}$x$) FROM samples WHERE user_id = {u} AND name = 'n1'",
-    "a trigger": "INSERT INTO hooks VALUES ({u}, $x${sql}$x$)", "CALL": HINT + "CALL act($x${sql}$x$)", "CALL that commits": HINT + "CALL act_and_commit($x${sql}$x$)",
-    "several statements": HINT + "SELECT 1; {sql}; SELECT 2", "a CTE": HINT + "WITH x AS MATERIALIZED (SELECT run_text($x${sql}$x$)) SELECT * FROM x",
-    "COPY TO": HINT + "COPY (SELECT run_text($x${sql}$x$)) TO STDOUT", "EXPLAIN ANALYZE": HINT + "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) SELECT run_text($x${sql}$x$)",
+    "SQL": HINT + "{sql}", "DO": HINT + "DO $$ BEGIN EXECUTE $x${sql}$x$; END $$",
+    "DO anywhere": "DO $$ BEGIN EXECUTE $x${sql}$x$; END $$",
+    "a function": HINT + "SELECT run_text($x${sql}$x$)",
+    "a function over rows": "SELECT run_text($x${sql}$x$) FROM samples WHERE user_id = {u} AND name = 'n1'",
+    "a trigger": "INSERT INTO hooks VALUES ({u}, $x${sql}$x$)", "CALL": HINT + "CALL act($x${sql}$x$)",
+    "CALL that commits": HINT + "CALL act_and_commit($x${sql}$x$)",
+    "several statements": HINT + "SELECT 1; {sql}; SELECT 2",
+    "a CTE": HINT + "WITH x AS MATERIALIZED (SELECT run_text($x${sql}$x$)) SELECT * FROM x",
+    "COPY TO": HINT + "COPY (SELECT run_text($x${sql}$x$)) TO STDOUT",
+    "EXPLAIN ANALYZE": HINT + "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) SELECT run_text($x${sql}$x$)",
 }
 MORE_TRACES = {
-    "a setting named like a keyword": "SET app.\"user\" = '1'", "a whole name of keywords": "SET \"user\".\"select\" = '2'", "order": "SET app.\"order\" = '3'", "session authorization": "SET SESSION AUTHORIZATION app",
-    "a cursor": "DECLARE kept CURSOR WITH HOLD FOR SELECT 'secret'", "a seed": "SELECT setseed(0.25)", "currval": "SELECT nextval('counted'), currval('counted')", "many at once": "SELECT set_config('app.user', 'x', false), pg_advisory_lock(5{n}), nextval('counted')",
-    "a temporary sequence": "CREATE TEMP SEQUENCE aside_sequence", "read only": "SET default_transaction_read_only = on", "a notification": "NOTIFY gossip", "date style": "SET datestyle = 'German'", "encoding": "SET client_encoding = 'LATIN1'",
+    "a setting named like a keyword": "SET app.\"user\" = '1'", "a whole name of keywords": "SET \"user\".\"select\" = '2'",
+    "order": "SET app.\"order\" = '3'", "session authorization": "SET SESSION AUTHORIZATION app",
+    "a cursor": "DECLARE kept CURSOR WITH HOLD FOR SELECT 'secret'", "a seed": "SELECT setseed(0.25)",
+    "currval": "SELECT nextval('counted'), currval('counted')",
+    "many at once": "SELECT set_config('app.user', 'x', false), pg_advisory_lock(5{n}), nextval('counted')",
+    "a temporary sequence": "CREATE TEMP SEQUENCE aside_sequence", "read only": "SET default_transaction_read_only = on",
+    "a notification": "NOTIFY gossip", "date style": "SET datestyle = 'German'",
+    "encoding": "SET client_encoding = 'LATIN1'",
 }
 ALL_TRACES = {**TRACES, **MORE_TRACES}
 
@@ -125,7 +135,8 @@ def cancelled(speaker, steps, rng):
     stay(speaker, [[Q(rng.choice(["COMMIT", "ROLLBACK"]))]])
 
 
-ENDS = [outside, outside, outside, end_by("COMMIT"), end_by("COMMIT"), end_by("ROLLBACK"), end_by("SELECT 1 / 0"), end_by("ROLLBACK TO nowhere"), leave_in_transaction, in_a_segment, within_copy, within_a_frame, within_a_result,
+ENDS = [outside, outside, outside, end_by("COMMIT"), end_by("COMMIT"), end_by("ROLLBACK"), end_by("SELECT 1 / 0"),
+        end_by("ROLLBACK TO nowhere"), leave_in_transaction, in_a_segment, within_copy, within_a_frame, within_a_result,
         while_it_runs, cancelled]
 
 
@@ -142,7 +153,8 @@ class Round:
         self.end = rng.choice(ENDS)
         self.is_polite = rng.random() < 0.5
         self.is_reset = rng.random() < 0.3
-        self.parameters = rng.choice([{}, {}, {}, {"application_name": "someone"}, {"options": "-c app.user=start"}, {"TimeZone": "Asia/Tokyo"}])
+        self.parameters = rng.choice([{}, {}, {}, {"application_name": "someone"}, {"options": "-c app.user=start"},
+                                      {"TimeZone": "Asia/Tokyo"}])
 
     def __str__(self):
         return (f"round {self.number}: {self.trace} by {self.way}, {self.spoken.__name__}, end: {self.end.__name__}, "

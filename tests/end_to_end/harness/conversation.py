@@ -16,8 +16,10 @@ from .known_differences import is_known
 _STATEMENTS = ("", "", "s1", "s2", "s3")
 _PORTALS = ("", "", "", "p1", "p2")
 _LEAVES_TRACE, _COPIES = "leaves a trace", "copies"
-START_UP = ({}, {}, {}, {"application_name": "mine"}, {"options": "-c timezone=Asia/Tokyo"}, {"options": "-c app.user=7"}, {"DateStyle": "German"}, {"extra_float_digits": "2"})
-TABLES = {"samples": "user_id", "slots": "user_id", "hooks": "user_id", "stamped": "user_id", "notes": "owner_id", '"Line Items"': '"User Id"'}
+START_UP = ({}, {}, {}, {"application_name": "mine"}, {"options": "-c timezone=Asia/Tokyo"}, {"options": "-c app.user=7"},
+            {"DateStyle": "German"}, {"extra_float_digits": "2"})
+TABLES = {"samples": "user_id", "slots": "user_id", "hooks": "user_id", "stamped": "user_id", "notes": "owner_id",
+          '"Line Items"': '"User Id"'}
 
 
 class Step(NamedTuple):
@@ -112,7 +114,8 @@ class Author:
         if status == "E" and self.rng.random() < 0.55:
             return self.rng.choice([vocabulary.end, vocabulary.savepoint])(self.rng)
         if self.wishes_rest:
-            without = (*without, vocabulary.begin, vocabulary.held_cursor, vocabulary.temporary, vocabulary.channel, vocabulary.lock)
+            without = (*without, vocabulary.begin, vocabulary.held_cursor, vocabulary.temporary, vocabulary.channel,
+                       vocabulary.lock)
         chosen = vocabulary.phrase(self.rng, status != "I", without)
         self.may_keep_server = self.may_keep_server or chosen.keeps_server
         self.owes_discard = self.owes_discard or chosen.leaves_trace
@@ -202,7 +205,8 @@ class Author:
         rng = self.rng
         if not may_stop or rng.random() < 0.7:
             return [E(portal)]
-        return [E(portal, rng.randrange(1, 4)) for _ in range(rng.randrange(1, 3))] + ([E(portal)] if rng.random() < 0.3 else [])
+        return [E(portal, rng.randrange(1, 4)) for _ in range(rng.randrange(1,
+                3))] + ([E(portal)] if rng.random() < 0.3 else [])
 
     def copy_rows(self):
         rng = self.rng
@@ -312,7 +316,8 @@ def improvise(stage, rng, clients, pool, steps_max):
             try:
                 difference = stage.perform(step)
             except ValueError as error:  # of PostgreSQL itself: the conversation is at fault
-                raise AssertionError("\n".join(map(str, [*(told for told in story if told.client == step.client), error]))) from error
+                raise AssertionError("\n".join(map(str, [*(told for told in story if told.client == step.client),
+                                                         error]))) from error
             if difference:
                 return story, difference, said
             if stage.judge_of(author.number):

@@ -13,11 +13,14 @@ class KnownDifference(NamedTuple):
 
 
 KNOWN = [
-    KnownDifference(r"pg_backend_pid\(\)", "BackendKeyData names Mosaic's client, pg_backend_pid() the server's process: a client has "
+    KnownDifference(r"pg_backend_pid\(\)",
+                    "BackendKeyData names Mosaic's client, pg_backend_pid() the server's process: a client has "
                     "many servers in its life, and what it cancels is the client."),
-    KnownDifference(r"\bpg_prepared_statements\b", "A server keeps statements for many clients under names of Mosaic's own."),
+    KnownDifference(r"\bpg_prepared_statements\b",
+                    "A server keeps statements for many clients under names of Mosaic's own."),
     KnownDifference(r"\bpg_stat_activity\b", "Shows the node's sessions, which are Mosaic's."),
-    KnownDifference(r"", "A key that is not of its type names no shard, so no server can be asked what is wrong with it.", ("22P02|22003", "MZ016")),
+    KnownDifference(r"", "A key that is not of its type names no shard, so no server can be asked what is wrong with it.",
+                    ("22P02|22003", "MZ016")),
 ]
 
 

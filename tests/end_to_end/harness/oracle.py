@@ -48,7 +48,8 @@ CREATE FUNCTION on_hook() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE N
 """
 _HOOK = "CREATE TRIGGER hook BEFORE INSERT OR UPDATE ON {}.hooks FOR EACH ROW EXECUTE FUNCTION public.on_hook()"
 
-TABLES = {"labels": "name", "codes": "code", "stamps": "code", "tokens": "token", "notes": "owner_id", "Line Items": "User Id",
+TABLES = {"labels": "name", "codes": "code", "stamps": "code", "tokens": "token", "notes": "owner_id",
+          "Line Items": "User Id",
           "slots": "user_id", "hooks": "user_id", "stamped": "user_id"}
 BEFORE_CASES = 5000  # keys of cases begin here
 

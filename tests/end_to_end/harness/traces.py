@@ -14,11 +14,13 @@ _CUSTOM = " || '|' || ".join(f"coalesce(current_setting('{name}', true), '')" fo
 TRACES = {
     "setting": "SET statement_timeout = '77s'", "custom setting": "SET app.tenant = 'A'", "role": "SET ROLE low",
     "local role": "SET LOCAL ROLE low", "time zone": "SET TIME ZONE 'Asia/Tokyo'", "search path": "SET search_path = audit",
-    "channel": "LISTEN gossip", "prepared": "PREPARE left_over AS SELECT 1", "temporary table": "CREATE TEMPORARY TABLE aside AS SELECT 'mine' AS secret",
+    "channel": "LISTEN gossip", "prepared": "PREPARE left_over AS SELECT 1",
+    "temporary table": "CREATE TEMPORARY TABLE aside AS SELECT 'mine' AS secret",
     "temporary view": "CREATE TEMPORARY VIEW aside AS SELECT 'mine' AS secret",
     "advisory lock": "SELECT pg_advisory_lock(71{n})", "shared lock": "SELECT pg_advisory_lock_shared(7, 1)",
     "tried lock": "SELECT pg_try_advisory_lock(72{n})", "sequence": "SELECT nextval('public.counted')",
-    "set_config": "SELECT set_config('app.user', '42', false)", "pg_settings": "UPDATE pg_settings SET setting = '77000' WHERE name = 'statement_timeout'",
+    "set_config": "SELECT set_config('app.user', '42', false)",
+    "pg_settings": "UPDATE pg_settings SET setting = '77000' WHERE name = 'statement_timeout'",
     "characteristics": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
 }
 QUESTIONS = {
@@ -56,8 +58,13 @@ def look_everywhere(address, users, pool):
     """[(user, answers)]: every session of the nodes of `users` (one key per node), seen by clients that have just come."""
     seen = []
     for user in users:
-        speakers = [Speaker(address, silence_s=20) for _ in range(pool)]
+        speakers = []
         try:
+            for _ in range(pool):
+                try:
+                    speakers.append(Speaker(address, silence_s=20))
+                except (wire.ServerError, wire.ConnectionClosed, TimeoutError) as refused:
+                    seen.append((user, {"a login": str(refused)}))
             for speaker in speakers:
                 heard = speaker.say([Q("BEGIN")]) + speaker.say([Q(f"SELECT count(*) FROM samples WHERE user_id = {user}")])
                 if not any(part[0] == "D" for part in heard):
