@@ -93,7 +93,7 @@ TERMINATE = frame("X")
 
 
 def error_fields(body):
-    return {part[:1].decode(): part[1:].decode() for part in body.split(b"\0") if part}
+    return {part[:1].decode(): part[1:].decode(errors="backslashreplace") for part in body.split(b"\0") if part}
 
 
 def data_row(body):
