@@ -68,14 +68,15 @@ void Session::undo(Expectation& expectation) {
     leg_.server().to_close.push_back(expectation.key);
 }
 
-// After an error a server skips what was sent until the next Sync: so do we. A query that it skips is still
-// to be ended for the client: by a Sync.
+// After an error a server skips what was sent until the next Sync: so do we. A query that it skips because
+// what we sent ahead has failed is still to be ended for the client: by a Sync.
 void Session::skip_to_sync() {
   ExpectationQueue& owed = leg_.owed();
   size_t count = 0;
-  bool has_query = false;
+  bool has_query = false, is_clients_group = false;
   while (count < owed.size() && owed.at(count).kind != Kind::kSync && !owed.at(count).is_bound) {
     has_query |= owed.at(count).kind == Kind::kQuery;
+    is_clients_group |= owed.at(count).kind != Kind::kQuery && !owed.at(count).is_ours;
     ++count;
   }
   for (size_t i = count; i-- > 0;) undo(owed.at(i));
@@ -84,7 +85,7 @@ void Session::skip_to_sync() {
     pop_expectation();
   }
   if (!owed.is_empty()) return;
-  if (has_query) {
+  if (has_query && !is_clients_group) {
     leg_.send_sync();
     return;
   }
@@ -104,7 +105,8 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
   const bool is_own = front != nullptr && front->kind == Kind::kOwnQuery;
   switch (header.type) {
     case 'D':  // DataRow
-      return is_own ? Verdict::kBody : Verdict::kForward;
+      if (is_own) return Verdict::kBody;
+      return front != nullptr && front->is_ours ? Verdict::kDrop : Verdict::kForward;
     case 'd':  // CopyData
     case 'c':  // CopyDone
     case 'H':  // CopyOutResponse

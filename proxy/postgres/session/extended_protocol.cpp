@@ -278,6 +278,11 @@ Session::Intake Session::on_bind(std::string_view body) {
     leg_.reply(kBindComplete);
     return Intake::kTaken;
   }
+  if (!waiting_.route && ends_prepared_transaction(view)) {
+    if (waiting_.error) return settle_then_refuse(*std::exchange(waiting_.error, nullptr));
+    search_prepared_transaction(view);
+    return Intake::kLater;
+  }
   if (!waiting_.route) {
     Result<Route> route = route_of(view, parameters);
     if (!route) return settle_then_refuse(route.error());

@@ -60,16 +60,16 @@ Session::Server Session::need_server(const Route& route, const std::optional<poo
   return Server::kWaiting;
 }
 
-// Where a transaction that any node may begin is best begun: that of the client's latest shard.
+// Where what any node may begin is best begun: on that of the client's latest shard.
 NodeId Session::likely_node() const {
-  if (transaction_.is_open() && last_shard_ >= 0 &&
-      static_cast<uint32_t>(last_shard_) < catalog().shard_count())
+  if (last_shard_ >= 0 && static_cast<uint32_t>(last_shard_) < catalog().shard_count())
     return catalog().node_of(routing::ShardId{static_cast<uint32_t>(last_shard_)});
   return catalog().default_node();
 }
 
 bool Session::may_leave_node() const {
-  return !transaction_.is_bound() && leg_.status() != 'E' && pins_.is_empty() && !group_.has_open_portal;
+  const bool is_failed = leg_.status() == 'E' && !group_.may_recover;
+  return !transaction_.is_bound() && !is_failed && pins_.is_empty() && !group_.has_open_portal;
 }
 
 // What was said there is taken back, and said again where the next statement goes. A Sync first: what is
@@ -238,7 +238,7 @@ void Session::go_on_without_server(const Error& error) {
       close_with(error);
       return;
     case Phase::kSearching:
-      enter(Phase::kReady);
+      enter(waiting_.phase_before_search);
       break;
     case Phase::kCopyUnrouted:
       enter(Phase::kCopyUnrouted);
@@ -262,32 +262,38 @@ bool Session::ask_next_node(const Error& error) {
   const auto nodes = static_cast<uint32_t>(catalog().node_names().size());
   if (!any_node_will_do || error.sqlstate != sqlstate::kNodeDown || ++waiting_.attempts >= nodes)
     return false;
-  const uint32_t next = (catalog().default_node().value + waiting_.attempts) % nodes;
+  const uint32_t next = (likely_node().value + waiting_.attempts) % nodes;
   outbox_.lease_request = LeaseRequest{NodeId{static_cast<uint16_t>(next)}, std::nullopt};
   return true;
 }
 
 // --- COMMIT PREPARED: the node that has the transaction is found by asking all of them ---
 
-Session::Intake Session::search_prepared_transaction(const routing::StatementPart&) {
-  if (waiting_.error) return refuse(*std::exchange(waiting_.error, nullptr), true);
+bool Session::ends_prepared_transaction(const routing::AnalyzedStatement& statement) const {
+  const auto& parts = statement.plan->parts;
+  return parts.size() == 1 && parts[0].kind == routing::StatementKind::kPrepareTransaction &&
+         parts[0].placement == routing::Placement::kDefault && !leg_.is_held() && !transaction_.is_open() &&
+         catalog().node_names().size() > 1;
+}
+
+void Session::search_prepared_transaction(const routing::AnalyzedStatement& statement) {
+  const routing::Token& gid = statement.tokens[statement.plan->parts[0].last_token - 1];
+  waiting_.searched.assign(statement.text.substr(gid.begin, gid.end - gid.begin));
+  waiting_.phase_before_search = phase_;
   waiting_.found.clear();
   waiting_.attempts = 0;
   waiting_.phase_after = Phase::kSearching;
   outbox_.lease_request = LeaseRequest{NodeId{0}, std::nullopt};
   enter(Phase::kWaiting);
-  return Intake::kLater;
 }
 
 void Session::ask_for_prepared_transaction() {
-  const routing::StatementPart& part = analyzed_.plan->parts[0];
-  const routing::Token& gid = analyzed_.tokens[part.last_token - 1];
   waiting_.own_error.reset();
   waiting_.answer.clear();
   leg_.send_own_query(Purpose::kSearch,
                       fmt::format("SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_xacts WHERE "
                                   "database = pg_catalog.current_database() AND gid = {}",
-                                  analyzed_.text.substr(gid.begin, gid.end - gid.begin)));
+                                  waiting_.searched));
 }
 
 void Session::on_search_answer() {
@@ -319,7 +325,7 @@ void Session::on_search_answer() {
   route.target = Route::Target::kNode;
   route.node = waiting_.found.empty() ? catalog().default_node() : waiting_.found[0];
   waiting_.route = route;
-  enter(Phase::kReady);
+  enter(waiting_.phase_before_search);
 }
 
 }  // namespace mosaic::proxy

@@ -166,8 +166,16 @@ Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parame
   }
   Result<Route> route = routing::route(statement, parameters, view_.hint(), catalog(), anywhere);
   if (!route) return route;
+  // A temporary object is where the client made it; the names of others are looked for there as well.
+  const bool has_temporary = pins_.has(routing::Pin::kTemporary) ||
+                             transaction_.pins.has(routing::Pin::kTemporary) ||
+                             (parts.size() == 1 && parts[0].pins.has(routing::Pin::kTemporary));
+  if (leg_.is_held() && has_temporary && route->reason == Route::Reason::kDefaultNode) {
+    route->target = Route::Target::kAnyNode;
+    route->node = anywhere;
+  }
   // OIDs mean something on one node only: what a client reads of them it is to find again.
-  if (!leg_.is_held() && route->reason == Route::Reason::kCatalogRead &&
+  if (!leg_.is_held() && !transaction_.is_open() && route->reason == Route::Reason::kCatalogRead &&
       route->target == Route::Target::kAnyNode) {
     route->node = catalog().default_node();
   }
@@ -192,6 +200,8 @@ Session::Intake Session::on_query(std::string_view body) {
   }
   if (statements_.owed() != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
   if (group_.skips_until_sync) return Intake::kTaken;
+  // PostgreSQL, drop_unnamed_stmt() in exec_simple_query().
+  if (statements_.size() > 0 && statements_.find("") != nullptr) statements_.assign("", nullptr, nullptr);
   begin_statement();
   const bool is_analyzed =
       waiting_.route && analyzed_serial_ == environment_.analyses && analyzed_.text.data() == text->data();
@@ -224,10 +234,10 @@ Session::Intake Session::on_query(std::string_view body) {
     begin_unrouted_copy(analyzed_, false);
     return Intake::kTaken;
   }
-  if (parts.size() == 1 && parts[0].kind == StatementKind::kPrepareTransaction &&
-      parts[0].placement == routing::Placement::kDefault && !leg_.is_held() && !transaction_.is_open() &&
-      catalog().node_names().size() > 1) {
-    return search_prepared_transaction(parts[0]);
+  if (ends_prepared_transaction(analyzed_)) {
+    if (waiting_.error) return refuse(*std::exchange(waiting_.error, nullptr), true);
+    search_prepared_transaction(analyzed_);
+    return Intake::kLater;
   }
   Result<Route> route = parts.empty() ? Result<Route>(Route{}) : route_of(analyzed_, Parameters());
   if (!route) return refuse(route.error(), true);
@@ -312,16 +322,16 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
     return effect.kind == Effect::Kind::kSet || effect.kind == Effect::Kind::kReset ||
            effect.kind == Effect::Kind::kResetAll;
   };
-  if (is_answered_in_failed_transaction(statement)) return;  // it will not run
   if (effects != nullptr) {
     const auto& all = effects->on_complete;
     group_.changes_settings |= std::any_of(all.begin(), all.end(), changes_settings);
   }
+  const bool runs = !is_answered_in_failed_transaction(statement);
   for (const StatementPart& part : statement.plan->parts) {
-    if (part.kind == StatementKind::kCommit) group_.may_recover = true;
     const bool takes_back = part.kind == StatementKind::kRollback || part.kind == StatementKind::kRollbackTo;
-    if (takes_back) group_.may_recover = true;
+    if (takes_back || part.kind == StatementKind::kCommit) group_.may_recover = true;
     if (takes_back && view_.has_marks()) group_.changes_settings = true;
+    if (!runs && !group_.may_recover) continue;  // it will only fail
     transaction_.on_sent(part);
     // SET LOCAL, also TO DEFAULT, and set_config(..., true).
     if (part.setting && part.setting->is_local && affects_parsing(part.setting->name))

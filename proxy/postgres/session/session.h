@@ -125,7 +125,9 @@ class Session {
     std::unique_ptr<routing::Error> own_error;  // what became of a query of ours
     bool has_been_rested = false;               // before its settings are assigned once more
     std::string answer;                         // of a query of ours: its last row
-    std::vector<routing::NodeId> found;         // kSearching: nodes that have the prepared transaction
+    Phase phase_before_search = Phase::kReady;
+    std::string searched;                // kSearching: the transaction's name, as written
+    std::vector<routing::NodeId> found;  // kSearching: nodes that have the prepared transaction
   };
   // The messages since the last ReadyForQuery.
   struct Group {
@@ -190,7 +192,8 @@ class Session {
   void resume();
   routing::NodeId likely_node() const;
   routing::Error other_node_error(const routing::Route& route) const;
-  Intake search_prepared_transaction(const routing::StatementPart& part);
+  bool ends_prepared_transaction(const routing::AnalyzedStatement& statement) const;
+  void search_prepared_transaction(const routing::AnalyzedStatement& statement);
   void ask_for_prepared_transaction();
   void on_search_answer();
   void end_lease(LeaseEnd end);

@@ -2,7 +2,6 @@
 
 namespace mosaic::proxy {
 
-using routing::Placement;
 using routing::StatementKind;
 
 void Transaction::lose(const routing::Error& error, bool is_told) {
@@ -58,8 +57,7 @@ bool Transaction::is_portable(const routing::StatementPart& part) const {
     case StatementKind::kDiscard:
       return true;
     default:
-      // Reference tables are written by other means than Mosaic's transactions: what was read counts.
-      return part.is_free && part.placement != Placement::kReference && !is_snapshot_;
+      return part.is_free && !is_snapshot_;
   }
 }
 
