@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "routing/postgres/sql/string_literal.h"
 #include "routing/postgres/wire/messages.h"
 
 namespace mosaic::proxy {
@@ -59,6 +60,16 @@ void ClientSettings::start(const std::vector<std::pair<std::string, std::string>
 
 void ClientSettings::mark_start(const pool::NameValuesRef& server, const pool::NameValuesRef& seen) {
   if (marks_.empty()) marks_.push_back(Mark{"", wanted_, server, seen, hints_});
+}
+
+std::string ClientSettings::search_path() const {
+  const std::string* value = wanted_->find("search_path");
+  if (value == nullptr) return {};
+  const std::string_view written = std::string_view(*value).substr(1);
+  std::string scratch;
+  if (value->front() == kSetConfig)
+    return std::string(routing::read_string_literal(written, scratch).value_or(written));
+  return std::string(written);
 }
 
 void ClientSettings::apply(const SettingEffect& effect, pool::NameValuesRef& server,

@@ -31,6 +31,8 @@ class ClientSettings {
   void start(const std::vector<std::pair<std::string, std::string>>& startup_settings);
 
   const pool::NameValuesRef& wanted() const { return wanted_; }
+  // The search_path that the client has set, as routing::NameScope takes it; empty: none.
+  std::string search_path() const;
   // Applies a confirmed effect. `server`: the settings of the server session it ran on, changed alike.
   // `seen`: the parameters as the client knows them, from before the effect.
   void apply(const SettingEffect& effect, pool::NameValuesRef& server, const pool::NameValuesRef& seen);

@@ -36,6 +36,8 @@
 
 namespace mosaic::proxy {
 
+class SchemaChanges;
+
 // What all sessions of a worker share. Owned by the worker, outlives its sessions.
 struct SessionEnvironment {
   routing::Router* router = nullptr;
@@ -45,6 +47,7 @@ struct SessionEnvironment {
   QueryBinder* binder = nullptr;
   routing::BufferStock* buffers = nullptr;
   pool::NameValuesTable* name_values = nullptr;
+  SchemaChanges* schema_changes = nullptr;                  // none: nobody listens
   std::shared_ptr<const routing::CatalogSnapshot> catalog;  // the newest
   uint64_t analyses = 0;                 // counts Router::analyze calls: its result is valid until the next
   uint32_t max_prepared_statements = 0;  // per server connection

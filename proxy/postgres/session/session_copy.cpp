@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "proxy/postgres/session/session.h"
+#include "routing/postgres/key_evaluation.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
@@ -96,8 +97,7 @@ void Session::check_copy_rows(std::string_view bytes) {
                       ""});
       return;
     }
-    const auto value = found.is_binary ? routing::parse_key_binary(table.key_type, 0, found.value)
-                                       : routing::parse_key_text(table.key_type, found.value);
+    const auto value = routing::read_assigned_key(table, found.is_binary, found.value);
     if (!value) {
       Error error = value.error();
       error.detail = fmt::format("COPY {}, row {}, column {}{}{}", table.name, found.row, table.key,
@@ -124,8 +124,7 @@ void Session::check_copy_rows(std::string_view bytes) {
 void Session::route_copy(std::string_view key, bool is_binary) {
   if (server_ == nullptr || !copy_->shard) {
     const routing::Table& table = catalog().tables()[copy_->table];
-    const auto value = is_binary ? routing::parse_key_binary(table.key_type, 0, key)
-                                 : routing::parse_key_text(table.key_type, key);
+    const auto value = routing::read_assigned_key(table, is_binary, key);
     if (!value) {
       fail_copy(value.error());
       return;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "proxy/postgres/schema_changes.h"
 #include "proxy/postgres/session/session.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
@@ -182,6 +183,7 @@ void Session::on_part_complete() {
 
 void Session::on_schema_change() {
   ++environment_.ddl_statements;
+  if (environment_.schema_changes != nullptr) environment_.schema_changes->note();
   environment_.statements->forget_schema();
 }
 
