@@ -22,6 +22,14 @@ std::string_view to_text(Route::Target target) {
   return "";
 }
 
+// What the statement may leave in its server session; empty for nothing.
+std::string traces_of(const routing::StatementPlan& plan) {
+  routing::Traces traces;
+  for (const routing::StatementPart& part : plan.parts) traces.add(part.traces);
+  if (traces.has(routing::Trace::kUnknown)) return "anything: it runs code that may change the session";
+  return traces.has(routing::Trace::kSequences) ? "currval() and lastval()" : "";
+}
+
 }  // namespace
 
 routing::Result<std::vector<RouteFact>> explain_route(const std::string& statement,
@@ -39,6 +47,8 @@ routing::Result<std::vector<RouteFact>> explain_route(const std::string& stateme
     facts.push_back({"schema", std::string(catalog.schema_of(route->shard))});
   }
   facts.push_back({"reason", std::string(routing::to_text(route->reason))});
+  if (const std::string traces = traces_of(*analyzed.plan); !traces.empty())
+    facts.push_back({"leaves", traces});
   routing::ByteBuffer qualified;
   routing::append_qualified(qualified, analyzed, *route, catalog);
   facts.push_back({"statement", std::string(qualified.view())});

@@ -12,6 +12,7 @@
 #include "admin/config/config_loader.h"
 #include "admin/config/config_reload.h"
 #include "admin/version.h"
+#include "proxy/postgres/schema_changes.h"
 #include "routing/sqlstate.h"
 
 namespace mosaic::admin {
@@ -76,23 +77,26 @@ Status Service::start() {
   auto found = find_catalog(*config_, CatalogSearch::kCatalogThenDisk);
   if (!found) return found.error();
   if (!found->warning.empty()) spdlog::warn("catalog: {}", found->warning);
-  auto snapshot = build_snapshot(found->state, *config_);
+  Definitions definitions = read_definitions_once(*config_, found->state);
+  auto snapshot = build_snapshot(found->state, *config_, definitions);
   if (!snapshot) return snapshot.error();
   catalog_ = std::move(*snapshot);
 
   proxy_ = std::make_unique<proxy::Proxy>(
       config_->proxy, catalog_, [this](proxy::ConsoleClient client) { console_->serve(std::move(client)); });
   console_ = std::make_unique<ConsoleServer>(console_backend());
+  proxy_->schema_changes().set_on_change([this] { schema_changed_.raise(); });
   if (Status status = proxy_->start(); !status) return status;
-  watcher_ = std::make_unique<CatalogWatcher>(*config_, identity_of_this_process(proxy_->listen_port()),
-                                              std::move(found->state),
-                                              [this](std::shared_ptr<const routing::CatalogSnapshot> newer) {
-                                                {
-                                                  const std::lock_guard lock(mutex_);
-                                                  catalog_ = newer;
-                                                }
-                                                proxy_->publish(std::move(newer));
-                                              });
+  watcher_ = std::make_unique<CatalogWatcher>(
+      *config_, identity_of_this_process(proxy_->listen_port()), std::move(found->state),
+      std::move(definitions), schema_changed_, [this] { return proxy_->schema_changes().count(); },
+      [this](std::shared_ptr<const routing::CatalogSnapshot> newer) {
+        {
+          const std::lock_guard lock(mutex_);
+          catalog_ = newer;
+        }
+        proxy_->publish(std::move(newer));
+      });
   spdlog::info("Mosaic {} listens on {}:{} for database {}, {} shards on {} nodes, map epoch {}",
                mosaic_version(), config_->proxy.listen_address, proxy_->listen_port(),
                config_->proxy.database, catalog_->shard_count(), config_->nodes.size(),

@@ -9,6 +9,7 @@
 #include "admin/catalog/catalog_watcher.h"
 #include "admin/config/config.h"
 #include "admin/console/console_server.h"
+#include "admin/stop_signal.h"
 #include "proxy/proxy.h"
 #include "routing/result.h"
 
@@ -37,7 +38,8 @@ class Service {
   mutable std::mutex mutex_;  // guards config_ and catalog_
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const routing::CatalogSnapshot> catalog_;
-  std::mutex reload_mutex_;  // one reload at a time
+  std::mutex reload_mutex_;    // one reload at a time
+  StopSignal schema_changed_;  // raised by workers, for the watcher
   std::unique_ptr<proxy::Proxy> proxy_;
   std::unique_ptr<ConsoleServer> console_;
   std::unique_ptr<CatalogWatcher> watcher_;

@@ -127,6 +127,8 @@ routing::Status Proxy::reload(ProxySettings settings) {
   return {};
 }
 
+SchemaChanges& Proxy::schema_changes() { return state_->shared.schema_changes; }
+
 Report Proxy::collect(const ReportRequest& request, std::chrono::milliseconds deadline) {
   struct Gathering {
     std::mutex mutex;

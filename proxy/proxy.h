@@ -31,6 +31,8 @@ enum class ShutdownMode : uint8_t {
   kNow,
 };
 
+class SchemaChanges;
+
 class Proxy {
  public:
   using OnConsoleClient = std::function<void(ConsoleClient)>;  // called on a worker's thread; must not block
@@ -50,6 +52,8 @@ class Proxy {
   void publish(std::shared_ptr<const routing::CatalogSnapshot> catalog);
   // Takes the changeable settings and reads the auth file again; on error nothing changes.
   routing::Status reload(ProxySettings settings);
+  // Thread-safe, as long as the proxy lives.
+  SchemaChanges& schema_changes();
   Report collect(const ReportRequest& request, std::chrono::milliseconds deadline);
   void shut_down(ShutdownMode mode);
   // Waits until all workers have stopped; false when the deadline passed first.

@@ -49,6 +49,7 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
   environment_.parse_contexts = &parse_contexts_;
   environment_.binder = &binder_;
   environment_.buffers = &buffers_;
+  environment_.schema_changes = &shared.schema_changes;
   environment_.name_values = &name_values_;
   environment_.max_prepared_statements = settings.pool.max_prepared_statements;
   environment_.prepare_threshold = settings.pool.prepare_threshold;

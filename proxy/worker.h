@@ -19,6 +19,7 @@
 #include "proxy/postgres/cancel_registry.h"
 #include "proxy/postgres/client_connection.h"
 #include "proxy/postgres/login/login_rules.h"
+#include "proxy/postgres/schema_changes.h"
 #include "proxy/postgres/session/session.h"
 #include "proxy/proxy.h"
 #include "proxy/proxy_settings.h"
@@ -40,6 +41,7 @@ struct SharedState {
   std::atomic<uint32_t> clients{0};  // logged in, over all workers
   std::atomic<uint64_t> next_client_id{1};
   std::atomic<uint64_t> next_server_id{1};
+  SchemaChanges schema_changes;
   Proxy::OnConsoleClient on_console;
   // Delivers a CancelRequest to the worker that has the client; tells every worker that a schema has changed.
   std::function<void(const CancelTarget&)> route_cancel;

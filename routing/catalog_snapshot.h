@@ -66,6 +66,7 @@ class CatalogSnapshot {
     // What functions, triggers and views may leave behind; none: not read yet, and all but PostgreSQL's own
     // may.
     std::shared_ptr<const FunctionClasses> functions;
+    uint64_t definitions_as_of = 0;  // count of schema changes through this process when they were read
     // The search_path that a role has without a SET of its own; "" holds that of all others. Kept only while
     // a table is shadowed.
     std::map<std::string, std::string, std::less<>> search_paths;
@@ -92,6 +93,9 @@ class CatalogSnapshot {
   uint64_t tables_fingerprint() const { return tables_fingerprint_; }
   // Never null: without a table of its own that of a server that has not been read.
   const FunctionClasses& functions() const { return *parts_.functions; }
+  // What functions() says holds while the process has counted no further schema change
+  // (proxy::SchemaChanges).
+  uint64_t definitions_as_of() const { return parts_.definitions_as_of; }
   // Some listed table has a namesake in another schema: then a session's search_path decides what names mean.
   bool has_shadowed_tables() const { return has_shadowed_tables_; }
   // What search_path is for `role` while the client has not set it.

@@ -19,6 +19,8 @@ namespace {
 constexpr uint32_t kInt8Oid = 20, kInt2Oid = 21, kInt4Oid = 23, kNameOid = 19, kTextOid = 25,
                    kUnknownOid = 705, kBpcharOid = 1042, kVarcharOid = 1043, kUuidOid = 2950;
 
+constexpr size_t kNameBytesMax = 63;  // NAMEDATALEN - 1
+
 bool is_text_oid(uint32_t oid) {
   return oid == kTextOid || oid == kVarcharOid || oid == kBpcharOid || oid == kNameOid || oid == kUnknownOid;
 }
@@ -34,6 +36,11 @@ std::optional<KeyValue> parse_integer(std::string_view text) {
   const auto [last, error] = std::from_chars(text.data(), text.data() + text.size(), value.integer);
   if (error != std::errc() || last != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+std::string_view without_blanks(std::string_view text) {
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
 }
 
 int hex_digit(char c) {
@@ -62,10 +69,11 @@ std::optional<KeyValue> parse_uuid(std::string_view text) {
   return value;
 }
 
-KeyValue text_value(std::string_view text) {
+KeyValue text_value(KeyType type, std::string_view text) {
   KeyValue value;
-  value.type = KeyType::kText;
+  value.type = type;
   value.text = text;
+  if (type == KeyType::kPaddedText) value.text = without_blanks(text);
   return value;
 }
 
@@ -74,6 +82,7 @@ const char* name_of(KeyType type) {
     case KeyType::kInt8:
       return "an integer";
     case KeyType::kText:
+    case KeyType::kPaddedText:
       return "a text";
     case KeyType::kUuid:
       return "a uuid";
@@ -86,7 +95,8 @@ std::optional<KeyValue> find_text_value(KeyType type, std::string_view text) {
     case KeyType::kInt8:
       return parse_integer(text);
     case KeyType::kText:
-      return text_value(text);
+    case KeyType::kPaddedText:
+      return text_value(type, text);
     case KeyType::kUuid:
       return parse_uuid(text);
   }
@@ -116,13 +126,16 @@ std::optional<KeyValue> find_binary_integer(uint32_t type_oid, std::string_view 
 
 std::optional<KeyValue> find_binary_value(KeyType type, uint32_t type_oid, std::string_view bytes) {
   // A parameter that the server takes as text arrives as its characters in both formats.
+  if (type_oid == kNameOid && bytes.size() > kNameBytesMax) return std::nullopt;  // the server cuts it
+  if (type_oid == kBpcharOid) return find_text_value(type, without_blanks(bytes));
   if (is_text_oid(type_oid)) return find_text_value(type, bytes);
   switch (type) {
     case KeyType::kInt8:
       return find_binary_integer(type_oid, bytes);
     case KeyType::kText:
+    case KeyType::kPaddedText:
       if (type_oid != 0) return std::nullopt;
-      return text_value(bytes);
+      return text_value(type, bytes);
     case KeyType::kUuid: {
       if ((type_oid != 0 && type_oid != kUuidOid) || bytes.size() != 16) return std::nullopt;
       KeyValue value;
@@ -152,6 +165,15 @@ Result<KeyValue> parse_key_binary(KeyType type, uint32_t type_oid, std::string_v
                "", "Bind the parameter with the type of the key's column, or cast it: $1::bigint."};
 }
 
+std::string_view cut_to_length(std::string_view text, uint32_t length_max) {
+  size_t end = 0;
+  for (uint32_t characters = 0; end < text.size() && characters < length_max; ++characters) {
+    ++end;
+    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) ++end;
+  }
+  return text.find_first_not_of(' ', end) == std::string_view::npos ? text.substr(0, end) : text;
+}
+
 ShardId shard_of(ShardFunction function, const KeyValue& key, uint32_t shard_count) {
   if (function == ShardFunction::kModulo && key.type == KeyType::kInt8) {
     const int64_t remainder = key.integer % static_cast<int64_t>(shard_count);
@@ -167,6 +189,7 @@ ShardId shard_of(ShardFunction function, const KeyValue& key, uint32_t shard_cou
       break;
     }
     case KeyType::kText:
+    case KeyType::kPaddedText:
       hash = XXH3_64bits(key.text.data(), key.text.size());
       break;
     case KeyType::kUuid:

@@ -14,14 +14,16 @@ using routing::Result;
 
 json json_of(const Columns& columns) {
   json list = json::array();
-  for (const auto& [name, type] : columns) list.push_back({{"name", name}, {"type", type}});
+  for (const auto& [name, type, modifier] : columns)
+    list.push_back({{"name", name}, {"type", type}, {"modifier", modifier}});
   return list;
 }
 
 Columns columns_of(const json& list) {
   Columns columns;
   for (const json& column : list)
-    columns.emplace_back(column.at("name").get<std::string>(), column.at("type").get<uint32_t>());
+    columns.push_back({column.at("name").get<std::string>(), column.at("type").get<uint32_t>(),
+                       column.value("modifier", -1)});
   return columns;
 }
 

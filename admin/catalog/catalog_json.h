@@ -15,8 +15,7 @@ std::string to_json(const CatalogState& state);
 // Errors say which part is missing or of the wrong type.
 routing::Result<CatalogState> parse_catalog_json(std::string_view text);
 
-using Columns = std::vector<std::pair<std::string, uint32_t>>;
-// [{"name": "user_id", "type": 20}, ...]
+// [{"name": "user_id", "type": 20, "modifier": -1}, ...]
 std::string columns_to_json(const Columns& columns);
 routing::Result<Columns> parse_columns_json(std::string_view text);
 

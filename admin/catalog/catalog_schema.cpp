@@ -109,6 +109,12 @@ BEGIN
   RAISE EXCEPTION 'table "%" is sharded: public.% is its empty twin and holds no rows', TG_TABLE_NAME, TG_TABLE_NAME
     USING ERRCODE = 'MZ010', HINT = 'connect through Mosaic, or name the shard''s schema';
 END $$;
+-- Said to be immutable, so that a policy with it fails when a statement is planned: the twin has no row to check.
+CREATE OR REPLACE FUNCTION {0}.refuse_twin_row(twin text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RAISE EXCEPTION 'table "%" is sharded: public.% is its empty twin and holds no rows', twin, twin
+    USING ERRCODE = 'MZ010', HINT = 'connect through Mosaic, or name the shard''s schema';
+END $$;
 )sql";
 
 }  // namespace

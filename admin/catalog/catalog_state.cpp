@@ -25,6 +25,8 @@ std::string_view to_text(KeyType type) {
       return "text";
     case KeyType::kUuid:
       return "uuid";
+    case KeyType::kPaddedText:
+      return "char";
   }
   return "";
 }
@@ -43,7 +45,7 @@ bool parse_table_kind(std::string_view text, TableKind& kind) {
 }
 
 bool parse_key_type(std::string_view text, KeyType& type) {
-  for (const KeyType known : {KeyType::kInt8, KeyType::kText, KeyType::kUuid}) {
+  for (const KeyType known : {KeyType::kInt8, KeyType::kText, KeyType::kUuid, KeyType::kPaddedText}) {
     if (to_text(known) != text) continue;
     type = known;
     return true;

@@ -11,14 +11,22 @@
 
 namespace mosaic::admin {
 
+struct CatalogColumn {
+  std::string name;
+  uint32_t type_oid = 0;
+  int32_t modifier = -1;  // pg_attribute.atttypmod: of a varchar(n) or char(n), n + 4
+  bool operator==(const CatalogColumn&) const = default;
+};
+using Columns = std::vector<CatalogColumn>;  // in attribute order
+
 struct CatalogTable {
   std::string name;
   routing::TableKind kind = routing::TableKind::kSharded;
   std::string key;
   std::string id;
-  std::string node;                                       // pinned
-  routing::KeyType key_type = routing::KeyType::kInt8;    // sharded
-  std::vector<std::pair<std::string, uint32_t>> columns;  // name, type oid; in attribute order
+  std::string node;                                     // pinned
+  routing::KeyType key_type = routing::KeyType::kInt8;  // sharded
+  Columns columns;
   bool operator==(const CatalogTable&) const = default;
 };
 

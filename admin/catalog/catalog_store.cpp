@@ -18,7 +18,8 @@ using routing::Status;
 // node has its stored columns only: a table of that name here would be a stranger.
 constexpr std::string_view kLiveColumns = R"sql(
   SELECT c.relname AS name,
-         jsonb_agg(jsonb_build_object('name', a.attname, 'type', a.atttypid::bigint) ORDER BY a.attnum) AS columns
+         jsonb_agg(jsonb_build_object('name', a.attname, 'type', a.atttypid::bigint, 'modifier', a.atttypmod)
+                   ORDER BY a.attnum) AS columns
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
   GROUP BY c.relname)sql";
@@ -159,6 +160,10 @@ Status CatalogStore::refresh_columns() {
 }
 
 Status CatalogStore::listen() { return connection_.execute(fmt::format("LISTEN {}", kCatalogChannel)); }
+
+Status CatalogStore::announce_definitions() {
+  return connection_.execute(fmt::format("NOTIFY {}, 'definitions'", kCatalogChannel));
+}
 
 Status CatalogStore::beat(const ProxyIdentity& proxy, uint64_t epoch) {
   auto rows =

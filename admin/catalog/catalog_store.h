@@ -52,6 +52,9 @@ class CatalogStore {
   routing::Status refresh_columns();
 
   routing::Status listen();
+  // Tells all proxies that something other than the catalog's tables has changed: they look at everything
+  // anew.
+  routing::Status announce_definitions();
   // Inserts this proxy's row or renews its heartbeat; forgets proxies silent for a day.
   routing::Status beat(const ProxyIdentity& proxy, uint64_t epoch);
   routing::Status leave(const ProxyIdentity& proxy);

@@ -22,12 +22,17 @@ constexpr milliseconds kLeaveLimit{500};
 }  // namespace
 
 CatalogWatcher::CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogState known,
-                               Publish publish)
+                               Definitions definitions, StopSignal& schema_changed,
+                               std::function<uint64_t()> schema_changes, Publish publish)
     : config_(config),
       identity_(std::move(identity)),
       publish_(std::move(publish)),
       map_file_(config.state_dir),
+      schema_changed_(schema_changed),
+      schema_changes_(std::move(schema_changes)),
       known_(std::move(known)),
+      definitions_(std::move(definitions)),
+      reader_(config_, &stop_),
       thread_([this] { run(); }) {}
 
 CatalogWatcher::~CatalogWatcher() { stop(); }
@@ -64,12 +69,21 @@ Status CatalogWatcher::follow(CatalogStore& store) {
   auto next_poll = Clock::now();
   auto next_beat = Clock::now();
   while (!stop_.is_raised()) {
+    if (schema_changed_.is_raised()) {
+      schema_changed_.reset();
+      // Other proxies learn of it as well; this one by the way.
+      if (Status status = store.announce_definitions(); !status) return status;
+      next_poll = Clock::now();
+    }
     if (Clock::now() >= next_poll) {
+      // Before anything is read: what changes meanwhile counts as not seen.
+      const uint64_t as_of = schema_changes_();
       if (Status status = store.refresh_columns(); !status) return status;
       auto state = store.load();
       if (!state) return state.error();
       note_connected();
-      take(std::move(*state));
+      Definitions definitions = read_definitions(*state, as_of);
+      take(std::move(*state), std::move(definitions));
       next_poll = Clock::now() + milliseconds(config_.catalog.poll_interval_ms);
     }
     if (Clock::now() >= next_beat) {
@@ -81,27 +95,44 @@ Status CatalogWatcher::follow(CatalogStore& store) {
       status_.proxies = std::move(*proxies);
     }
     const auto pause = std::chrono::ceil<milliseconds>(std::min(next_poll, next_beat) - Clock::now());
-    auto is_notified = store.connection().wait_for_notification(std::max(pause, milliseconds(0)));
+    auto is_notified =
+        store.connection().wait_for_notification(std::max(pause, milliseconds(0)), &schema_changed_);
     if (!is_notified) return is_notified.error();
     if (*is_notified) next_poll = Clock::now();
   }
   return {};
 }
 
-void CatalogWatcher::take(CatalogState state) {
-  if (state == known_ && has_written_map_) return;
+// What was known stays in use when a node is down: its statements fail anyway, and a change of definitions
+// since then is told by the count.
+Definitions CatalogWatcher::read_definitions(const CatalogState& state, uint64_t as_of) {
+  auto read = reader_.read(state);
+  if (!read) {
+    const std::string why = read.error().to_line();
+    if (why != unreadable_ && !stop_.is_raised()) spdlog::warn("catalog: {}", why);
+    unreadable_ = why;
+    return definitions_;
+  }
+  unreadable_.clear();
+  read->as_of = as_of;
+  return std::move(*read);
+}
+
+void CatalogWatcher::take(CatalogState state, Definitions definitions) {
+  const bool has_new_definitions =
+      !definitions.is_same(definitions_) || definitions.as_of != definitions_.as_of;
+  if (state == known_ && has_written_map_ && !has_new_definitions) return;
   if (!known_.cluster_id.empty() && state.cluster_id != known_.cluster_id)
     return refuse("the catalog is now that of another cluster (" + state.cluster_id + ")");
   if (state.epoch < known_.epoch)
     return refuse(
         fmt::format("the catalog's map went back from epoch {} to {}: was it restored from a backup?",
                     known_.epoch, state.epoch));
-  auto snapshot = build_snapshot(state, config_);
+  auto snapshot = build_snapshot(state, config_, definitions);
   if (!snapshot) return refuse(snapshot.error().to_line());
-  if (state != known_) {
-    spdlog::info("catalog: shard map of epoch {} taken", state.epoch);
-    publish_(std::move(*snapshot));
-  }
+  if (state != known_) spdlog::info("catalog: shard map of epoch {} taken", state.epoch);
+  if (state != known_ || has_new_definitions) publish_(std::move(*snapshot));
+  definitions_ = std::move(definitions);
   refused_.clear();
   known_ = std::move(state);
   const Status written = map_file_.write({known_, std::chrono::system_clock::now()});

@@ -1,7 +1,8 @@
 #pragma once
-// Keeps a running proxy's shard map fresh: listens to the catalog, polls as a fallback, sends heartbeats,
-// keeps the map file. Owns one thread, which publishes snapshots and never talks to clients. A catalog that
-// is down changes nothing: the last map stays in use, and the log says so once.
+// Keeps a running proxy's shard map and what it knows of definitions fresh: listens to the catalog, polls as
+// a fallback, looks up when a client has changed a schema, sends heartbeats, keeps the map file. Owns one
+// thread, which publishes snapshots and never talks to clients. A catalog that is down changes nothing: the
+// last map stays in use, and the log says so once.
 
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 
 #include "admin/catalog/catalog_state.h"
 #include "admin/catalog/catalog_store.h"
+#include "admin/catalog/definitions.h"
 #include "admin/catalog/map_file.h"
 #include "admin/config/config.h"
 #include "admin/stop_signal.h"
@@ -31,8 +33,10 @@ class CatalogWatcher {
   using Publish =
       std::function<void(std::shared_ptr<const routing::CatalogSnapshot>)>;  // on the watcher's thread
 
-  // `known`: the state that the process started with.
-  CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogState known, Publish publish);
+  // `known` and `definitions`: what the process started with. `schema_changed` is raised when the count that
+  // `schema_changes` gives has grown; it must outlive the watcher, who takes it down.
+  CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogState known, Definitions definitions,
+                 StopSignal& schema_changed, std::function<uint64_t()> schema_changes, Publish publish);
   ~CatalogWatcher();  // stops
   CatalogWatcher(const CatalogWatcher&) = delete;
   CatalogWatcher& operator=(const CatalogWatcher&) = delete;
@@ -44,7 +48,8 @@ class CatalogWatcher {
  private:
   void run();
   routing::Status follow(CatalogStore& store);
-  void take(CatalogState state);
+  Definitions read_definitions(const CatalogState& state, uint64_t as_of);
+  void take(CatalogState state, Definitions definitions);
   void refuse(const std::string& why);
   void note_lost(const routing::Error& error);
   void note_connected();
@@ -54,9 +59,14 @@ class CatalogWatcher {
   const ProxyIdentity identity_;
   const Publish publish_;
   const MapFile map_file_;
+  StopSignal& schema_changed_;
+  const std::function<uint64_t()> schema_changes_;
   StopSignal stop_;
   // The thread's own.
   CatalogState known_;
+  Definitions definitions_;
+  DefinitionReader reader_;
+  std::string unreadable_;  // the last reason, so that each is logged once
   bool has_written_map_ = false;
   std::string refused_;  // the last reason, so that each is logged once
 

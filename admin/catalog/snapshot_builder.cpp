@@ -67,6 +67,17 @@ void compare_tables(std::vector<std::string>& found, const CatalogState& state, 
   }
 }
 
+// The catalog stores one kind for all texts, as init learnt it; how the column compares and cuts them is the
+// column's.
+void set_key_type(const CatalogColumn& column, routing::Table& table) {
+  constexpr uint32_t kBpcharOid = 1042, kVarcharOid = 1043;  // pg_type.dat
+  constexpr int32_t kHeaderBytes = 4;                        // VARHDRSZ, which atttypmod includes
+  if (table.key_type != routing::KeyType::kText) return;
+  if (column.type_oid == kBpcharOid) table.key_type = routing::KeyType::kPaddedText;
+  if (column.type_oid == kVarcharOid && column.modifier > kHeaderBytes)
+    table.key_length_max = static_cast<uint32_t>(column.modifier - kHeaderBytes);
+}
+
 }  // namespace
 
 ClusterLayout layout_of(const Config& config) {
@@ -111,8 +122,8 @@ std::vector<std::string> differences(const CatalogState& state, const Config& co
   return found;
 }
 
-Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState& state,
-                                                              const Config& config) {
+Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState& state, const Config& config,
+                                                              const Definitions& definitions) {
   const auto refuse = [](std::string message, std::string detail, std::string hint) {
     return Error{routing::sqlstate::kConfigError, std::move(message), std::move(detail), std::move(hint)};
   };
@@ -129,6 +140,9 @@ Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState
   parts.schema_prefix = state.layout.schema_prefix;
   parts.shard_function = config.shards.function;
   parts.id_layout = config.shards.id_layout;
+  parts.functions = definitions.functions;
+  parts.search_paths = definitions.search_paths;
+  parts.definitions_as_of = definitions.as_of;
 
   std::set<std::string> unknown_nodes;
   for (const std::string& name : state.shard_nodes) {
@@ -154,7 +168,12 @@ Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState
     table.key_type = stored.key_type;
     if (stored.kind == routing::TableKind::kPinned)
       table.node.value = static_cast<uint16_t>(find_node(config, stored.node));
-    for (const auto& [name, type] : stored.columns) table.columns.push_back({name, type});
+    for (const CatalogColumn& column : stored.columns) {
+      table.columns.push_back({column.name, column.type_oid});
+      if (column.name == table.key) set_key_type(column, table);
+    }
+    if (const auto at = definitions.namesakes.find(stored.name); at != definitions.namesakes.end())
+      table.other_schemas = at->second;
     parts.tables.push_back(std::move(table));
   }
   return std::shared_ptr<const CatalogSnapshot>(std::make_shared<CatalogSnapshot>(std::move(parts)));

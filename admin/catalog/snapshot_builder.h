@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "admin/catalog/catalog_state.h"
+#include "admin/catalog/definitions.h"
 #include "admin/config/config.h"
 #include "routing/catalog_snapshot.h"
 #include "routing/result.h"
@@ -19,7 +20,7 @@ std::vector<CatalogTable> declared_tables(const Config& config);
 std::vector<std::string> differences(const CatalogState& state, const Config& config);
 
 // Errors: unfinished init, differences, a shard on a node that the config does not know.
-routing::Result<std::shared_ptr<const routing::CatalogSnapshot>> build_snapshot(const CatalogState& state,
-                                                                                const Config& config);
+routing::Result<std::shared_ptr<const routing::CatalogSnapshot>> build_snapshot(
+    const CatalogState& state, const Config& config, const Definitions& definitions = {});
 
 }  // namespace mosaic::admin

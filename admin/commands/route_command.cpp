@@ -10,6 +10,15 @@
 
 namespace mosaic::admin {
 
+namespace {
+
+// A map from disk is used where the nodes are not to be asked.
+Definitions definitions_for(const Config& config, const CatalogState& state, const RouteOptions& options) {
+  return options.is_offline ? Definitions() : read_definitions_once(config, state);
+}
+
+}  // namespace
+
 int route_command(const std::string& config_path, const RouteOptions& options) {
   const ConfigLoad load = load_config(config_path);
   if (!load.errors.is_empty()) {
@@ -18,8 +27,9 @@ int route_command(const std::string& config_path, const RouteOptions& options) {
   }
   const auto found = find_catalog(
       load.config, options.is_offline ? CatalogSearch::kDiskOnly : CatalogSearch::kCatalogThenDisk);
-  auto snapshot = found ? build_snapshot(found->state, load.config)
-                        : routing::Result<std::shared_ptr<const routing::CatalogSnapshot>>(found.error());
+  auto snapshot =
+      found ? build_snapshot(found->state, load.config, definitions_for(load.config, found->state, options))
+            : routing::Result<std::shared_ptr<const routing::CatalogSnapshot>>(found.error());
   if (!snapshot) {
     std::cerr << "mosaic route: " << snapshot.error().to_line() << '\n';
     return 1;

@@ -34,6 +34,7 @@ struct TableConfig {
   std::string id;
   bool is_reference = false;
   std::string node;
+  std::vector<std::string> unique_within_shard;  // names of unique indexes that need not hold over shards
 };
 
 struct ShardsConfig {
@@ -65,6 +66,10 @@ struct Config {
   CatalogConfig catalog;
   std::string default_node;  // unlisted tables and catalog queries
   std::vector<std::string> application_users;
+  // Functions, and extensions whose functions all, leave nothing in a session: an operator's word for those
+  // whose code Mosaic can not read.
+  std::vector<std::string> clean_functions;
+  std::vector<std::string> clean_extensions;
   std::string state_dir;
   std::string pid_file;  // empty: none
   std::string log_level;

@@ -138,10 +138,23 @@ const std::vector<ConfigKey>& keys() {
        [](T& t, const V& v) { t.table->key = v.text; }},
       {"tables.*", "id", kText, kNoDefault, kFixed, "Column of a sharded table that next_id() fills.",
        [](T& t, const V& v) { t.table->id = v.text; }},
+      {"tables.*", "unique_within_shard", kTextList, "[]", kFixed,
+       "Unique indexes of a sharded table that need not hold over shards, such as that of a random UUID.",
+       [](T& t, const V& v) { t.table->unique_within_shard = v.list; }},
       {"tables.*", "reference", kBool, kNoDefault, kFixed, "true: small table, the same rows on every node.",
        [](T& t, const V& v) { t.table->is_reference = v.number != 0; }},
       {"tables.*", "node", kText, kNoDefault, kFixed, "Pins the whole table to this node.",
        [](T& t, const V& v) { t.table->node = v.text; }},
+
+      {"functions", "clean", kTextList, "[]", kFixed,
+       "Functions that leave nothing in the session (no setting, lock, channel, temporary table ...); for "
+       "those in C and "
+       "other languages that Mosaic can not read.",
+       [](T& t, const V& v) { t.config.clean_functions = v.list; }},
+      {"functions", "clean_extensions", kTextList, "[]", kFixed,
+       "Extensions all of whose functions are such; citext, hstore, pgcrypto, unaccent and their like are "
+       "known to be.",
+       [](T& t, const V& v) { t.config.clean_extensions = v.list; }},
 
       {"pool", "default_pool_size", integer(1, 100'000), "20", kReloadable,
        "Server connections per node and user, over all workers.",

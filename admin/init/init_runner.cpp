@@ -199,8 +199,10 @@ Status InitRunner::rehearse_nodes() {
     if (!work.needs_public) continue;
     const auto sample = work.create.empty() ? std::nullopt : std::optional(work.create.front());
     Connection& connection = connections_.at(node.address.name);
-    if (Status status = rehearse(connection, config_, plan_, node.address.name, sample); !status)
+    std::vector<std::string> warnings;
+    if (Status status = rehearse(connection, config_, plan_, node.address.name, sample, warnings); !status)
       return with_node(status, node.address.name);
+    for (const std::string& warning : warnings) say("warning: " + warning);
   }
   return {};
 }

@@ -149,13 +149,16 @@ std::string twin_guards(const SchemaPlan& plan, const Config& config, const std:
   }
   twins.insert(twins.end(), plan.sharded_tables.begin(), plan.sharded_tables.end());
   for (const std::string& table : twins) {
-    // Privileges do not bind a superuser; a trigger stops at least its writes.
+    // Privileges do not bind the owner, whose views and SECURITY DEFINER functions others run; a policy does.
+    // Neither binds a superuser; a trigger stops at least its writes.
     script += fmt::format(
         "REVOKE ALL ON {0} FROM PUBLIC;\n"
+        "ALTER TABLE {0} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;\n"
+        "CREATE POLICY mosaic_twin ON {0} USING ({1}.refuse_twin_row({2}));\n"
         "CREATE TRIGGER mosaic_twin BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {0} FOR EACH STATEMENT "
         "EXECUTE FUNCTION {1}.refuse_twin();\n"
         "ALTER TABLE {0} ENABLE ALWAYS TRIGGER mosaic_twin;\n",
-        public_name(table), config.catalog.schema);
+        public_name(table), config.catalog.schema, quote_literal(table));
   }
   return script;
 }

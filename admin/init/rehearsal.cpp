@@ -4,8 +4,10 @@
 
 #include "admin/catalog/catalog_schema.h"
 #include "admin/init/init_scripts.h"
+#include "admin/init/table_checks.h"
 #include "admin/init/table_columns.h"
 #include "routing/postgres/wire/messages.h"
+#include "routing/sqlstate.h"
 
 namespace mosaic::admin {
 
@@ -17,8 +19,20 @@ bool is_read_from(const TableConfig& table, const std::string& node, const Confi
   return (table.node.empty() ? config.default_node : table.node) == node;
 }
 
+// All errors of a table at once.
+Status take_findings(Connection& connection, const TableConfig& table, std::vector<std::string>& warnings) {
+  auto found = check_sharded_table(connection, table);
+  if (!found) return found.error();
+  warnings.insert(warnings.end(), found->warnings.begin(), found->warnings.end());
+  if (found->errors.empty()) return {};
+  return routing::Error{routing::sqlstate::kConfigError,
+                        fmt::format("table \"{}\" can not be sharded like this", table.name),
+                        fmt::format("{}", fmt::join(found->errors, "; ")), ""};
+}
+
 Status do_everything(Connection& connection, const Config& config, const SchemaPlan& plan,
-                     const std::string& node, std::optional<routing::ShardId> sample) {
+                     const std::string& node, std::optional<routing::ShardId> sample,
+                     std::vector<std::string>& warnings) {
   const std::string& schema = config.catalog.schema;
   std::string script = "BEGIN;\n" + node_record_ddl(schema);
   script += fmt::format(
@@ -32,15 +46,21 @@ Status do_everything(Connection& connection, const Config& config, const SchemaP
     if (!is_read_from(table, node, config)) continue;
     const auto columns = read_table_columns(connection, table, config.shards.function);
     if (!columns) return columns.error();
+    if (table.key.empty()) continue;
+    if (Status status = take_findings(connection, table, warnings); !status) return status;
   }
+  if (node != config.default_node) return {};
+  const auto blind = find_blind_functions(connection, config);
+  if (!blind) return blind.error();
+  warnings.insert(warnings.end(), blind->begin(), blind->end());
   return {};
 }
 
 }  // namespace
 
 Status rehearse(Connection& connection, const Config& config, const SchemaPlan& plan, const std::string& node,
-                std::optional<routing::ShardId> sample) {
-  Status status = do_everything(connection, config, plan, node, sample);
+                std::optional<routing::ShardId> sample, std::vector<std::string>& warnings) {
+  Status status = do_everything(connection, config, plan, node, sample, warnings);
   Status undone = connection.execute("ROLLBACK");
   return status ? undone : status;
 }

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "admin/config/config.h"
 #include "admin/init/schema_plan.h"
@@ -14,8 +15,10 @@
 
 namespace mosaic::admin {
 
-// `sample`: a shard that the node will get; none for a node without shards. Leaves nothing behind.
+// `sample`: a shard that the node will get; none for a node without shards. Leaves nothing behind. `warnings`
+// gets lines about what will work, but not as on one server.
 routing::Status rehearse(Connection& connection, const Config& config, const SchemaPlan& plan,
-                         const std::string& node, std::optional<routing::ShardId> sample);
+                         const std::string& node, std::optional<routing::ShardId> sample,
+                         std::vector<std::string>& warnings);
 
 }  // namespace mosaic::admin

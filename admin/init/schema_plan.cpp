@@ -15,7 +15,7 @@ using routing::SchemaStatement;
 using Kind = SchemaStatement::Kind;
 
 // Grows when init itself creates other things from the same file (next_id(), twins ...).
-constexpr int kScriptVersion = 1;
+constexpr int kScriptVersion = 2;
 
 struct RelationPlace {
   Place place = Place::kOneNode;

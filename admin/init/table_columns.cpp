@@ -48,7 +48,8 @@ Error no_column(const TableConfig& table, const char* role, const std::string& c
 routing::Result<TableColumns> read_table_columns(Connection& connection, const TableConfig& table,
                                                  routing::ShardFunction function) {
   auto rows = connection.query(
-      "SELECT attname, atttypid::bigint, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0 "
+      "SELECT attname, atttypid::bigint, format_type(atttypid, atttypmod), atttypmod FROM pg_attribute WHERE "
+      "attnum > 0 "
       "AND NOT attisdropped AND attrelid = to_regclass($1) ORDER BY attnum",
       {"public." + routing::quote_identifier(table.name)});
   if (!rows) return rows.error();
@@ -57,7 +58,7 @@ routing::Result<TableColumns> read_table_columns(Connection& connection, const T
   for (int row = 0; row < rows->count(); ++row) {
     const std::string name(rows->text(row, 0));
     const int64_t type = rows->integer(row, 1);
-    found.columns.emplace_back(name, static_cast<uint32_t>(type));
+    found.columns.push_back({name, static_cast<uint32_t>(type), static_cast<int32_t>(rows->integer(row, 3))});
     if (name == table.key) {
       has_key = true;
       const auto key_type = key_type_of(type);

@@ -29,12 +29,15 @@ int remaining_ms(Clock::time_point deadline) {
   return static_cast<int>(std::clamp<int64_t>(left, 0, INT_MAX));
 }
 
-Wake wait_for(int descriptor, short events, Clock::time_point deadline, const StopSignal* stop) {
+Wake wait_for(int descriptor, short events, Clock::time_point deadline, const StopSignal* stop,
+              const StopSignal* look_up = nullptr) {
+  const auto descriptor_of = [](const StopSignal* signal) { return signal ? signal->descriptor() : -1; };
   while (true) {
-    pollfd watched[2] = {{descriptor, events, 0}, {stop ? stop->descriptor() : -1, POLLIN, 0}};
-    const int count = poll(watched, 2, remaining_ms(deadline));
+    pollfd watched[3] = {
+        {descriptor, events, 0}, {descriptor_of(stop), POLLIN, 0}, {descriptor_of(look_up), POLLIN, 0}};
+    const int count = poll(watched, 3, remaining_ms(deadline));
     if (count < 0 && errno == EINTR) continue;
-    if (watched[1].revents != 0) return Wake::kStopped;
+    if (watched[1].revents != 0 || watched[2].revents != 0) return Wake::kStopped;
     if (watched[0].revents != 0) return Wake::kReady;
     if (remaining_ms(deadline) == 0) return Wake::kTimeout;
   }
@@ -202,7 +205,7 @@ Status Connection::execute(const std::string& statements) {
   return {};
 }
 
-Result<bool> Connection::wait_for_notification(std::chrono::milliseconds limit) {
+Result<bool> Connection::wait_for_notification(std::chrono::milliseconds limit, const StopSignal* look_up) {
   const auto deadline = Clock::now() + limit;
   while (true) {
     bool has_any = false;
@@ -211,7 +214,7 @@ Result<bool> Connection::wait_for_notification(std::chrono::milliseconds limit) 
       has_any = true;
     }
     if (has_any) return true;
-    const Wake wake = wait_for(PQsocket(connection_.get()), POLLIN, deadline, limits_.stop);
+    const Wake wake = wait_for(PQsocket(connection_.get()), POLLIN, deadline, limits_.stop, look_up);
     if (wake != Wake::kReady) return false;
     if (PQconsumeInput(connection_.get()) == 0) return lost();
   }

@@ -66,8 +66,9 @@ class Connection {
   // One or several statements separated by semicolons, in one round trip; results are dropped.
   routing::Status execute(const std::string& statements);
   // Waits for a notification on any channel that this connection listens to. False: none came in time, or
-  // stopped. Errors: the connection is lost.
-  routing::Result<bool> wait_for_notification(std::chrono::milliseconds limit);
+  // stopped, or `look_up` is raised. Errors: the connection is lost.
+  routing::Result<bool> wait_for_notification(std::chrono::milliseconds limit,
+                                              const StopSignal* look_up = nullptr);
 
  private:
   Connection(pg_conn* connection, WaitLimits limits);

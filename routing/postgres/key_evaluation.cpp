@@ -28,10 +28,18 @@ Error malformed_array() {
           "Write it as '{1,2,3}', or bind it as an array parameter."};
 }
 
+// The type of the elements of bpchar[] and name[], whose input is not what it was (pg_type.dat); 0 for all
+// others.
+uint32_t element_oid_of(uint32_t array_oid) {
+  if (array_oid == 1014) return 1042;
+  return array_oid == 1003 ? 19 : 0;
+}
+
 Result<KeyValue> read_parameter_value(KeyType type, uint32_t type_oid, bool is_binary,
                                       std::string_view bytes) {
   // For text keys the parameter's type matters in both formats: '05' as a number is another text than '05'.
-  if (is_binary || type == KeyType::kText) return parse_key_binary(type, type_oid, bytes);
+  if (is_binary || type == KeyType::kText || type == KeyType::kPaddedText)
+    return parse_key_binary(type, type_oid, bytes);
   return parse_key_text(type, bytes);
 }
 
@@ -85,15 +93,17 @@ Status for_each_parameter(const KeySource& source, KeyType type, const KeyInput&
   return {};
 }
 
+// `element_oid`: the type that the client says the elements have; 0: none that changes them.
 template <typename Each>
-Status for_each_text_element(std::string_view text, KeyType type, Each&& each) {
+Status for_each_text_element(std::string_view text, KeyType type, uint32_t element_oid, Each&& each) {
   TextArrayReader reader(text);
   while (const auto element = reader.next()) {
     if (element->is_null) {
       if (!each(nullptr)) return {};
       continue;
     }
-    const auto value = parse_key_text(type, element->text);
+    const auto value = element_oid == 0 ? parse_key_text(type, element->text)
+                                        : parse_key_binary(type, element_oid, element->text);
     if (!value) return value.error();
     if (!each(&*value)) return {};
   }
@@ -108,7 +118,9 @@ Status for_each_array_parameter(const KeySource& source, KeyType type, const Key
     each(nullptr);
     return {};
   }
-  if (!parameter->is_binary) return for_each_text_element(parameter->bytes, type, each);
+  if (!parameter->is_binary) {
+    return for_each_text_element(parameter->bytes, type, element_oid_of(parameter->type_oid), each);
+  }
   BinaryArrayReader reader(parameter->bytes);
   while (const auto element = reader.next()) {
     if (element->is_null) {
@@ -136,7 +148,7 @@ Status for_each_value(const KeySource& source, KeyType type, const KeyInput& inp
       std::string scratch;
       const auto text = read_string_literal(text_of(input.tokens[source.index], input), scratch);
       if (!text) return malformed_array();
-      return for_each_text_element(*text, type, each);
+      return for_each_text_element(*text, type, 0, each);
     }
   }
   return {};
@@ -153,9 +165,11 @@ template <typename Each>
 Status for_each_shard(const KeyTerm& term, const KeyInput& input, Each&& each) {
   bool goes_on = true;
   for (const KeySource& source : term.any_of) {
-    Status status = for_each_value(source, term.key_type, input, [&](const KeyValue* value) {
-      goes_on =
-          each(value, value == nullptr ? std::nullopt : shard_of_value(*value, term.is_id, input.catalog));
+    Status status = for_each_value(source, term.key_type, input, [&](const KeyValue* read) {
+      if (read == nullptr) return goes_on = each(nullptr, std::nullopt);
+      KeyValue value = *read;
+      if (term.length_max > 0) value.text = cut_to_length(value.text, term.length_max);
+      goes_on = each(&value, shard_of_value(value, term.is_id, input.catalog));
       return goes_on;
     });
     if (!status || !goes_on) return status;
@@ -165,7 +179,8 @@ Status for_each_shard(const KeyTerm& term, const KeyInput& input, Each&& each) {
 
 std::string to_text(const KeyValue& value) {
   if (value.type == KeyType::kInt8) return fmt::format("{}", value.integer);
-  if (value.type == KeyType::kText) return fmt::format("'{}'", value.text.substr(0, 40));
+  if (value.type == KeyType::kText || value.type == KeyType::kPaddedText)
+    return fmt::format("'{}'", value.text.substr(0, 40));
   std::string text;
   for (int i = 0; i < 16; ++i)
     text += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", value.uuid[i]);
@@ -173,6 +188,12 @@ std::string to_text(const KeyValue& value) {
 }
 
 }  // namespace
+
+Result<KeyValue> read_assigned_key(const Table& table, bool is_binary, std::string_view bytes) {
+  auto value = is_binary ? parse_key_binary(table.key_type, 0, bytes) : parse_key_text(table.key_type, bytes);
+  if (value && table.key_length_max > 0) value->text = cut_to_length(value->text, table.key_length_max);
+  return value;
+}
 
 Result<TermShards> evaluate_term(const KeyTerm& term, const KeyInput& input) {
   TermShards shards;

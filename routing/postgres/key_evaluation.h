@@ -33,6 +33,10 @@ struct TermShards {
   bool has_foreign_id = false;  // an ID that can not have come from next_id()
 };
 
+// A value that becomes the key of a row of `table`, as COPY brings it: in text form, or in the binary form of
+// the column's type. Errors: kUnusableKey.
+Result<KeyValue> read_assigned_key(const Table& table, bool is_binary, std::string_view bytes);
+
 // Errors: kUnusableKey, kInvalidParameter.
 Result<TermShards> evaluate_term(const KeyTerm& term, const KeyInput& input);
 

@@ -46,6 +46,12 @@ struct Router::State {
 
   const StatementPlan& find_plan(std::string_view text, const CatalogSnapshot& catalog);
   const StatementPlan& make_plan(std::string_view text, uint64_t shape_hash, const CatalogSnapshot& catalog);
+  void set_names(const CatalogSnapshot& catalog, const NameScope& names);
+  // What tells apart the plans of texts that their literals or the search path decide.
+  std::string_view key_of(std::string_view text) {
+    if (schemas.empty()) return text;
+    return text_key = schemas_key + std::string(text);
+  }
   const StatementPlan& keep_uncached(StatementPlan plan) { return uncached_plan = std::move(plan); }
 
   RouterLimits limits;
@@ -54,6 +60,8 @@ struct Router::State {
   std::vector<Token> spelled_tokens;  // of the last statement, when its spelling was known
   StatementPlan uncached_plan;        // of the last statement, when the cache does not hold it
   uint64_t tables_fingerprint = 0;
+  std::vector<std::string> schemas;  // the search path, while a table is shadowed
+  std::string schemas_key, text_key;
   ShapeCacheStatistics counts;
 };
 
@@ -62,7 +70,8 @@ const StatementPlan& Router::State::find_plan(std::string_view text, const Catal
   const uint64_t shape_hash = ShapeCache::hash_of(KeyKind::kShape, tokenizer.shape());
   ShapeCache::Entry* entry = cache.find(KeyKind::kShape, tokenizer.shape(), shape_hash);
   if (entry != nullptr && entry->depends_on_literals) {
-    entry = cache.find(KeyKind::kText, text, ShapeCache::hash_of(KeyKind::kText, text));
+    const std::string_view key = key_of(text);
+    entry = cache.find(KeyKind::kText, key, ShapeCache::hash_of(KeyKind::kText, key));
   } else if (entry != nullptr) {
     // Worth it from the second text of a shape on; most shapes of a flood of them have but one.
     cache.keep_spelling(*entry, text, tokenizer.tokens(), tokenizer.hint());
@@ -79,7 +88,7 @@ const StatementPlan& Router::State::make_plan(std::string_view text, uint64_t sh
                                               const CatalogSnapshot& catalog) {
   using KeyKind = ShapeCache::KeyKind;
   const uint64_t start_ns = now_ns();
-  Analysis analysis = analyze_text(text, tokenizer.tokens(), catalog);
+  Analysis analysis = analyze_text(text, tokenizer.tokens(), catalog, schemas);
   const uint64_t parse_ns = now_ns() - start_ns;
   counts.parse_ns += parse_ns;
   // Another text of the same shape may be valid: 'x' can be wrong where 'y' is right.
@@ -89,8 +98,9 @@ const StatementPlan& Router::State::make_plan(std::string_view text, uint64_t sh
     if (cache.find(KeyKind::kShape, tokenizer.shape(), shape_hash) == nullptr) {
       cache.insert(KeyKind::kShape, tokenizer.shape(), shape_hash, {}, true, 0);
     }
-    const uint64_t text_hash = ShapeCache::hash_of(KeyKind::kText, text);
-    entry = cache.insert(KeyKind::kText, text, text_hash, std::move(analysis.plan), false, parse_ns);
+    const std::string_view key = key_of(text);
+    const uint64_t text_hash = ShapeCache::hash_of(KeyKind::kText, key);
+    entry = cache.insert(KeyKind::kText, key, text_hash, std::move(analysis.plan), false, parse_ns);
   } else {
     entry = cache.insert(KeyKind::kShape, tokenizer.shape(), shape_hash, std::move(analysis.plan), false,
                          parse_ns);
@@ -102,8 +112,23 @@ const StatementPlan& Router::State::make_plan(std::string_view text, uint64_t sh
 Router::Router(RouterLimits limits) : state_(std::make_unique<State>(limits)) {}
 Router::~Router() = default;
 
-AnalyzedStatement Router::analyze(std::string_view text, const CatalogSnapshot& catalog) {
+void Router::State::set_names(const CatalogSnapshot& catalog, const NameScope& names) {
+  const std::string_view path =
+      names.search_path.empty() ? catalog.search_path_of(names.role) : names.search_path;
+  schemas = split_search_path(path, names.role);
+  schemas_key.clear();
+  for (const std::string& schema : schemas) schemas_key += schema + '\x1f';
+  schemas_key += '\x1e';
+}
+
+AnalyzedStatement Router::analyze(std::string_view text, const CatalogSnapshot& catalog,
+                                  const NameScope& names) {
   State& state = *state_;
+  if (catalog.has_shadowed_tables()) {
+    state.set_names(catalog, names);
+  } else if (!state.schemas.empty()) {
+    state.schemas.clear();
+  }
   if (state.tables_fingerprint != catalog.tables_fingerprint()) {
     state.cache.clear();
     state.tables_fingerprint = catalog.tables_fingerprint();

@@ -12,6 +12,7 @@
 #include "routing/byte_buffer.h"
 #include "routing/catalog_snapshot.h"
 #include "routing/postgres/route.h"
+#include "routing/postgres/search_path.h"
 #include "routing/postgres/sql/statement_plan.h"
 #include "routing/postgres/sql/token.h"
 #include "routing/postgres/wire/parameters.h"
@@ -55,7 +56,9 @@ class Router {
 
   // Never fails: what can not be parsed has kind kInvalid. Plans are cached by shape; a changed
   // catalog.tables_fingerprint() empties the cache first.
-  AnalyzedStatement analyze(std::string_view text, const CatalogSnapshot& catalog);
+  // `names` is looked at only while the catalog has shadowed tables.
+  AnalyzedStatement analyze(std::string_view text, const CatalogSnapshot& catalog,
+                            const NameScope& names = {});
   // A changed limit: plans that no longer fit go at once. Ends the validity of what analyze() returned.
   void set_shape_cache_bytes(size_t bytes);
 

@@ -40,7 +40,8 @@ TEST(ConfigLoader, tells_the_section_that_a_key_belongs_to) {
 
 TEST(ConfigLoader, lists_the_keys_when_none_is_near) {
   EXPECT_EQ(errors_with("[tables.a]\nkey = \"b\"\nxyzzyxyzzy = 1\n"),
-            "x.toml:8:1: unknown key \"xyzzyxyzzy\" in [tables.a]; it takes key, id, reference, node");
+            "x.toml:8:1: unknown key \"xyzzyxyzzy\" in [tables.a]; it takes key, id, unique_within_shard, "
+            "reference, node");
 }
 
 TEST(ConfigLoader, tells_all_errors_at_once_in_the_order_of_the_file) {

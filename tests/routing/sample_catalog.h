@@ -50,7 +50,16 @@ inline CatalogSnapshot::Parts sample_parts() {
   jobs.name = "jobs";
   jobs.kind = TableKind::kPinned;
   jobs.node = NodeId{2};
-  parts.tables = {users, media, likes, events, accounts, devices, odd, countries, settings, jobs};
+  Table coupons = sharded("coupons", "code", "", KeyType::kText);  // varchar(3)
+  coupons.key_length_max = 3;
+  coupons.columns = {{"code", 1043}, {"name", kText}};
+  Table vouchers = coupons;  // varchar(5)
+  vouchers.name = "vouchers";
+  vouchers.key_length_max = 5;
+  Table airports = sharded("airports", "code", "", KeyType::kPaddedText);  // char(4)
+  airports.columns = {{"code", 1042}, {"name", kText}};
+  parts.tables = {users,     media,    likes, events,  accounts, devices, odd,
+                  countries, settings, jobs,  coupons, vouchers, airports};
   parts.functions = FunctionClasses::empty();
   return parts;
 }

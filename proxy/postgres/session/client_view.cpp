@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "routing/postgres/sql/string_literal.h"
 #include "routing/postgres/wire/messages.h"
 
 namespace mosaic::proxy {
@@ -79,6 +80,15 @@ void ClientView::start(const std::vector<std::pair<std::string, std::string>>& s
 
 void ClientView::mark_start(const pool::NameValuesRef& server) {
   if (marks_.empty()) marks_.push_back(Mark{"", wanted_, server, hints_});
+}
+
+std::string ClientView::search_path() const {
+  const std::string* value = wanted_->find("search_path");
+  if (value == nullptr) return {};
+  const std::string_view written = std::string_view(*value).substr(1);
+  if (value->front() != kSetConfig) return std::string(written);
+  std::string scratch;
+  return std::string(routing::read_string_literal(written, scratch).value_or(written));
 }
 
 void ClientView::apply(const Effect& effect, pool::NameValuesRef* server) {

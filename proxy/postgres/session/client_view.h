@@ -24,6 +24,8 @@ class ClientView {
 
   // --- settings ---
   const pool::NameValuesRef& wanted() const { return wanted_; }
+  // The search_path that the client has set, as routing::NameScope takes it; empty: none.
+  std::string search_path() const;
   // What the open transaction began with: what another server must have before it is told the same.
   const pool::NameValuesRef& at_begin() const { return marks_.empty() ? wanted_ : marks_.front().wanted; }
   // Applies a confirmed effect. `server`: the settings of the server session that it ran on, changed alike;

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "routing/postgres/key_evaluation.h"
 #include "routing/sqlstate.h"
 
 namespace mosaic::proxy {
@@ -27,8 +28,7 @@ Result<ShardId> CopyIn::shard_of(const CopyKey& key, const CatalogSnapshot& cata
     return Error{sqlstate::kUnusableKey,
                  fmt::format("COPY: the shard key \"{}\" is null in row {}", table.key, key.row), "", ""};
   }
-  const auto value = key.is_binary ? routing::parse_key_binary(table.key_type, 0, key.value)
-                                   : routing::parse_key_text(table.key_type, key.value);
+  const auto value = routing::read_assigned_key(table, key.is_binary, key.value);
   if (!value) {
     Error error = value.error();
     error.detail = fmt::format("COPY {}, row {}, column {}{}{}", table.name, key.row, table.key,

@@ -174,6 +174,7 @@ void Session::apply(const Effect& effect) {
 
 void Session::on_schema_change() {
   ++environment_.ddl_statements;
+  if (environment_.schema_changes != nullptr) environment_.schema_changes->note();
   environment_.statements->forget_schema();
 }
 

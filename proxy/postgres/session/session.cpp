@@ -151,7 +151,11 @@ void Session::begin_statement() {
 
 AnalyzedStatement Session::analyze(std::string_view text) {
   ++environment_.analyses;
-  return environment_.router->analyze(text, catalog());
+  if (!catalog().has_shadowed_tables()) return environment_.router->analyze(text, catalog());
+  const std::string search_path = view_.search_path();
+  const std::string* role = view_.told()->find("session_authorization");
+  return environment_.router->analyze(
+      text, catalog(), {search_path, role == nullptr ? std::string_view() : std::string_view(*role)});
 }
 
 Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parameters& parameters) {

@@ -117,7 +117,8 @@ StatementPlan invalid_plan(size_t token_count) {
   return plan;
 }
 
-Analysis analyze_text(std::string_view text, std::span<const Token> tokens, const CatalogSnapshot& catalog) {
+Analysis analyze_text(std::string_view text, std::span<const Token> tokens, const CatalogSnapshot& catalog,
+                      std::span<const std::string> schemas) {
   Analysis analysis;
   if (tokens.size() > kTokensMax) {
     analysis.plan = refused_plan(
@@ -142,7 +143,7 @@ Analysis analyze_text(std::string_view text, std::span<const Token> tokens, cons
     analysis.is_valid = false;
     return analysis;
   }
-  StatementSource source(text, tokens, catalog);
+  StatementSource source(text, tokens, catalog, schemas);
   for (size_t i = 0; i < tree->root().n_stmts; ++i) {
     const PgQuery__RawStmt& raw = *tree->root().stmts[i];
     StatementPart& part = analysis.plan.parts.emplace_back();

@@ -25,7 +25,10 @@ void collect_names(const ProtobufCMessage& message, std::vector<const PgQuery__R
 
 // DROP and COMMENT write names as lists of strings: {schema, table} or, for what hangs on a table, {table,
 // trigger}.
-std::string_view table_in_list(const Node* object, PgQuery__ObjectType type) {
+struct ListedName {
+  std::string_view schema, name;  // schema: empty where none is written
+};
+ListedName table_in_list(const Node* object, PgQuery__ObjectType type) {
   const auto* list = as_list(object);
   if (list == nullptr) return {};
   size_t from_end = 1;
@@ -43,14 +46,14 @@ std::string_view table_in_list(const Node* object, PgQuery__ObjectType type) {
       return {};
   }
   if (list->n_items < from_end) return {};
-  const std::string_view schema = list->n_items > from_end
-                                      ? string_of(list->items[list->n_items - from_end - 1])
-                                      : std::string_view("public");
-  return schema == "public" ? string_of(list->items[list->n_items - from_end]) : std::string_view();
+  const std::string_view schema =
+      list->n_items > from_end ? string_of(list->items[list->n_items - from_end - 1]) : std::string_view();
+  if (!schema.empty() && schema != "public") return {};
+  return {schema, string_of(list->items[list->n_items - from_end])};
 }
 
-std::vector<std::string_view> listed_names(const Node* statement) {
-  std::vector<std::string_view> names;
+std::vector<ListedName> listed_names(const Node* statement) {
+  std::vector<ListedName> names;
   if (statement->node_case == PG_QUERY__NODE__NODE_DROP_STMT) {
     const auto& drop = *statement->drop_stmt;
     for (const Node* object : MOSAIC_NODES(drop, objects))
@@ -61,9 +64,9 @@ std::vector<std::string_view> listed_names(const Node* statement) {
   return names;
 }
 
-bool is_sharded(const CatalogSnapshot& catalog, std::string_view name) {
-  const int table = catalog.find_table(name);
-  return table >= 0 && catalog.tables()[static_cast<size_t>(table)].kind == TableKind::kSharded;
+bool is_sharded(StatementSource& source, std::string_view schema, std::string_view name) {
+  const int table = source.find_listed(schema, name);
+  return table >= 0 && source.catalog().tables()[static_cast<size_t>(table)].kind == TableKind::kSharded;
 }
 
 const PgQuery__RangeVar* created_relation(const Node* statement) {
@@ -200,6 +203,13 @@ Error sharded_definition(std::string_view table) {
       "", "Put the change into the schema file and run: mosaic init --schema."};
 }
 
+Error temporary_namesake(std::string_view table) {
+  return {sqlstate::kFeatureNotSupported,
+          fmt::format("a temporary table can not have the name of the sharded table \"{}\"", table),
+          "Mosaic puts a shard's schema before that name, and would not find the temporary table.",
+          "Give it another name."};
+}
+
 }  // namespace
 
 void analyze_definition(const Node* statement, StatementSource& source, StatementPart& part) {
@@ -214,15 +224,14 @@ void analyze_definition(const Node* statement, StatementSource& source, Statemen
 
   if (!is_maintenance(statement)) {
     for (const PgQuery__RangeVar* name : names) {
-      const std::string_view schema = name->schemaname;
-      if ((schema.empty() || schema == "public") && is_sharded(source.catalog(), name->relname)) {
-        findings.refuse(sharded_definition(name->relname));
-      }
+      if (!is_sharded(source, name->schemaname, name->relname)) continue;
+      const bool is_temporary = name == created && makes_temporary(statement, created);
+      findings.refuse(is_temporary ? temporary_namesake(name->relname) : sharded_definition(name->relname));
     }
   }
-  std::vector<std::string_view> listed = listed_names(statement);
-  for (const std::string_view name : listed) {
-    if (is_sharded(source.catalog(), name)) findings.refuse(sharded_definition(name));
+  const std::vector<ListedName> listed = listed_names(statement);
+  for (const auto& [schema, name] : listed) {
+    if (is_sharded(source, schema, name)) findings.refuse(sharded_definition(name));
   }
   if (part.refusal) {
     part.placement = Placement::kAllNodes;
@@ -231,11 +240,12 @@ void analyze_definition(const Node* statement, StatementSource& source, Statemen
   for (const PgQuery__RangeVar* name : names) {
     findings.add_table(*name, reads_names(statement) && name != created ? Access::kRead : Access::kWrite);
   }
-  for (const std::string_view name : listed) {
+  for (const auto& [schema, name] : listed) {
     if (name.empty()) continue;
     PgQuery__RangeVar table = PG_QUERY__RANGE_VAR__INIT;
-    const std::string terminated(name);
-    table.relname = const_cast<char*>(terminated.c_str());
+    std::string schema_text(schema), name_text(name);
+    table.schemaname = schema_text.data();
+    table.relname = name_text.data();
     findings.add_table(table, Access::kWrite);
   }
   if (statement->node_case == PG_QUERY__NODE__NODE_LOCK_STMT) findings.add_lock();

@@ -77,8 +77,7 @@ int QueryAnalysis::add_table(const PgQuery__RangeVar& name, Access access, Scope
   Relation relation;
   relation.name = name.relname;
   relation.is_table = name.alias == nullptr;
-  const bool is_public = *name.schemaname == '\0' || std::string_view(name.schemaname) == "public";
-  const int table = is_public ? findings_.catalog().find_table(name.relname) : -1;
+  const int table = findings_.source().find_listed(name.schemaname, name.relname);
   relation.output = table < 0
                         ? Output::unknown()
                         : output_of_table(findings_.catalog().tables()[static_cast<size_t>(table)], use);

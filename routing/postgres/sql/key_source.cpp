@@ -20,6 +20,8 @@ bool keeps_value(const PgQuery__TypeName& type, KeyType key_type, bool is_array)
       return is_text || name == "int8" || name == "int4" || name == "int2" || name == "numeric";
     case KeyType::kText:
       return is_text;
+    case KeyType::kPaddedText:
+      return is_text || name == "bpchar";
     case KeyType::kUuid:
       return is_text || name == "uuid";
   }

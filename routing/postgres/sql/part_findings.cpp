@@ -54,7 +54,7 @@ PartFindings::TableClass PartFindings::classify(const PgQuery__RangeVar& name) c
   const std::string_view schema = name.schemaname;
   const std::string_view table = name.relname;
   if (schema.empty() || schema == "public") {
-    if (catalog().find_table(table) >= 0) return TableClass::kListed;
+    if (source_.find_listed(schema, table) >= 0) return TableClass::kListed;
     return schema.empty() && table.starts_with("pg_") ? TableClass::kCatalog : TableClass::kDefault;
   }
   if (schema == "pg_catalog" || schema == "information_schema" || schema == "pg_toast")

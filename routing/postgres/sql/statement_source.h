@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "routing/catalog_snapshot.h"
@@ -12,8 +13,9 @@ namespace mosaic::routing {
 
 class StatementSource {
  public:
-  StatementSource(std::string_view text, std::span<const Token> tokens, const CatalogSnapshot& catalog)
-      : text_(text), tokens_(tokens), catalog_(catalog) {}
+  StatementSource(std::string_view text, std::span<const Token> tokens, const CatalogSnapshot& catalog,
+                  std::span<const std::string> schemas)
+      : text_(text), tokens_(tokens), catalog_(catalog), schemas_(schemas) {}
   StatementSource(const StatementSource&) = delete;
   StatementSource& operator=(const StatementSource&) = delete;
 
@@ -40,6 +42,22 @@ class StatementSource {
                : std::string_view();
   }
 
+  // Index into the catalog's tables of the listed table that a name means; -1: another relation, or none. A
+  // name without schema means the first relation in the search path.
+  int find_listed(std::string_view schema, std::string_view name) {
+    if (!schema.empty() && schema != "public") return -1;
+    const int found = catalog_.find_table(name);
+    if (found < 0 || !schema.empty()) return found;
+    const Table& table = catalog_.tables()[static_cast<size_t>(found)];
+    if (!table.is_shadowed()) return found;
+    depends_on_literals_ = true;
+    for (const std::string& searched : schemas_) {
+      if (searched == "public") return found;
+      if (std::binary_search(table.other_schemas.begin(), table.other_schemas.end(), searched)) return -1;
+    }
+    return -1;
+  }
+
   // Whoever reads a literal's value says so here: the plan then holds for this text only, not for its shape.
   void mark_literal_read() { depends_on_literals_ = true; }
   bool depends_on_literals() const { return depends_on_literals_; }
@@ -48,6 +66,7 @@ class StatementSource {
   std::string_view text_;
   std::span<const Token> tokens_;
   const CatalogSnapshot& catalog_;
+  std::span<const std::string> schemas_;
   bool depends_on_literals_ = false;
 };
 

@@ -19,6 +19,13 @@ bool is_next_id(const Node* value) {
          string_of(call->funcname[call->n_funcname - 1]) == "next_id";
 }
 
+// Whether a key of `from` is the same key when it is stored in `to`: a varchar(n) may cut it.
+bool keeps_keys(const Table& from, const Table& to) {
+  const bool is_cut =
+      to.key_length_max > 0 && (from.key_length_max == 0 || from.key_length_max > to.key_length_max);
+  return from.key_type == to.key_type && !is_cut;
+}
+
 Error missing_key(const Table& table) {
   return {sqlstate::kNoShardKey,
           fmt::format("INSERT into \"{}\" gives no value for its shard key \"{}\"", table.name, table.key),
@@ -138,7 +145,7 @@ void WriteAnalysis::analyze_rows(const PgQuery__SelectStmt& values, const Column
   Scope rows_scope(scope_.outer_columns(), &scope_);
   query_.add_with(values.with_clause, rows_scope);
   const Table& table = findings_.table_of(use);
-  KeyTerm key{false, true, table.key_type, {}};
+  KeyTerm key{false, true, table.key_type, {}, table.key_length_max};
   KeyTerm id{true, true, KeyType::kInt8, {}};
   for (const Node* row : MOSAIC_NODES(values, values_lists)) {
     const auto* items = as_list(row);
@@ -198,14 +205,14 @@ void WriteAnalysis::analyze_query_rows(const PgQuery__InsertStmt& insert, const 
   };
   const auto* key = column_at(columns.key);
   if (key != nullptr) {
-    KeyTerm term{false, true, table.key_type, {}};
+    KeyTerm term{false, true, table.key_type, {}, table.key_length_max};
     for (const Node* constant : key->binding.constants) add_key_value(constant, table, term, target);
     if (!term.any_of.empty() && term.any_of.size() == key->binding.constants.size()) {
       target.terms.push_back(std::move(term));
     }
     for (const KeyColumn& source : key->binding.columns) {
-      const bool is_same_type = findings_.table_of(source.use).key_type == table.key_type;
-      if (source.is_source && !source.is_id && is_same_type) findings_.add_edge(source.use, use);
+      if (source.is_source && !source.is_id && keeps_keys(findings_.table_of(source.use), table))
+        findings_.add_edge(source.use, use);
     }
   }
   const auto* id = column_at(columns.id);
@@ -267,7 +274,8 @@ void WriteAnalysis::check_assignment(const PgQuery__ResTarget& target, bool is_i
   const KeyType type = is_id ? KeyType::kInt8 : table.key_type;
   const auto source = value == nullptr ? std::nullopt : find_key_source(findings_.source(), value, type);
   if (!source || is_null_literal(value)) return findings_.refuse(key_change(table, target.name));
-  findings_.part().uses[static_cast<size_t>(use)].checks.push_back({is_id, false, type, {*source}});
+  findings_.part().uses[static_cast<size_t>(use)].checks.push_back(
+      {is_id, false, type, {*source}, is_id ? 0 : table.key_length_max});
 }
 
 Output WriteAnalysis::returning(NodeList targets) {
