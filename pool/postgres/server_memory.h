@@ -20,6 +20,7 @@ struct ServerMemory {
   uint32_t parses_when_full = 0;        // of clients' unnamed statements while `statements` was full
   NameValuesRef settings;               // SETs applied by us, by name
   NameValuesRef parameters;             // as reported by ParameterStatus
+  bool has_used_sequences = false;      // currval() and lastval() know values of an earlier client
   uint32_t process_id = 0;
 };
 

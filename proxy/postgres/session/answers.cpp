@@ -174,11 +174,14 @@ Session::Verdict Session::on_server_body(char type, std::string_view body) {
 // Of our own queries only the last row matters: its fields, as text, behind each other.
 Session::Verdict Session::on_own_body(char type, std::string_view body) {
   if (type != 'D') return Verdict::kDrop;
-  waiting_.answer.clear();
+  forget_own_answer();
   routing::BodyReader reader(body);
   for (uint16_t count = reader.read_u16(); count > 0 && reader.is_ok(); --count) {
     const uint32_t size = reader.read_u32();
-    if (size != UINT32_MAX) waiting_.answer += reader.read_bytes(size);
+    const bool is_null = size == UINT32_MAX;
+    waiting_.fields.emplace_back(is_null ? std::nullopt
+                                         : std::optional(std::string(reader.read_bytes(size))));
+    if (!is_null) waiting_.answer += *waiting_.fields.back();
   }
   return Verdict::kDrop;
 }

@@ -209,6 +209,11 @@ void ClientView::reset_all() {
   local_hints_.clear();
 }
 
+void ClientView::adopt(const std::string& name, const std::string& value, pool::NameValuesRef& server) {
+  wanted_ = tables_.with(wanted_, name, kRaw + value);
+  server = tables_.with(server, name, kRaw + value);
+}
+
 void ClientView::complete_date_style(pool::NameValuesRef& server, const pool::NameValuesRef& reported) {
   const std::string* style = wanted_->find("datestyle");
   if (style == nullptr || style->front() == kRaw) return;

@@ -156,6 +156,7 @@ void Session::apply(const Effect& effect) {
       break;
     case Effect::Kind::kDdl:
       on_schema_change();
+      transaction_.has_changed_schema = true;
       break;
     case Effect::Kind::kForgetPlans:
       leg_.server().statements.clear();

@@ -69,6 +69,7 @@ struct Expectation {
     kTakeBack,   // the same, its ROLLBACK
     kRetry,      // the Sync behind an attempt that is made again
     kLook,       // what is left in the server session?
+    kReadBack,   // what set_config() amid a statement has set
     kRest,       // brings the server session to rest
     kSearch,     // which node has a prepared transaction?
     kAbandoned,  // the end of a client's transaction whose client has gone

@@ -301,6 +301,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   const Route route = std::move(*waiting_.route);
   waiting_.route.reset();
   begin_on_leg(true);
+  clear_foreign_sequences(view);
   const bool is_unnamed = goes_unnamed(*statement, message->statement, key);
   const bool server_has_it = is_unnamed ? leg_.server().unnamed == key : leg_.server().statements.touch(key);
   const bool is_owed = statements_.owed() != nullptr;

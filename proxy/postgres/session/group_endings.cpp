@@ -77,7 +77,10 @@ void Session::on_own_ready(Purpose purpose, char status) {
       on_left(status);
       break;
     case Purpose::kLook:
-      on_looked(status);
+      on_looked();
+      break;
+    case Purpose::kReadBack:
+      on_read_back();
       break;
     case Purpose::kRest:
       on_rested();
@@ -134,6 +137,12 @@ void Session::finish_group(char status) {
   const bool may_change_pins = transaction_.may_change_pins;
   if (transaction_.traces.has(routing::Trace::kUnknown)) is_unclean_ = true;
   const Pins pins = transaction_.pins;
+  if (transaction_.traces.has(routing::Trace::kSequences)) leg_.server().has_used_sequences = true;
+  if (status == 'I') {
+    // Seen by others only now.
+    if (transaction_.has_changed_schema) on_schema_change();
+    waiting_.untold_settings = std::exchange(transaction_.untold_settings, {});
+  }
   transaction_.on_ready(status, group_.has_error);
   group_ = {};
   copy_.reset();
@@ -145,16 +154,42 @@ void Session::finish_group(char status) {
   statements_.drop_portals();
   portal_effects_.clear();
   const bool is_pinned_or_may_be = !pins_.is_empty() || !pins.is_empty();
-  if (is_pinned_or_may_be && may_change_pins) {
-    pins_.add(pins);
-    ++environment_.looked_servers;
-    waiting_.own_error.reset();
-    waiting_.answer.clear();
-    leg_.send_own_query(Purpose::kLook, kLook);
-    enter(Phase::kResting);
-    return;
+  pins_.add(pins);
+  may_change_pins_ = is_pinned_or_may_be && may_change_pins;
+  if (waiting_.untold_settings.empty()) return look();
+  std::string text = "SELECT ";
+  for (const std::string& name : waiting_.untold_settings) {
+    if (text.back() == ')') text += ',';
+    text += "pg_catalog.current_setting(" + routing::quote_literal(name) + ",true)";
   }
-  release_server();
+  waiting_.own_error.reset();
+  forget_own_answer();
+  leg_.send_own_query(Purpose::kReadBack, text);
+  enter(Phase::kResting);
+}
+
+void Session::on_read_back() {
+  for (size_t i = 0; i < waiting_.fields.size() && i < waiting_.untold_settings.size(); ++i) {
+    if (waiting_.fields[i])
+      view_.adopt(waiting_.untold_settings[i], *waiting_.fields[i], leg_.server().settings);
+  }
+  if (waiting_.own_error) is_unclean_ = true;
+  waiting_.untold_settings.clear();
+  look();
+}
+
+void Session::forget_own_answer() {
+  waiting_.answer.clear();
+  waiting_.fields.clear();
+}
+
+void Session::look() {
+  if (!std::exchange(may_change_pins_, false)) return release_server();
+  ++environment_.looked_servers;
+  waiting_.own_error.reset();
+  forget_own_answer();
+  leg_.send_own_query(Purpose::kLook, kLook);
+  enter(Phase::kResting);
 }
 
 // The client's transaction is over and it has been told so.
@@ -173,12 +208,12 @@ void Session::release_server() {
 void Session::bring_to_rest() {
   ++environment_.rested_servers;
   waiting_.own_error.reset();
-  waiting_.answer.clear();
+  forget_own_answer();
   leg_.send_own_query(Purpose::kRest, kRest);
 }
 
 // What the server session still holds for the client, by the server's own word.
-void Session::on_looked(char) {
+void Session::on_looked() {
   if (!waiting_.own_error) {
     Pins left;
     for (const auto& [letter, pin] : {std::pair('L', Pin::kListen), std::pair('T', Pin::kTemporary),
@@ -197,6 +232,7 @@ void Session::on_rested() {
   const bool is_at_rest = !waiting_.own_error && waiting_.answer == "0";
   if (is_at_rest) {
     leg_.server().settings = environment_.name_values->empty();
+    leg_.server().has_used_sequences = false;
     is_unclean_ = false;
   }
   if (phase_ == Phase::kPreparing) {

@@ -263,6 +263,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
   }
   const bool may_bind = may_bind_query();
   begin_on_leg();
+  clear_foreign_sequences(statement);
   const size_t query_at = leg_.out().size();
   {
     routing::FrameWriter frame(leg_.out(), 'Q');
@@ -331,15 +332,34 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
     group_.changes_settings |= std::any_of(all.begin(), all.end(), changes_settings);
   }
   const bool runs = !is_answered_in_failed_transaction(statement);
+  // While definitions are being read again nothing is known of what statements run.
+  const bool is_stale = environment_.schema_changes != nullptr &&
+                        environment_.schema_changes->count() != catalog().definitions_as_of();
   for (const StatementPart& part : statement.plan->parts) {
     const bool takes_back = part.kind == StatementKind::kRollback || part.kind == StatementKind::kRollbackTo;
     if (takes_back || part.kind == StatementKind::kCommit) group_.may_recover = true;
     if (takes_back && view_.has_marks()) group_.changes_settings = true;
     if (!runs && !group_.may_recover) continue;  // it will only fail
     transaction_.on_sent(part);
+    const bool may_run_anything = part.kind == StatementKind::kQuery || part.kind == StatementKind::kCopyIn ||
+                                  part.kind == StatementKind::kCopyOut ||
+                                  part.kind == StatementKind::kUtility;
+    if (is_stale && may_run_anything && !part.is_free) transaction_.traces.add(routing::Trace::kUnknown);
     // SET LOCAL, also TO DEFAULT, and set_config(..., true).
     if (part.setting && part.setting->is_local && affects_parsing(part.setting->name))
       transaction_.has_local_settings = true;
+  }
+}
+
+// currval() and lastval() must not tell what an earlier client's nextval() has left.
+void Session::clear_foreign_sequences(const AnalyzedStatement& statement) {
+  if (!leg_.server().has_used_sequences || leg_.status() == 'E') return;
+  if (transaction_.traces.has(routing::Trace::kSequences)) return;  // they tell of this transaction's own
+  for (const StatementPart& part : statement.plan->parts) {
+    if (!part.traces.has(routing::Trace::kReadsSequences) && !part.may_leave_traces()) continue;
+    leg_.send_statement("DISCARD SEQUENCES", true);
+    leg_.server().has_used_sequences = false;
+    return;
   }
 }
 

@@ -120,11 +120,13 @@ class Session {
     std::unique_ptr<routing::Error> refusal;  // the message is refused once the transaction has a server
     bool is_refusal_simple = false;
     Phase phase_after = Phase::kReady;
-    uint32_t attempts = 0;                      // nodes asked where any will do
-    bool is_describing = false;                 // `route` is for the Parse that is owed
-    std::unique_ptr<routing::Error> own_error;  // what became of a query of ours
-    bool has_been_rested = false;               // before its settings are assigned once more
-    std::string answer;                         // of a query of ours: its last row
+    uint32_t attempts = 0;                           // nodes asked where any will do
+    bool is_describing = false;                      // `route` is for the Parse that is owed
+    std::unique_ptr<routing::Error> own_error;       // what became of a query of ours
+    bool has_been_rested = false;                    // before its settings are assigned once more
+    std::string answer;                              // of a query of ours: its last row
+    std::vector<std::optional<std::string>> fields;  // the same, field by field
+    std::vector<std::string> untold_settings;        // kReadBack
     Phase phase_before_search = Phase::kReady;
     std::string searched;                // kSearching: the transaction's name, as written
     std::vector<routing::NodeId> found;  // kSearching: nodes that have the prepared transaction
@@ -169,6 +171,7 @@ class Session {
   void enter(Phase phase) { phase_ = phase; }
   void come_to_rest();  // kReady; closes instead when Mosaic is shutting down
   const routing::CatalogSnapshot& catalog() const { return *catalog_; }
+  void clear_foreign_sequences(const routing::AnalyzedStatement& statement);
   void begin_statement();  // takes the newest catalog between transactions
   void close_with(const routing::Error& error);
 
@@ -254,7 +257,10 @@ class Session {
   void release_server();
   void bring_to_rest();
   void on_rested();
-  void on_looked(char status);
+  void on_looked();
+  void on_read_back();
+  void look();
+  void forget_own_answer();
   void try_again();
 
   // local_statements.cpp
@@ -295,8 +301,9 @@ class Session {
   Waiting waiting_;
   Group group_;
   std::vector<PortalEffects> portal_effects_;
-  routing::Pins pins_;       // why the client keeps its server
-  bool is_unclean_ = false;  // the leased server may hold what nobody else may see
+  routing::Pins pins_;            // why the client keeps its server
+  bool is_unclean_ = false;       // the leased server may hold what nobody else may see
+  bool may_change_pins_ = false;  // the server is to be asked which of them are left
   bool is_shutting_down_ = false;
 
   // The statement that is being looked at, over the wait for a server.

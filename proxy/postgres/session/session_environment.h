@@ -27,7 +27,7 @@ struct SessionEnvironment {
   QueryBinder* binder = nullptr;
   routing::BufferStock* buffers = nullptr;
   pool::NameValuesTable* name_values = nullptr;
-  SchemaChanges* schema_changes = nullptr;  // none: nobody listens
+  SchemaChanges* schema_changes = nullptr;                  // none: nobody listens
   std::shared_ptr<const routing::CatalogSnapshot> catalog;  // the newest
   uint64_t analyses = 0;                 // counts Router::analyze calls: its result is valid until the next
   uint32_t max_prepared_statements = 0;  // per server connection

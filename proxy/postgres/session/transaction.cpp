@@ -81,6 +81,7 @@ void Transaction::on_sent(const routing::StatementPart& part) {
   if (!is_portable(part)) bind();
   traces.add(part.traces);
   pins.add(part.pins);
+  untold_settings.insert(untold_settings.end(), part.untold_settings.begin(), part.untold_settings.end());
   if (part.pins_session() || part.may_release_pins || part.may_leave_traces()) may_change_pins = true;
 }
 
@@ -102,7 +103,8 @@ void Transaction::on_ready(char status, bool has_failed) {
 void Transaction::reset() {
   is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ =
       can_go_back_ = false;
-  has_local_settings = may_change_pins = false;
+  has_local_settings = may_change_pins = has_changed_schema = false;
+  untold_settings.clear();
   traces = {};
   pins = {};
   said_.clear();

@@ -66,6 +66,8 @@ class Transaction {
   // What ran may leave behind, known exactly or not, also where it failed: a session lock outlives an error.
   routing::Traces traces;
   routing::Pins pins;
+  std::vector<std::string> untold_settings;  // changed by name, to values that only the server knows
+  bool has_changed_schema = false;
   // Something ran that may make or end a reason to keep the server.
   bool may_change_pins = false;
 

@@ -121,18 +121,6 @@ bool makes_temporary(const Node* statement, const PgQuery__RangeVar* created) {
   }
 }
 
-// CREATE TEMP TABLE ... ON COMMIT DROP.
-bool ends_with_transaction(const Node* statement) {
-  constexpr auto kDrop = PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP;
-  if (statement->node_case == PG_QUERY__NODE__NODE_CREATE_STMT)
-    return statement->create_stmt->oncommit == kDrop;
-  if (statement->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT) {
-    const auto* into = statement->create_table_as_stmt->into;
-    return into != nullptr && into->on_commit == kDrop;
-  }
-  return false;
-}
-
 // The body of DO; empty for one in a language that is not known to be readable.
 std::string_view block_of(const PgQuery__DoStmt& block) {
   std::string_view source;
@@ -263,7 +251,7 @@ void analyze_definition(const Node* statement, StatementSource& source, Statemen
   }
   if (makes_temporary(statement, created)) {
     part.kind = StatementKind::kSessionState;
-    if (!ends_with_transaction(statement)) part.pins.add(Pin::kTemporary);
+    part.pins.add(Pin::kTemporary);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "routing/postgres/function_classes.h"
+#include "routing/postgres/sql/keyword.h"
 #include "routing/postgres/sql/known_functions.h"
 #include "routing/sqlstate.h"
 
@@ -160,7 +161,12 @@ void PartFindings::add_call(std::string_view name, std::string_view schema, cons
   const bool is_ours_to_know = schema.empty() || schema == "pg_catalog";
   const FunctionTrait trait = is_ours_to_know ? find_function_trait(name) : FunctionTrait::kUnknown;
   const bool is_own_setting = trait == FunctionTrait::kSetting && is_transaction_local(call);
-  if (!is_own_setting) add_traces(catalog().functions().traces_of_call(name, schema));
+  // Alone in a SELECT it is a SET (session_statements.cpp); anywhere else what it has set is asked for by
+  // name.
+  const auto* setting =
+      trait == FunctionTrait::kSetting && call.n_args == 3 ? as_constant(call.args[0]) : nullptr;
+  const bool is_named = setting != nullptr && setting->val_case == PG_QUERY__A__CONST__VAL_SVAL;
+  if (!is_own_setting && !is_named) add_traces(catalog().functions().traces_of_call(name, schema));
   switch (trait) {
     case FunctionTrait::kPlain:
       break;
@@ -177,9 +183,13 @@ void PartFindings::add_call(std::string_view name, std::string_view schema, cons
       break;
     case FunctionTrait::kSetting:
       has_unknown_function_ = true;
-      // Alone in a SELECT it is a SET (session_statements.cpp); anywhere else only a transaction's own
-      // setting is sure not to outlive the statement.
-      if (!is_own_setting) add_untold_setting();
+      if (is_own_setting) break;
+      if (is_named) {
+        source_.mark_literal_read();
+        part_.untold_settings.push_back(to_lower(setting->sval->sval));
+      } else {
+        add_untold_setting();
+      }
       break;
     case FunctionTrait::kEffect:
     case FunctionTrait::kSequence:
