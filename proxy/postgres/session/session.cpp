@@ -32,13 +32,15 @@ Session::~Session() {
 
 // --- login ---
 
-void Session::on_login(const std::vector<std::pair<std::string, std::string>>& settings, uint32_t process_id,
+void Session::on_login(std::string_view user,
+                       const std::vector<std::pair<std::string, std::string>>& settings, uint32_t process_id,
                        uint32_t secret) {
+  user_ = user;
   process_id_ = process_id;
   secret_ = secret;
   settings_.start(settings);
   phase_after_lease_ = Phase::kWelcome;
-  if (const pool::NameValuesRef known = environment_.welcomes->find(welcome_key())) {
+  if (const pool::NameValuesRef known = environment_.welcomes->find(user_, welcome_key())) {
     finish_welcome(known);
     return;
   }
@@ -420,7 +422,7 @@ void Session::on_lease(pool::ServerMemory& server) {
 
 void Session::on_server_prepared() {
   if (phase_after_lease_ == Phase::kWelcome) {
-    environment_.welcomes->store(welcome_key(), server_->parameters);
+    environment_.welcomes->store(user_, welcome_key(), server_->parameters);
     const pool::NameValuesRef parameters = server_->parameters;
     end_lease(LeaseEnd::kReturn);
     finish_welcome(parameters);

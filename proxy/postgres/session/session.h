@@ -93,8 +93,8 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // --- events from the client ---
-  void on_login(const std::vector<std::pair<std::string, std::string>>& settings, uint32_t process_id,
-                uint32_t secret);
+  void on_login(std::string_view user, const std::vector<std::pair<std::string, std::string>>& settings,
+                uint32_t process_id, uint32_t secret);
   bool can_take() const { return phase_ == Phase::kReady || phase_ == Phase::kGroup || is_copying(); }
   bool is_copying() const { return phase_ == Phase::kCopyIn || phase_ == Phase::kCopyUnrouted; }
   Intake on_client_frame(char type, std::string_view body);
@@ -313,6 +313,7 @@ class Session {
   // What the client sees.
   ClientSettings settings_;
   pool::NameValuesRef client_parameters_;
+  std::string user_;  // whom welcomes are kept for
   uint32_t process_id_ = 0, secret_ = 0;
 
   // The statement that is being routed, kept over the wait for a server.

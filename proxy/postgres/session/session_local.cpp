@@ -106,7 +106,7 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
       }
       drop_all_prepared();
       settings_.reset_all();
-      if (const pool::NameValuesRef known = environment_.welcomes->find(welcome_key()))
+      if (const pool::NameValuesRef known = environment_.welcomes->find(user_, welcome_key()))
         tell_parameters(with_application_name(known));
       if (is_pinned_) end_lease(LeaseEnd::kDiscard);
       return {"DISCARD ALL", std::nullopt};
