@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "proxy/random.h"
+#include "pool/random.h"
 #include "proxy/worker.h"
 #include "routing/sqlstate.h"
 
@@ -52,8 +52,9 @@ Proxy::Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnaps
   state_->settings = std::move(settings);
   state_->catalog = std::move(catalog);
   state_->shared.on_console = std::move(on_console);
-  state_->shared.cancels = std::make_unique<CancelRegistry>(state_->settings.max_client_conn, random_u64);
-  fill_random(state_->secret);
+  state_->shared.cancels =
+      std::make_unique<CancelRegistry>(state_->settings.max_client_conn, pool::random_u64);
+  pool::fill_random(state_->secret);
   state_->shared.route_cancel = [state = state_.get()](const CancelTarget& target) {
     Worker* worker = state->workers[target.worker].get();
     worker->post([worker, target] { worker->cancel(target); });
