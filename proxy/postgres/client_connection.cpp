@@ -174,6 +174,9 @@ void ClientConnection::on_login_bytes() {
       closing_since_ms_ = 0;
       return;
     }
+    case Login::State::kLeft:
+      close_after_flush();
+      return;
     case Login::State::kRejected:
       worker_.count_failed_login();
       spdlog::info("login of user \"{}\" from {}:{} refused: {}{}{}", login_->request().user, address_, port_,

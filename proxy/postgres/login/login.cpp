@@ -28,6 +28,10 @@ constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 // Length word and code: the shortest packet there is.
 constexpr uint32_t kStartupBytesMin = 8;
 
+// Terminate where a start-up packet should be, read as its length: 'X', and three bytes of the length behind
+// it. Health checks and drivers that change their mind send it.
+constexpr uint32_t kTerminateAsLength = uint32_t{'X'} << 24;
+
 // What PostgreSQL and libpq carry in NegotiateProtocolVersion: the whole version, not its minor part alone.
 constexpr uint32_t kProtocolVersion = 3u << 16;
 
@@ -70,10 +74,17 @@ Login::State Login::on_bytes(ByteBuffer& input, ByteBuffer& to_client) {
 bool Login::take_startup_packet(ByteBuffer& input, ByteBuffer& to_client) {
   if (input.size() < 4) return false;
   const uint32_t length = routing::read_u32(input.data());
+  if (length == kTerminateAsLength) {
+    state_ = State::kLeft;
+    return true;
+  }
   if (length < kStartupBytesMin || length > routing::kStartupBytesMax) {
+    // Whoever sends this speaks another protocol: PostgreSQL tells its log alone (ProcessStartupPacket in
+    // postmaster.c).
+    ByteBuffer unsent;
     reject(violation("invalid length of startup packet",
                      fmt::format("{} bytes; at most {} are accepted", length, routing::kStartupBytesMax)),
-           to_client);
+           unsent);
     return true;
   }
   if (input.size() < length) return false;
