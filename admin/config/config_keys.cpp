@@ -37,7 +37,9 @@ const std::vector<ConfigKey>& keys() {
       {"mosaic", "workers", integer(0, 1024), "0", kFixed, "Threads that serve clients; 0: one per CPU core.",
        [](T& t, const V& v) { t.config.proxy.workers = v.u32(); }},
       {"mosaic", "state_dir", kPath, "\"/var/lib/mosaic\"", kFixed,
-       "Folder for the last shard map, from which Mosaic starts while the catalog is down.",
+       "Folder for what outlives a restart: the last shard map, for starts while the catalog is down, and "
+       "the "
+       "secret of the salts.",
        [](T& t, const V& v) {
          t.config.state_dir = t.config.proxy.state_dir = absolute_path(t.config, v.text);
        }},

@@ -181,9 +181,10 @@ bool Login::take_sasl_message(ByteBuffer& input, ByteBuffer& to_client) {
     return true;
   }
   if (!routing::is_valid(*header) || header->body_bytes() > kSaslBytesMax) {
-    reject(violation("invalid length of SASL response",
-                     fmt::format("{} bytes; at most {} are accepted", header->length, kSaslBytesMax)),
-           to_client);
+    // PostgreSQL keeps this for its log too, and the client is told what any wrong password is told.
+    reject(
+        wrong_password(), to_client,
+        fmt::format("a SASL response of {} bytes; at most {} are accepted", header->length, kSaslBytesMax));
     return true;
   }
   if (input.size() < header->frame_bytes()) return false;
@@ -237,13 +238,16 @@ void Login::on_sasl_first(std::string_view message, ByteBuffer& to_client) {
   phase_ = Phase::kSaslFinal;
 }
 
+Error Login::wrong_password() const {
+  return Error{sqlstate::kInvalidPassword,
+               fmt::format("password authentication failed for user \"{}\"", request_.user), "", ""};
+}
+
 void Login::on_sasl_final(std::string_view message, ByteBuffer& to_client) {
   const auto verdict = exchange_->on_client_final(message);
   if (!verdict) return reject(verdict.error(), to_client);
   if (!verdict->is_accepted) {
-    return reject(Error{sqlstate::kInvalidPassword,
-                        fmt::format("password authentication failed for user \"{}\"", request_.user), "", ""},
-                  to_client, "wrong password");
+    return reject(wrong_password(), to_client, "wrong password");
   }
   routing::append_authentication(to_client, kAuthenticationSaslFinal, verdict->message);
   admit(to_client);

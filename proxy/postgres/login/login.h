@@ -71,6 +71,7 @@ class Login {
   void on_sasl_initial(std::string_view body, routing::ByteBuffer& to_client);
   void on_sasl_first(std::string_view message, routing::ByteBuffer& to_client);
   void on_sasl_final(std::string_view message, routing::ByteBuffer& to_client);
+  routing::Error wrong_password() const;
   void admit(routing::ByteBuffer& to_client);
   void reject(routing::Error error, routing::ByteBuffer& to_client, std::string_view reason_for_log = {});
 

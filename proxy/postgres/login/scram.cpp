@@ -28,6 +28,12 @@ Error malformed(std::string detail) {
                "this is a fault of the client driver"};
 }
 
+// What PostgreSQL tells apart from a violation (read_client_first_message in auth-scram.c).
+Error unsupported(std::string what) {
+  return Error{routing::sqlstate::kFeatureNotSupported, "the client requires what SCRAM here does not have",
+               std::move(what), "use a driver that does not insist on it"};
+}
+
 // Takes "<name>=<value>" and the comma behind it off `rest` (RFC 5802, section 5.1).
 std::optional<std::string_view> take_attribute(std::string_view& rest, char name) {
   if (rest.size() < 2 || rest[0] != name || rest[1] != '=') return std::nullopt;
@@ -37,10 +43,10 @@ std::optional<std::string_view> take_attribute(std::string_view& rest, char name
   return value;
 }
 
-// RFC 5802: "printable", which is ASCII without the comma.
+// RFC 5802: "printable", which is ASCII without the comma. An empty one is the client's own risk, and
+// PostgreSQL lets it.
 bool is_nonce(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f' && c != ','; });
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f' && c != ','; });
 }
 
 }  // namespace
@@ -98,12 +104,13 @@ Result<std::string> ScramExchange::on_client_first(std::string_view message) {
     return malformed("the client asks for channel binding, which SCRAM-SHA-256 without -PLUS does not have");
   }
   if (!message.starts_with("n,") && !message.starts_with("y,")) return malformed("no channel-binding flag");
-  if (message.substr(2, 1) != ",") return malformed("an authorization identity is not supported");
+  if (message.substr(2, 2) == "a=") return unsupported("an authorization identity");
+  if (message.substr(2, 1) != ",") return malformed("expected a= or a comma");
   channel_binding_ = encode_base64(message.substr(0, 3));
   message.remove_prefix(3);
   client_first_bare_ = message;
 
-  if (message.starts_with("m=")) return malformed("the client requires an unknown extension");
+  if (message.starts_with("m=")) return unsupported("an extension");
   // The name is ignored, as by PostgreSQL: the startup packet's counts. Unknown extensions may follow the
   // nonce.
   if (!take_attribute(message, 'n')) return malformed("expected n=");

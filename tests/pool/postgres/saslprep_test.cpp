@@ -31,6 +31,8 @@ TEST(Saslprep, makes_one_password_of_many_spellings) {
       {"half-width katakana", "\uff76\uff9e", "\u30ac"},
       {"circled digit", "\u2460", "1"},
       {"two marks in canonical order", "q\u0307\u0323", "q\u0323\u0307"},
+      {"what is prohibited is looked for before the normalisation", "x\u0340", "x\u0340"},
+      {"Unicode Corrigendum 4", "\U0002f868", "\u36fc"},
       {"right to left alone", "\u05d0\u05d1", "\u05d0\u05d1"},
   };
   for (const Case& one : cases) {

@@ -360,12 +360,8 @@ TEST(Login, refuses_startup_packets_that_end_in_the_middle) {
 }
 
 TEST(Login, refuses_what_is_no_sasl_response) {
-  const std::string too_long = sasl_initial(std::string(kSaslBytesMax, 'x'));
   const std::string messages[] = {std::string("Q\0\0\0\x05\0", 6),
                                   std::string("X\0\0\0\x04", 5),
-                                  std::string("p\0\0\0\x03", 5),
-                                  std::string("p\x7f\xff\xff\xff", 5),
-                                  too_long.substr(0, 5),
                                   password_frame(""),
                                   password_frame("SCRAM-SHA-256"),
                                   sasl_initial("n,,n=,r=x", "SCRAM-SHA-256-PLUS"),
@@ -379,6 +375,21 @@ TEST(Login, refuses_what_is_no_sasl_response) {
     script.send(message);
     EXPECT_EQ(script.state, State::kRejected) << message;
     EXPECT_EQ(script.login.error().sqlstate, sqlstate::kProtocolViolation) << message;
+  }
+}
+
+// PostgreSQL says why to its log alone.
+TEST(Login, answers_a_sasl_response_of_impossible_length_like_a_wrong_password) {
+  const std::string too_long = sasl_initial(std::string(kSaslBytesMax, 'x'));
+  for (const std::string& header :
+       {std::string("p\0\0\0\x03", 5), std::string("p\0\0\0\0", 5), std::string("p\x7f\xff\xff\xff", 5),
+        std::string("p\xff\xff\xff\xff", 5), too_long.substr(0, 5)}) {
+    LoginScript script(scram());
+    script.send(startup({{"user", "app"}, {"database", "photos"}}));
+    script.send(header);
+    EXPECT_EQ(script.state, State::kRejected);
+    EXPECT_EQ(script.login.error().sqlstate, sqlstate::kInvalidPassword);
+    EXPECT_NE(script.login.reason_for_log().find("at most 1024"), std::string::npos);
   }
 }
 
