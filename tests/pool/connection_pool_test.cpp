@@ -4,6 +4,7 @@
 #include "pool/connection_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <deque>
 
@@ -427,6 +428,8 @@ TEST_F(ConnectionPoolTest, closes_a_connection_whose_node_is_frozen_without_wait
     ByteStream& stream = client->server->stream();
     for (int i = 0; i < 64 && stream.pending_bytes() == 0; ++i) EXPECT_TRUE(stream.write(block));
     ASSERT_GT(stream.pending_bytes(), 0u) << "the socket's buffer is not full";
+    // To its last byte: a goodbye would have to wait.
+    while (::send(stream.fd(), "x", 1, MSG_NOSIGNAL) == 1) continue;
   }
   pool.discard(*frozen.server);
   run_until(
