@@ -9,7 +9,7 @@ packages_of_group() {
     build)
       echo g++ cmake ninja-build ccache pkg-config libuv1-dev libpq-dev libhiredis-dev libxxhash-dev \
         libtomlplusplus-dev libpg-query-dev libprotobuf-c-dev libbenchmark-dev libfmt-dev libspdlog-dev \
-        libcli11-dev libssl-dev nlohmann-json3-dev
+        libcli11-dev libssl-dev libidn-dev nlohmann-json3-dev
       ;;
     demo) echo postgresql-15 ;;
     soak) echo python3 python3-psycopg2 python3-matplotlib ;;

@@ -30,6 +30,8 @@ class ByteStream {
   // Sends as much as the peer takes; the rest goes out when the socket becomes writable (on_writable). False:
   // lost.
   bool flush();
+  // Like flush(), but sends nothing before the socket becomes writable: for one that is still connecting.
+  void wait_for_room() { update_watch(); }
   // Sends `bytes` now when nothing waits before them, so that large bodies are not copied; the rest is
   // queued.
   bool write(std::string_view bytes);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "routing/sqlstate.h"
 
@@ -173,7 +174,8 @@ void ConnectionPool::give_back(ServerConnection& server) {
   const uint64_t now_ms = environment_.loop->now_ms();
   const uint32_t lifetime_ms = environment_.settings->server_lifetime_ms;
   const bool is_old = lifetime_ms > 0 && now_ms - server.connected_ms() > lifetime_ms;
-  if (is_old || server.generation() != generation_ || budget_->is_over_limit()) {
+  if (is_old || server.generation() != generation_ || budget_->is_over_limit() ||
+      server.is_cancel_in_doubt()) {
     remove(server);
     grow();
     return;
@@ -185,9 +187,22 @@ void ConnectionPool::give_back(ServerConnection& server) {
   settle(server);
 }
 
+// A waiter may be done with its lease before on_lease() returns, and then gives it back from inside: that one
+// is settled by the loop below, so that the stack does not grow with the queue.
+void ConnectionPool::settle(ServerConnection& server) {
+  unsettled_.push_back(&server);
+  if (std::exchange(is_settling_, true)) return;
+  while (!unsettled_.empty()) {
+    ServerConnection& next = *unsettled_.back();
+    unsettled_.pop_back();
+    settle_one(next);
+  }
+  is_settling_ = false;
+}
+
 // A connection that nobody holds goes to whoever has waited longest, here or in another worker, or becomes
 // idle.
-void ConnectionPool::settle(ServerConnection& server) {
+void ConnectionPool::settle_one(ServerConnection& server) {
   server.stream().resume_reading();
   const uint64_t own_since_ms = first_ != nullptr ? first_->since_ms_ : UINT64_MAX;
   if (budget_->others_starve(environment_.worker)) {
@@ -225,8 +240,16 @@ bool ConnectionPool::hand_over(ServerConnection& server, uint32_t worker) {
 }
 
 void ConnectionPool::cancel(ServerConnection& server) {
-  server.cancel([this, &server] {
-    if (server.state() == ServerConnection::State::kCanceling && !server.is_cancel_pending()) settle(server);
+  ++cancels_;
+  server.cancel([this, &server](CancelRequest::End end) {
+    if (end != CancelRequest::End::kDelivered) ++cancel_failures_;
+    if (server.state() != ServerConnection::State::kCanceling) return;
+    if (server.is_cancel_in_doubt()) {
+      remove(server);
+      grow();
+    } else {
+      settle(server);
+    }
   });
 }
 
@@ -275,6 +298,7 @@ std::unique_ptr<ServerConnection> ConnectionPool::take_out(ServerConnection& ser
   std::unique_ptr<ServerConnection> owned = std::move(*at);
   servers_.erase(at);
   std::erase(idle_, &server);
+  std::erase(unsettled_, &server);
   return owned;
 }
 
@@ -316,6 +340,13 @@ void ConnectionPool::on_tick(uint64_t now_ms) {
   }
   std::vector<ServerConnection*> due;
   for (const auto& server : servers_) {
+    // Too late: whoever waits for the cancel's effect goes on waiting, but this connection has been in use
+    // long enough. It goes when its client is done with it, for the server may still act on the request.
+    if (server->is_cancel_pending() && settings.cancel_wait_timeout_ms > 0 &&
+        now_ms > server->cancel_since_ms() + settings.cancel_wait_timeout_ms) {
+      ++cancel_failures_;
+      server->give_up_cancel();
+    }
     const uint64_t in_state_ms = now_ms - server->state_since_ms();
     switch (server->state()) {
       case ServerConnection::State::kConnecting:
@@ -333,8 +364,7 @@ void ConnectionPool::on_tick(uint64_t now_ms) {
         break;
       }
       case ServerConnection::State::kCanceling:
-        if (!server->is_cancel_pending() || in_state_ms > settings.cancel_wait_timeout_ms)
-          due.push_back(server.get());
+        if (!server->is_cancel_pending()) due.push_back(server.get());
         break;
       case ServerConnection::State::kActive:
       case ServerConnection::State::kClosing:
@@ -348,7 +378,7 @@ void ConnectionPool::on_tick(uint64_t now_ms) {
                          fmt::format("no answer within server_connect_timeout = {} s",
                                      settings.server_connect_timeout_ms / 1000.0),
                          "its shards are not available until it is back"});
-    } else if (server->state() == ServerConnection::State::kCanceling && !server->is_cancel_pending()) {
+    } else if (server->state() == ServerConnection::State::kCanceling && !server->is_cancel_in_doubt()) {
       settle(*server);
     } else {
       remove(*server);

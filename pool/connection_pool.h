@@ -70,7 +70,8 @@ class ConnectionPool {
   void discard(ServerConnection& server);
 
   // Asks the node to cancel what a leased connection runs. Until that is done nobody else gets the
-  // connection.
+  // connection; when it takes longer than cancel_wait_timeout, nobody ever. One request per connection is
+  // under way.
   void cancel(ServerConnection& server);
 
   void on_tick(uint64_t now_ms);
@@ -90,6 +91,10 @@ class ConnectionPool {
   const std::string& last_error() const { return last_error_.detail; }
   uint64_t down_since_ms() const { return down_since_ms_; }
   uint64_t connect_failures() const { return connect_failures_; }
+  uint64_t cancels() const { return cancels_; }  // asked for, ever
+  uint64_t cancel_failures() const {
+    return cancel_failures_;
+  }  // of them: not known to have reached the node
 
  private:
   void enqueue(Waiter& waiter);
@@ -98,6 +103,7 @@ class ConnectionPool {
   void open_connection();
   void on_connected(ServerConnection& server, std::optional<routing::Error> error);
   void settle(ServerConnection& server);
+  void settle_one(ServerConnection& server);
   bool hand_over(ServerConnection& server, uint32_t worker);
   void adopt(std::unique_ptr<ServerConnection> server);
   void give_up_idle();
@@ -114,7 +120,9 @@ class ConnectionPool {
   std::string user_, password_;
   std::shared_ptr<ConnectionBudget> budget_;
   std::vector<std::unique_ptr<ServerConnection>> servers_;
-  std::vector<ServerConnection*> idle_;  // most recently used last
+  std::vector<ServerConnection*> idle_;       // most recently used last
+  std::vector<ServerConnection*> unsettled_;  // given back and not yet given on
+  bool is_settling_ = false;
   uint32_t connecting_ = 0;
   Waiter* first_ = nullptr;  // has waited longest
   Waiter* last_ = nullptr;
@@ -123,6 +131,7 @@ class ConnectionPool {
   bool is_down_ = false;
   routing::Error last_error_;
   uint64_t down_since_ms_ = 0, retry_at_ms_ = 0, connect_failures_ = 0;
+  uint64_t cancels_ = 0, cancel_failures_ = 0;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

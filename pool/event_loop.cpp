@@ -1,7 +1,5 @@
 #include "pool/event_loop.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <uv.h>
 
 #include <cassert>
@@ -20,10 +18,11 @@ void close_and_delete(Handle* handle) {
 
 }  // namespace
 
-EventLoop::EventLoop()
+EventLoop::EventLoop(NameLookups& names)
     : loop_(std::make_unique<uv_loop_t>()),
       check_(std::make_unique<uv_check_t>()),
-      prepare_(std::make_unique<uv_prepare_t>()) {
+      prepare_(std::make_unique<uv_prepare_t>()),
+      names_(names) {
   uv_loop_init(loop_.get());
   uv_check_init(loop_.get(), check_.get());
   check_->data = this;
@@ -35,6 +34,7 @@ EventLoop::~EventLoop() {
   uv_close(reinterpret_cast<uv_handle_t*>(check_.get()), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(prepare_.get()), nullptr);
   for (auto& action : std::exchange(deferred_, {})) action();
+  if (answers_) answers_->close();      // what comes later is dropped
   uv_run(loop_.get(), UV_RUN_DEFAULT);  // lets handles that are closing finish
   uv_loop_close(loop_.get());
 }
@@ -64,44 +64,13 @@ void EventLoop::set_before_wait(std::function<void()> action) {
                    [](uv_prepare_t* prepare) { static_cast<EventLoop*>(prepare->data)->before_wait_(); });
 }
 
-void EventLoop::run_blocking(std::function<void()> work, std::function<void()> done) {
-  struct Request {
-    uv_work_t handle;
-    std::function<void()> work, done;
-  };
-  auto* request = new Request{{}, std::move(work), std::move(done)};
-  request->handle.data = request;
-  uv_queue_work(
-      loop_.get(), &request->handle, [](uv_work_t* handle) { static_cast<Request*>(handle->data)->work(); },
-      [](uv_work_t* handle, int) {
-        std::unique_ptr<Request> owned(static_cast<Request*>(handle->data));
-        owned->done();
-      });
-}
-
-void EventLoop::resolve(const std::string& host, std::function<void(std::string, std::string)> done) {
-  struct Request {
-    uv_getaddrinfo_t handle;
-    std::function<void(std::string, std::string)> done;
-  };
-  auto* request = new Request{{}, std::move(done)};
-  request->handle.data = request;
-  addrinfo wanted{};
-  wanted.ai_socktype = SOCK_STREAM;
-  const auto on_done = [](uv_getaddrinfo_t* handle, int status, addrinfo* found) {
-    std::unique_ptr<Request> owned(static_cast<Request*>(handle->data));
-    char address[INET6_ADDRSTRLEN] = "";
-    if (status == 0 && found != nullptr) {
-      getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof address, nullptr, 0, NI_NUMERICHOST);
-    }
-    uv_freeaddrinfo(found);
-    owned->done(address, status == 0 ? "" : uv_strerror(status));
-  };
-  const int status = uv_getaddrinfo(loop_.get(), &request->handle, on_done, host.c_str(), nullptr, &wanted);
-  if (status != 0) {
-    request->done("", uv_strerror(status));
-    delete request;
-  }
+void EventLoop::resolve(const std::string& host, NameLookups::Tell done) {
+  if (!answers_) answers_ = std::make_shared<Mailbox>(*this);
+  const uint64_t number = ++last_lookup_;
+  lookups_.emplace(number, std::move(done));
+  names_.find(host, [this, number, answers = answers_](const NameLookups::Answer& answer) {
+    answers->post([this, number, answer] { lookups_.extract(number).mapped()(answer); });
+  });
 }
 
 SocketWatcher::SocketWatcher(EventLoop& loop, int fd, Handler& handler)

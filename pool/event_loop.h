@@ -1,6 +1,6 @@
 #pragma once
-// The only place that knows libuv: a loop, socket watchers, a ticker, a mailbox for other threads, blocking
-// work and name look-ups. Nothing is destroyed inside its own callback: handles close themselves later, and
+// The only place that knows libuv: a loop, socket watchers, a ticker, a mailbox for other threads and
+// name look-ups. Nothing is destroyed inside its own callback: handles close themselves later, and
 // defer() postpones any other destruction to the end of the turn. Everything but Mailbox::post belongs to the
 // loop's thread.
 
@@ -9,7 +9,10 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
+
+#include "pool/name_lookups.h"
 
 struct uv_loop_s;
 struct uv_poll_s;
@@ -20,9 +23,11 @@ struct uv_prepare_s;
 
 namespace mosaic::pool {
 
+class Mailbox;
+
 class EventLoop {
  public:
-  EventLoop();
+  explicit EventLoop(NameLookups& names = NameLookups::of_process());
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -33,10 +38,9 @@ class EventLoop {
   void defer(std::function<void()> action);  // at the end of this turn
   // Runs `action` in each turn when all events of it have been handled, before the loop waits for more.
   void set_before_wait(std::function<void()> action);
-  // Runs `work` on a pool thread, then `done` on the loop's thread.
-  void run_blocking(std::function<void()> work, std::function<void()> done);
-  // Looks `host` up without blocking; `done` gets a numeric address, or an empty one and the reason.
-  void resolve(const std::string& host, std::function<void(std::string address, std::string error)> done);
+  // Looks `host` up without blocking the loop, or its end: `done` is called on the loop's thread, unless the
+  // loop goes before the answer comes.
+  void resolve(const std::string& host, NameLookups::Tell done);
 
   uv_loop_s* handle() { return loop_.get(); }
 
@@ -46,6 +50,10 @@ class EventLoop {
   std::unique_ptr<uv_prepare_s> prepare_;
   std::function<void()> before_wait_;
   std::vector<std::function<void()>> deferred_;
+  NameLookups& names_;
+  std::shared_ptr<Mailbox> answers_;  // of look-ups; made with the first
+  std::unordered_map<uint64_t, NameLookups::Tell> lookups_;
+  uint64_t last_lookup_ = 0;
 };
 
 // Readiness of one file descriptor, which it does not own.

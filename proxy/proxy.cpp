@@ -9,7 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "proxy/random.h"
+#include "pool/random.h"
+#include "proxy/postgres/login/salt_secret.h"
 #include "proxy/worker.h"
 #include "routing/sqlstate.h"
 
@@ -25,6 +26,17 @@ struct Proxy::State {
   std::shared_ptr<const LoginRules> rules;
   std::vector<std::unique_ptr<Worker>> workers;
   bool is_started = false;
+
+  // Without a file salts are good for this process only, which is better than no logins.
+  void make_salt_secret() {
+    pool::fill_random(secret);
+    if (settings.state_dir.empty()) return;
+    if (const auto kept = load_or_make_salt_secret(settings.state_dir)) {
+      secret = *kept;
+    } else {
+      spdlog::warn("{}", kept.error().to_line());
+    }
+  }
 
   routing::Result<std::shared_ptr<const LoginRules>> load_rules(const ProxySettings& from) {
     auto made = std::make_shared<LoginRules>();
@@ -52,8 +64,8 @@ Proxy::Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnaps
   state_->settings = std::move(settings);
   state_->catalog = std::move(catalog);
   state_->shared.on_console = std::move(on_console);
-  state_->shared.cancels = std::make_unique<CancelRegistry>(state_->settings.max_client_conn, random_u64);
-  fill_random(state_->secret);
+  state_->shared.cancels =
+      std::make_unique<CancelRegistry>(state_->settings.max_client_conn, pool::random_u64);
   state_->shared.route_cancel = [state = state_.get()](const CancelTarget& target) {
     Worker* worker = state->workers[target.worker].get();
     worker->post([worker, target] { worker->cancel(target); });
@@ -72,6 +84,7 @@ Proxy::~Proxy() {
 }
 
 routing::Status Proxy::start() {
+  state_->make_salt_secret();
   auto rules = state_->load_rules(state_->settings);
   if (!rules) return rules.error();
   state_->rules = std::move(*rules);

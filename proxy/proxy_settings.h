@@ -18,7 +18,8 @@ struct ProxySettings {
   std::string listen_address = "127.0.0.1";
   uint16_t listen_port = 6432;
   uint32_t listen_backlog = 4096;
-  std::string database;  // the application's database, as clients name it
+  std::string database;   // the application's database, as clients name it
+  std::string state_dir;  // where the secret of the login's salts is kept; empty: nowhere
 
   // Changeable by RELOAD.
   AuthType auth_type = AuthType::kScramSha256;

@@ -66,6 +66,7 @@ struct NodeReport {
   uint64_t down_since_us = 0;  // Unix time
   uint32_t connections = 0;
   uint64_t connect_failures = 0;
+  uint64_t cancels = 0, cancel_failures = 0;  // requests to the node; those not known to have reached it
 };
 
 struct WorkerReport {

@@ -310,6 +310,7 @@ WorkerReport Worker::report(const ReportRequest& request) {
             ++row.servers_active, line.state = "active";
             break;
         }
+        row.clients_cancel_active += server->is_cancel_pending();
         if (!request.servers) continue;
         line.user = user;
         line.database = settings_.nodes[pool->node().value].dbname;
@@ -329,6 +330,8 @@ WorkerReport Worker::report(const ReportRequest& request) {
       NodeReport& node = report.nodes[pool->node().value];
       node.connections += static_cast<uint32_t>(pool->servers().size());
       node.connect_failures += pool->connect_failures();
+      node.cancels += pool->cancels();
+      node.cancel_failures += pool->cancel_failures();
       if (pool->is_down()) {
         node.is_down = true;
         node.last_error = pool->last_error();

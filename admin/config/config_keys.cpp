@@ -37,8 +37,12 @@ const std::vector<ConfigKey>& keys() {
       {"mosaic", "workers", integer(0, 1024), "0", kFixed, "Threads that serve clients; 0: one per CPU core.",
        [](T& t, const V& v) { t.config.proxy.workers = v.u32(); }},
       {"mosaic", "state_dir", kPath, "\"/var/lib/mosaic\"", kFixed,
-       "Folder for the last shard map, from which Mosaic starts while the catalog is down.",
-       [](T& t, const V& v) { t.config.state_dir = absolute_path(t.config, v.text); }},
+       "Folder for what outlives a restart: the last shard map, for starts while the catalog is down, and "
+       "the "
+       "secret of the salts.",
+       [](T& t, const V& v) {
+         t.config.state_dir = t.config.proxy.state_dir = absolute_path(t.config, v.text);
+       }},
       {"mosaic", "pid_file", kPath, "\"\"", kFixed, "File for the process ID; empty: none.",
        [](T& t, const V& v) { t.config.pid_file = absolute_path(t.config, v.text); }},
       {"mosaic", "log_level", choice("trace|debug|info|warning|error"), "\"info\"", kReloadable,

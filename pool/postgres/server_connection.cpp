@@ -1,52 +1,24 @@
 #include "pool/postgres/server_connection.h"
 
-#include <arpa/inet.h>
-#include <fmt/format.h>
-#include <libpq-fe.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#include <array>
+#include <string_view>
 #include <utility>
-
-#include "routing/sqlstate.h"
 
 namespace mosaic::pool {
 
 namespace {
 
 using routing::Error;
-namespace sqlstate = routing::sqlstate;
 
-// What PostgreSQL 15 reports by itself (manual, "Asynchronous Operations"), and later versions' additions.
-constexpr std::array kReportedParameters = {"application_name",
-                                            "client_encoding",
-                                            "DateStyle",
-                                            "default_transaction_read_only",
-                                            "in_hot_standby",
-                                            "integer_datetimes",
-                                            "IntervalStyle",
-                                            "is_superuser",
-                                            "scram_iterations",
-                                            "search_path",
-                                            "server_encoding",
-                                            "server_version",
-                                            "session_authorization",
-                                            "standard_conforming_strings",
-                                            "TimeZone"};
+constexpr std::string_view kTerminate("X\0\0\0\x04", 5);
 
-bool is_numeric_address(const std::string& host) {
-  unsigned char bytes[sizeof(in6_addr)];
-  return inet_pton(AF_INET, host.c_str(), bytes) == 1 || inet_pton(AF_INET6, host.c_str(), bytes) == 1;
-}
-
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (c == '\n') c = ' ';
-  }
-  while (!text.empty() && text.back() == ' ') text.pop_back();
-  return text;
+// Not destroyed here and now: its own callback is running.
+template <typename T>
+void destroy_later(EventLoop& loop, std::unique_ptr<T> owned) {
+  loop.defer([box = std::shared_ptr<T>(std::move(owned))] {});
 }
 
 }  // namespace
@@ -54,115 +26,44 @@ std::string one_line(std::string text) {
 ServerConnection::ServerConnection(EventLoop& loop, NameValuesTable& tables, routing::NodeId node,
                                    const NodeAddress& address, const std::string& user,
                                    const std::string& password, uint64_t id)
-    : loop_(&loop),
-      tables_(&tables),
-      address_(address),
-      user_(user),
-      password_(password),
-      id_(id),
-      connection_(nullptr, PQfinish) {
+    : loop_(&loop), tables_(&tables), address_(address), user_(user), password_(password), id_(id) {
   memory_.node = node;
   memory_.settings = tables.empty();
   memory_.parameters = tables.empty();
 }
 
-ServerConnection::~ServerConnection() {
-  *is_alive_ = false;
+ServerConnection::~ServerConnection() { close_socket(); }
+
+// Says goodbye where that can be said at once: behind half a message it would mean something else, and a
+// server that does not read must hold nobody up. What the kernel still holds is its own affair.
+void ServerConnection::close_socket() {
+  if (fd_ < 0) return;
+  const bool is_between_messages = !stream_ || stream_->pending_bytes() == 0;
   stream_.reset();
-  connect_watcher_.reset();
+  if (is_between_messages) ::send(fd_, kTerminate.data(), kTerminate.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::close(std::exchange(fd_, -1));
 }
 
 void ServerConnection::connect(OnConnected done) {
-  on_connected_ = std::move(done);
-  const bool is_socket_folder = !address_.host.empty() && address_.host.front() == '/';
-  if (is_socket_folder || is_numeric_address(address_.host)) {
-    // Results are told from the loop, never from inside this call.
-    loop_->defer([this, alive = is_alive_] {
-      if (*alive) start(address_.host);
-    });
-    return;
-  }
-  loop_->resolve(
-      address_.host, [this, alive = is_alive_](const std::string& found, const std::string& error) {
-        if (!*alive) return;
-        if (found.empty()) {
-          finish(Error{sqlstate::kNodeDown,
-                       fmt::format("node \"{}\": cannot resolve host \"{}\"", address_.name, address_.host),
-                       error, "check [nodes." + address_.name + "] host"});
-          return;
-        }
-        start(found);
+  connector_ = std::make_unique<ServerConnector>(
+      *loop_, address_, ServerLogin::Credentials{user_, address_.dbname, password_},
+      [this, done = std::move(done)](routing::Result<ServerConnector::Session> session) {
+        on_session(std::move(session), done);
       });
+  connector_->start();
 }
 
-void ServerConnection::start(const std::string& host_address) {
-  const std::string port = std::to_string(address_.port);
-  // Encryption towards nodes is off: the socket is read and written directly after libpq's part.
-  const char* keywords[] = {"host",    "port",       "dbname",          "user",    "password",
-                            "sslmode", "gssencmode", "client_encoding", "options", nullptr};
-  const char* values[] = {host_address.c_str(),
-                          port.c_str(),
-                          address_.dbname.c_str(),
-                          user_.c_str(),
-                          password_.c_str(),
-                          "disable",
-                          "disable",
-                          "UTF8",
-                          "",
-                          nullptr};
-  connection_.reset(PQconnectStartParams(keywords, values, 0));
-  if (!connection_ || PQstatus(connection_.get()) == CONNECTION_BAD) {
-    finish(Error{sqlstate::kNodeDown, fmt::format("cannot connect to node \"{}\"", address_.name),
-                 connection_ ? one_line(PQerrorMessage(connection_.get())) : "out of memory", ""});
-    return;
-  }
-  poll_connect();
-}
-
-void ServerConnection::poll_connect() {
-  const PostgresPollingStatusType status = PQconnectPoll(connection_.get());
-  if (status == PGRES_POLLING_FAILED) {
-    finish(Error{sqlstate::kNodeDown, fmt::format("cannot connect to node \"{}\"", address_.name),
-                 one_line(PQerrorMessage(connection_.get())),
-                 "its shards are not available until it is back"});
-    return;
-  }
-  if (status == PGRES_POLLING_OK) {
-    connect_watcher_.reset();
-    PQisBusy(connection_.get());  // takes in what came together with the end of the start-up
-    read_session_start(*tables_);
-    const int fd = PQsocket(connection_.get());
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    connected_ms_ = loop_->now_ms();
-    stream_.emplace(*loop_, fd, false, *this);
-    finish(std::nullopt);
-    return;
-  }
-  // libpq may change its socket between attempts (several addresses).
-  if (const int fd = PQsocket(connection_.get()); fd != connect_fd_ || !connect_watcher_) {
-    connect_watcher_.reset();
-    connect_watcher_.emplace(*loop_, fd, *this);
-    connect_fd_ = fd;
-  }
-  connect_watcher_->watch(status == PGRES_POLLING_READING ? SocketWatcher::kReadable
-                                                          : SocketWatcher::kWritable);
-}
-
-void ServerConnection::read_session_start(NameValuesTable& tables) {
-  NameValues::Entries entries;
-  for (const char* name : kReportedParameters) {
-    if (const char* value = PQparameterStatus(connection_.get(), name)) entries.emplace_back(name, value);
-  }
-  memory_.parameters = tables.intern(std::move(entries));
-  memory_.process_id = static_cast<uint32_t>(PQbackendPID(connection_.get()));
-  cancel_ = std::shared_ptr<pg_cancel>(PQgetCancel(connection_.get()), PQfreeCancel);
-}
-
-void ServerConnection::finish(std::optional<Error> error) {
-  connect_watcher_.reset();
-  auto done = std::exchange(on_connected_, nullptr);
-  if (done) done(*this, std::move(error));
+void ServerConnection::on_session(routing::Result<ServerConnector::Session> session,
+                                  const OnConnected& done) {
+  destroy_later(*loop_, std::move(connector_));
+  if (!session) return done(*this, session.error());
+  memory_.parameters = tables_->intern(std::move(session->parameters));
+  key_ = session->key;
+  memory_.process_id = key_.process_id;
+  connected_ms_ = loop_->now_ms();
+  fd_ = session->fd;
+  stream_.emplace(*loop_, fd_, false, *this);
+  done(*this, std::nullopt);
 }
 
 void ServerConnection::leave_loop() {
@@ -178,14 +79,10 @@ void ServerConnection::join_loop(EventLoop& loop, NameValuesTable& tables) {
   // Sets are one object per worker: find this worker's.
   memory_.settings = tables.intern(memory_.settings->entries());
   memory_.parameters = tables.intern(memory_.parameters->entries());
-  stream_.emplace(loop, PQsocket(connection_.get()), false, *this);
+  stream_.emplace(loop, fd_, false, *this);
 }
 
 void ServerConnection::on_socket(int events) {
-  if (!stream_) {
-    poll_connect();
-    return;
-  }
   // Either call may end in this object's destruction being deferred, never in its destruction.
   if ((events & SocketWatcher::kWritable) != 0) {
     if (!stream_->on_writable()) {
@@ -209,26 +106,43 @@ void ServerConnection::on_socket(int events) {
   }
 }
 
-void ServerConnection::cancel(std::function<void()> done) {
-  ++pending_cancels_;
-  loop_->run_blocking(
-      [cancel = cancel_] {
-        char reason[256];
-        PQcancel(cancel.get(), reason, sizeof reason);
-      },
-      [this, alive = is_alive_, done = std::move(done)] {
-        if (!*alive) return;
-        --pending_cancels_;
-        done();
-      });
+void ServerConnection::cancel(OnCanceled done) {
+  on_canceled_ = std::move(done);
+  if (cancel_) {
+    is_cancel_wanted_again_ = true;
+    return;
+  }
+  SocketAddress server;
+  server.bytes = sizeof server.address;
+  // A socket whose peer is gone has no address: then the request can not leave, and says so.
+  if (getpeername(fd_, reinterpret_cast<sockaddr*>(&server.address), &server.bytes) != 0) server.bytes = 0;
+  cancel_since_ms_ = loop_->now_ms();
+  cancel_ = std::make_unique<CancelRequest>(*loop_, server, key_,
+                                            [this](CancelRequest::End end) { on_cancel_end(end); });
+}
+
+void ServerConnection::on_cancel_end(CancelRequest::End end) {
+  destroy_later(*loop_, std::move(cancel_));
+  if (end == CancelRequest::End::kInDoubt) is_cancel_in_doubt_ = true;
+  const OnCanceled done = std::exchange(on_canceled_, nullptr);
+  if (std::exchange(is_cancel_wanted_again_, false) && end == CancelRequest::End::kDelivered) {
+    cancel(done);
+  } else {
+    done(end);
+  }
+}
+
+void ServerConnection::give_up_cancel() {
+  if (cancel_->has_sent()) is_cancel_in_doubt_ = true;
+  destroy_later(*loop_, std::move(cancel_));
+  is_cancel_wanted_again_ = false;
+  on_canceled_ = nullptr;
 }
 
 uint16_t ServerConnection::local_port() const {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
-  if (!connection_ ||
-      getsockname(PQsocket(connection_.get()), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    return 0;
+  if (fd_ < 0 || getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
   if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
   if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
   return 0;

@@ -1,7 +1,7 @@
 #pragma once
-// One connection to a PostgreSQL node. libpq connects and authenticates it; then the proxy speaks the wire
-// protocol on its socket itself. It knows nothing of clients or routing: whoever holds it (Holder) gets its
-// events.
+// One connection to a PostgreSQL node, from its login (ServerConnector's) to its end, and the cancel requests
+// for what it runs. It knows nothing of clients or routing: whoever holds it (Holder) gets its events.
+// Nothing here blocks, also not when the node is frozen: not to connect, not to cancel, not to close.
 
 #include <memory>
 #include <optional>
@@ -10,12 +10,11 @@
 #include "pool/byte_stream.h"
 #include "pool/event_loop.h"
 #include "pool/pool_settings.h"
+#include "pool/postgres/cancel_request.h"
 #include "pool/postgres/name_values.h"
+#include "pool/postgres/server_connector.h"
 #include "pool/postgres/server_memory.h"
 #include "routing/result.h"
-
-struct pg_conn;
-struct pg_cancel;
 
 namespace mosaic::pool {
 
@@ -52,11 +51,17 @@ class ServerConnection final : public SocketWatcher::Handler {
   ByteStream& stream() { return *stream_; }
   ServerMemory& memory() { return memory_; }
   const ServerMemory& memory() const { return memory_; }
-  // Asks the server to cancel what this connection runs (a connection of its own, off the loop). The
-  // connection must not be given to another client before `done`: a late cancel would hit the wrong query.
-  // `done` is not called once the connection is destroyed.
-  void cancel(std::function<void()> done);
-  bool is_cancel_pending() const { return pending_cancels_ > 0; }
+  // Asks the server to cancel what this connection runs. The connection must not be given to another client
+  // before `done`: a late cancel would hit the wrong query. Asked again meanwhile, it sends another one when
+  // the first is done, and calls the last `done` only. `done` is not called once the connection is destroyed
+  // or the cancel given up.
+  using OnCanceled = std::function<void(CancelRequest::End)>;
+  void cancel(OnCanceled done);
+  void give_up_cancel();
+  bool is_cancel_pending() const { return cancel_ != nullptr; }
+  uint64_t cancel_since_ms() const { return cancel_since_ms_; }  // while one is pending
+  // A cancel was given up that the server may still act on, at any time: nobody else may get this connection.
+  bool is_cancel_in_doubt() const { return is_cancel_in_doubt_; }
 
   routing::NodeId node() const { return memory_.node; }
   const std::string& user() const { return user_; }
@@ -79,30 +84,30 @@ class ServerConnection final : public SocketWatcher::Handler {
 
  private:
   void on_socket(int events) override;
-  void start(const std::string& host_address);
-  void poll_connect();
-  void finish(std::optional<routing::Error> error);
-  void read_session_start(NameValuesTable& tables);
+  void on_session(routing::Result<ServerConnector::Session> session, const OnConnected& done);
+  void on_cancel_end(CancelRequest::End end);
+  void close_socket();
 
   EventLoop* loop_;
   NameValuesTable* tables_;
   NodeAddress address_;
   std::string user_, password_;
   uint64_t id_;
-  OnConnected on_connected_;
   OnIdleEvent on_idle_event_;
   Holder* holder_ = nullptr;
-  std::unique_ptr<pg_conn, void (*)(pg_conn*)> connection_;
-  std::shared_ptr<pg_cancel> cancel_;
-  std::optional<SocketWatcher> connect_watcher_;
-  int connect_fd_ = -1;
+  std::unique_ptr<ServerConnector> connector_;  // until it is connected
+  int fd_ = -1;
   std::optional<ByteStream> stream_;
   ServerMemory memory_;
   routing::ByteBuffer partial_;
   uint64_t connected_ms_ = 0, state_since_ms_ = 0, generation_ = 0;
   State state_ = State::kConnecting;
-  int pending_cancels_ = 0;
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);  // for callbacks that may come late
+  BackendKey key_;
+  std::unique_ptr<CancelRequest> cancel_;
+  OnCanceled on_canceled_;
+  uint64_t cancel_since_ms_ = 0;
+  bool is_cancel_wanted_again_ = false;
+  bool is_cancel_in_doubt_ = false;
 };
 
 }  // namespace mosaic::pool

@@ -174,6 +174,9 @@ void ClientConnection::on_login_bytes() {
       closing_since_ms_ = 0;
       return;
     }
+    case Login::State::kLeft:
+      close_after_flush();
+      return;
     case Login::State::kRejected:
       worker_.count_failed_login();
       spdlog::info("login of user \"{}\" from {}:{} refused: {}{}{}", login_->request().user, address_, port_,
@@ -212,7 +215,7 @@ void ClientConnection::start_session() {
       worker_.shared().cancels->add(CancelTarget{worker_.number(), handle_.slot, handle_.generation});
   const std::unique_ptr<Login> login = std::move(login_);
   const CancelKey key = cancel_key_.value_or(CancelKey{});
-  session_->on_login(login->request().settings, key.process_id, key.secret);
+  session_->on_login(login->request().user, login->request().settings, key.process_id, key.secret);
   run_actions();
   if (worker_.is_shutting_down()) on_shutdown();
   pump_client();

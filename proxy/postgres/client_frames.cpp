@@ -23,6 +23,13 @@ constexpr size_t kSmallMessageBytes = 64 << 10;
 // A server message that must be seen whole (an error, a row description); more is a broken stream.
 constexpr size_t kServerMessageBytes = 64 << 20;
 
+// What clients send after the login (PostgreSQL manual, "Message Formats"). Anything else ends the session at
+// its first byte, as in PostgreSQL (SocketBackend in postgres.c): its length means nothing, and is not waited
+// for.
+bool is_client_message(char type) {
+  return std::string_view("QPBDESXCHdcfpF").find(type) != std::string_view::npos;
+}
+
 bool carries_statement(char type) { return type == 'Q' || type == 'P' || type == 'B' || type == 'F'; }
 
 }  // namespace
@@ -51,6 +58,12 @@ size_t ClientConnection::process_client(std::string_view bytes) {
     }
     const auto header = routing::find_frame_header(rest);
     if (!header) break;
+    if (!is_client_message(header->type)) {
+      session_->on_client_frame(header->type, {});
+      taken = bytes.size();
+      run_actions();
+      break;
+    }
     if (header->type == 'd' && routing::is_valid(*header)) {
       copy_remaining_ = static_cast<uint32_t>(header->body_bytes());
       taken += routing::kFrameHeaderBytes;

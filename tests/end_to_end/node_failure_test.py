@@ -215,7 +215,7 @@ class NodeFailure(EndToEndTest):
 
     def test_does_not_start_from_a_damaged_map(self):
         mosaic, catalog = self.cluster.mosaic, self.cluster.nodes[0]
-        wait_until(lambda: os.listdir(self.cluster.state_folder), "the map to be kept on disk")
+        wait_until(lambda: "last_map.json" in os.listdir(self.cluster.state_folder), "the map to be kept on disk")
         mosaic.clean_stop()
         saved = {}
         for folder, _, names in os.walk(self.cluster.state_folder):

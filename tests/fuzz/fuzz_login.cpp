@@ -54,8 +54,8 @@ Outcome feed(const std::shared_ptr<const LoginRules>& rules, std::string_view by
   return outcome;
 }
 
-// After at most two 'N' the server speaks in whole frames; a rejection ends in an ErrorResponse, a login in
-// AuthenticationOk.
+// After at most two 'N' the server speaks in whole frames; a rejection ends in an ErrorResponse (or, of
+// what is no start-up packet, in silence), a login in AuthenticationOk.
 void check_output(const Outcome& outcome) {
   std::string_view rest = outcome.output;
   for (int i = 0; i < 2 && rest.starts_with('N'); ++i) rest.remove_prefix(1);
@@ -67,7 +67,8 @@ void check_output(const Outcome& outcome) {
     last = rest.substr(0, header->frame_bytes());
     rest.remove_prefix(header->frame_bytes());
   }
-  if (outcome.state == Login::State::kRejected) require(last.starts_with('E'));
+  if (outcome.state == Login::State::kRejected) require(last.empty() || last.starts_with('E'));
+  if (outcome.state == Login::State::kLeft) require(last.empty());
   if (outcome.state == Login::State::kAuthenticated) {
     require(last == std::string_view("R\0\0\0\x08\0\0\0\0", 9));
     require(outcome.request.is_console != (outcome.request.database == "photos"));

@@ -4,6 +4,7 @@
 #include "pool/connection_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <deque>
 
@@ -132,6 +133,39 @@ TEST_F(ConnectionPoolTest, gives_an_idle_connection_at_once_rather_one_that_has_
   EXPECT_EQ(pool.acquire(client, std::nullopt).server, second.server);  // otherwise the one used last
   pool.discard(*first.server);
   pool.discard(*second.server);
+}
+
+// Gives its lease back from inside on_lease(), as a client does whose login needed the server only to look.
+struct BriefClient final : Waiter {
+  void on_lease(ServerConnection& server) override {
+    ++leases;
+    if (asks_again) {
+      asks_again = false;
+      EXPECT_EQ(pool->acquire(*this, std::nullopt).server, nullptr);
+    }
+    breaks ? pool->discard(server) : pool->give_back(server);
+  }
+  void on_lease_failed(const routing::Error&) override { FAIL(); }
+  ConnectionPool* pool = nullptr;
+  int leases = 0;
+  bool asks_again = false, breaks = false;
+};
+
+TEST_F(ConnectionPoolTest, serves_a_long_queue_of_brief_clients_without_a_deep_stack) {
+  settings_.max_waiting_clients = 100'000;
+  ConnectionPool& pool = add_pool(2);
+  std::deque<BriefClient> clients(20'000);
+  for (BriefClient& client : clients) {
+    client.pool = &pool;
+    client.asks_again = &client == &clients[7];
+    client.breaks = &client == &clients[9'999];
+    EXPECT_EQ(pool.acquire(client, std::nullopt).server, nullptr);
+  }
+  run_until(
+      loop_, [&] { return pool.waiting() == 0 && pool.servers().size() <= 2; }, "all to be served");
+  for (const BriefClient& client : clients) EXPECT_EQ(client.leases, &client == &clients[7] ? 2 : 1);
+  for (const auto& server : pool.servers())
+    EXPECT_NE(server->state(), ServerConnection::State::kActive) << "a lease that nobody holds";
 }
 
 TEST_F(ConnectionPoolTest, replaces_a_discarded_connection_for_the_next_in_the_queue) {
@@ -287,6 +321,124 @@ TEST_F(ConnectionPoolTest, keeps_a_connection_from_others_until_its_cancel_is_do
   wait_for(second);
   EXPECT_EQ(second.server, first.server);
   EXPECT_EQ(postgres_.cancels(), 1);
+}
+
+TEST_F(ConnectionPoolTest, gives_up_a_cancel_that_the_node_does_not_take_and_nobody_gets_that_connection) {
+  postgres_.set_holding_cancels(true);
+  ConnectionPool& pool = add_pool(2);
+  Client busy, waiting, early;
+  ask(pool, busy);
+  ask(pool, early);
+  wait_for(busy);
+  wait_for(early);
+  const uint64_t in_doubt = busy.server->id(), also_in_doubt = early.server->id();
+  pool.cancel(*busy.server);
+  pool.cancel(*early.server);
+  run_until(
+      loop_, [&] { return postgres_.cancels() == 2; }, "the requests to arrive");
+  pool.give_back(*early.server);  // before its cancel is given up
+  ask(pool, waiting);
+  const uint64_t since_ms = busy.server->cancel_since_ms();
+  pool.on_tick(since_ms + settings_.cancel_wait_timeout_ms);
+  EXPECT_TRUE(busy.server->is_cancel_pending());
+  EXPECT_EQ(waiting.server, nullptr);
+  EXPECT_EQ(pool.cancel_failures(), 0u);
+  pool.on_tick(since_ms + settings_.cancel_wait_timeout_ms + 1'000);
+  EXPECT_FALSE(busy.server->is_cancel_pending());
+  EXPECT_EQ(busy.server->state(), ServerConnection::State::kActive) << "its client may still get its answer";
+  EXPECT_EQ(pool.cancels(), 2u);
+  EXPECT_EQ(pool.cancel_failures(), 2u);
+  wait_for(waiting);
+  EXPECT_NE(waiting.server->id(), also_in_doubt);
+  pool.give_back(*busy.server);
+  Client next;
+  ask(pool, next);
+  wait_for(next);
+  EXPECT_NE(next.server->id(), in_doubt);
+}
+
+TEST_F(ConnectionPoolTest, cancels_go_out_while_others_hang) {
+  ConnectionPool& pool = add_pool(12);
+  std::deque<Client> clients(12);
+  for (Client& client : clients) ask(pool, client);
+  for (Client& client : clients) wait_for(client);
+  postgres_.set_holding_cancels(true);
+  for (int i = 0; i < 10; ++i) pool.cancel(*clients[i].server);
+  run_until(
+      loop_, [&] { return postgres_.cancels() == 10; }, "ten requests that hang");
+  postgres_.set_holding_cancels(false);
+  pool.cancel(*clients[10].server);
+  EXPECT_TRUE(clients[10].server->is_cancel_pending());
+  run_until(
+      loop_, [&] { return !clients[10].server->is_cancel_pending(); }, "the eleventh to be done");
+  bool is_resolved = false;
+  loop_.resolve("localhost", [&](const auto&) { is_resolved = true; });
+  run_until(
+      loop_, [&] { return is_resolved; }, "a name look-up");
+  EXPECT_TRUE(clients[0].server->is_cancel_pending());
+  EXPECT_EQ(pool.cancel_failures(), 0u);
+}
+
+TEST_F(ConnectionPoolTest, asks_again_when_a_second_cancel_comes_before_the_first_is_done) {
+  ConnectionPool& pool = add_pool(1);
+  Client first, second;
+  ask(pool, first);
+  wait_for(first);
+  for (int i = 0; i < 5; ++i) pool.cancel(*first.server);
+  pool.give_back(*first.server);
+  ask(pool, second);
+  wait_for(second);
+  EXPECT_EQ(postgres_.cancels(), 2) << "those that came meanwhile are one";
+  EXPECT_EQ(second.server, first.server);
+  EXPECT_FALSE(second.server->is_cancel_pending());
+}
+
+TEST_F(ConnectionPoolTest, a_cancel_that_can_not_leave_leaves_the_connection_as_it_is) {
+  ConnectionPool& pool = add_pool(1);
+  Client first;
+  ask(pool, first);
+  wait_for(first);
+  postgres_.stop_listening();
+  run_until(
+      loop_,
+      [&] {
+        if (!first.server->is_cancel_pending()) pool.cancel(*first.server);
+        return pool.cancel_failures() > 0;
+      },
+      "a request to fail");
+  EXPECT_FALSE(first.server->is_cancel_in_doubt());
+  pool.discard(*first.server);
+}
+
+TEST_F(ConnectionPoolTest, closes_a_connection_whose_node_is_frozen_without_waiting_for_it) {
+  ConnectionPool& pool = add_pool(3);
+  Client frozen, alone, polite;
+  ask(pool, frozen);
+  ask(pool, alone);
+  ask(pool, polite);
+  wait_for(frozen);
+  wait_for(alone);
+  wait_for(polite);
+  pool.discard(*polite.server);
+  run_until(
+      loop_, [&] { return postgres_.goodbyes() == 1; }, "the goodbye of a connection at rest");
+  postgres_.set_frozen(true);
+  const std::string block(1 << 20, 'x');
+  for (Client* client : {&frozen, &alone}) {
+    ByteStream& stream = client->server->stream();
+    for (int i = 0; i < 64 && stream.pending_bytes() == 0; ++i) EXPECT_TRUE(stream.write(block));
+    ASSERT_GT(stream.pending_bytes(), 0u) << "the socket's buffer is not full";
+    // To its last byte: a goodbye would have to wait.
+    while (::send(stream.fd(), "x", 1, MSG_NOSIGNAL) == 1) continue;
+  }
+  pool.discard(*frozen.server);
+  run_until(
+      loop_, [&] { return pool.servers().size() == 1 && budget_->used() == 1; }, "the place to be free");
+  bool has_gone_on = false;
+  loop_.defer([&] { has_gone_on = true; });
+  run_until(
+      loop_, [&] { return has_gone_on; }, "the loop to go on");
+  pools_.clear();  // the other one goes with its pool
 }
 
 TEST_F(ConnectionPoolTest, hands_an_idle_connection_to_a_worker_whose_clients_starve) {

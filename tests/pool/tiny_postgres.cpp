@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 #include "routing/postgres/wire/frame.h"
 #include "routing/postgres/wire/messages.h"
@@ -41,25 +42,34 @@ TinyPostgres::~TinyPostgres() {
   thread_.join();
   for (const Peer& peer : peers_) close(peer.fd);
   close(wake_[0]);
-  close(listener_);
+  if (listener_ >= 0) close(listener_);
 }
 
-void TinyPostgres::drop_sessions() {
-  if (write(wake_[1], "d", 1) != 1) throw std::runtime_error("cannot wake the server's thread");
+void TinyPostgres::command(char letter) {
+  if (write(wake_[1], &letter, 1) != 1) throw std::runtime_error("cannot wake the server's thread");
+}
+
+void TinyPostgres::drop_sessions() { command('d'); }
+void TinyPostgres::stop_listening() { command('l'); }
+void TinyPostgres::set_frozen(bool is_frozen) {
+  is_frozen_ = is_frozen;
+  command('w');
 }
 
 void TinyPostgres::serve() {
   for (;;) {
     std::vector<pollfd> watched = {{wake_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
-    for (const Peer& peer : peers_) watched.push_back({peer.fd, POLLIN, 0});
+    for (const Peer& peer : peers_)
+      watched.push_back({peer.is_session && is_frozen_ ? -1 : peer.fd, POLLIN, 0});
     if (poll(watched.data(), watched.size(), -1) <= 0) continue;
     bool drops = false;
     if (watched[0].revents != 0) {
-      char command = 0;
-      if (read(wake_[0], &command, 1) <= 0) return;
-      drops = true;
+      char letter = 0;
+      if (read(wake_[0], &letter, 1) <= 0) return;
+      drops = letter == 'd';
+      if (letter == 'l') close(std::exchange(listener_, -1));
     }
-    const bool accepts = watched[1].revents != 0;
+    const bool accepts = watched[1].revents != 0 && listener_ >= 0;
     std::vector<Peer> kept;
     for (size_t i = 0; i < peers_.size(); ++i) {
       Peer& peer = peers_[i];
@@ -90,10 +100,15 @@ bool TinyPostgres::on_readable(Peer& peer) {
   char bytes[1024];
   const ssize_t count = read(peer.fd, bytes, sizeof bytes);
   if (count <= 0) return false;
-  if (peer.is_session) return bytes[0] != 'X';
+  if (peer.is_session) {
+    const bool is_goodbye = bytes[0] == 'X';
+    goodbyes_ += is_goodbye;
+    return !is_goodbye;
+  }
   if (count >= 8 && routing::read_u32(bytes + 4) == kCancelRequest) {
+    peer.is_cancel = true;
     ++cancels_;
-    return false;
+    return is_holding_cancels_;
   }
   routing::ByteBuffer out;
   routing::append_authentication(out, 0);

@@ -71,7 +71,7 @@ void Simulation::connect(SimulatedClient& client) {
   client.on_connect();
   Link& made = *link;
   links_.push_back(std::move(link));
-  made.session->on_login({}, 1, 2);
+  made.session->on_login("app", {}, 1, 2);
   run_actions(made);
 }
 

@@ -106,7 +106,7 @@ OWNED_CALLS = (
     Owned(r"\bPQ[a-z]\w*\s*\(", ("pool/", "admin/"), "libpq"),
     Owned(r"\bpg_query_\w+|\bPG_QUERY_\w+|\bPgQuery\w+", ("routing/postgres/sql/",), "libpg_query"),
     Owned(r"\b(SSL|SSL_CTX|BIO|EVP|HMAC|RAND|CRYPTO|PKCS5)_\w+|\bHMAC\s*\(|\bSHA\d+\s*\(",
-          ("proxy/postgres/login/scram.", "proxy/random.", "proxy/tls", "pool/tls"), "OpenSSL"),
+          ("pool/postgres/scram_keys.", "pool/random.", "proxy/tls", "pool/tls"), "OpenSSL"),
 )
 
 
@@ -233,7 +233,7 @@ RULES = [
     Rule("owned-calls", "Cryptography stands in few files, so that it can be read in one sitting.",
          check_owned_calls,
          bad=SourceFile("proxy/postgres/login/login.cpp", "void f() { HMAC(EVP_sha256(), a, b, c, d, e, f); }\n"),
-         good=SourceFile("proxy/postgres/login/scram.cpp", "void f() { HMAC(EVP_sha256(), a, b, c, d, e, f); }\n")),
+         good=SourceFile("pool/postgres/scram_keys.cpp", "void f() { HMAC(EVP_sha256(), a, b, c, d, e, f); }\n")),
     Rule("purity", "Routing is pure: same input, same Route. No sockets, clock of day, threads or logging.", check_purity,
          bad=SourceFile("routing/a.cpp", "#include <sys/socket.h>\n"),
          good=SourceFile("pool/a.cpp", "#include <sys/socket.h>\n")),

@@ -15,6 +15,7 @@ struct NodeSum {
   bool is_down = false;
   std::string last_error;
   uint64_t connections = 0, connect_failures = 0, transactions = 0, queries = 0, waiting = 0;
+  uint64_t cancels = 0, cancel_failures = 0;
 };
 
 std::vector<NodeSum> sum_nodes(const proxy::Report& report, size_t count) {
@@ -26,6 +27,8 @@ std::vector<NodeSum> sum_nodes(const proxy::Report& report, size_t count) {
       if (sum.last_error.empty()) sum.last_error = node.last_error;
       sum.connections += node.connections;
       sum.connect_failures += node.connect_failures;
+      sum.cancels += node.cancels;
+      sum.cancel_failures += node.cancel_failures;
     }
     for (const proxy::TrafficReport& traffic : worker.traffic) {
       nodes.at(traffic.node.value).transactions += traffic.transactions;
@@ -46,14 +49,15 @@ ViewTable show_nodes(const ViewContext& context) {
   std::vector<uint64_t> shards(config->nodes.size());
   for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard) ++shards[catalog->node_of({shard}).value];
   ViewTable table{columns({"name", "host", "port#", "database", "state", "shards#", "connections#",
-                           "cl_waiting#", "xact_count#", "query_count#", "connect_failures#", "last_error"}),
+                           "cl_waiting#", "xact_count#", "query_count#", "connect_failures#", "cancels#",
+                           "cancel_failures#", "last_error"}),
                   {}};
   for (size_t i = 0; i < config->nodes.size(); ++i) {
     const pool::NodeAddress& node = config->nodes[i].address;
     const NodeSum& sum = sums[i];
     table.rows.push_back(row(node.name, node.host, node.port, node.dbname, sum.is_down ? "down" : "up",
                              shards[i], sum.connections, sum.waiting, sum.transactions, sum.queries,
-                             sum.connect_failures, sum.last_error));
+                             sum.connect_failures, sum.cancels, sum.cancel_failures, sum.last_error));
   }
   return table;
 }

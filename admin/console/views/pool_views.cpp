@@ -53,10 +53,10 @@ ViewTable show_pools(const ViewContext& context) {
                   {}};
   for (const auto& [user, pool] : pools_by_user(report))
     table.rows.push_back(row(config->proxy.database, user, pool.clients_active, pool.clients_waiting,
-                             pool.clients_cancel_active, pool.clients_cancel_waiting, pool.servers_active, 0,
-                             pool.servers_being_canceled, pool.servers_idle, 0, 0, pool.servers_login,
-                             pool.longest_wait_us / kMicroseconds, pool.longest_wait_us % kMicroseconds,
-                             "transaction", std::nullopt));
+                             pool.clients_cancel_active, pool.clients_cancel_waiting, pool.servers_active,
+                             pool.clients_cancel_active, pool.servers_being_canceled, pool.servers_idle, 0, 0,
+                             pool.servers_login, pool.longest_wait_us / kMicroseconds,
+                             pool.longest_wait_us % kMicroseconds, "transaction", std::nullopt));
   return table;
 }
 

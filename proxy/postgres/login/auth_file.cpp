@@ -51,10 +51,6 @@ SecretKind kind_of(std::string_view password) {
   return is_md5 ? SecretKind::kMd5 : SecretKind::kPlaintext;
 }
 
-bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
 // Nothing, and errno, when it can not be read.
 std::optional<std::string> read_whole_file(const std::string& path) {
   std::FILE* file = std::fopen(path.c_str(), "rbe");
@@ -112,11 +108,6 @@ Result<AuthFile> AuthFile::parse(std::string_view text, const ScramKey& secret, 
         continue;
       }
     } else if (kind == SecretKind::kPlaintext) {
-      if (!is_ascii(*password)) {
-        warn(
-            "has a password beyond ASCII, taken as it is: use the SCRAM secret from pg_authid if logins "
-            "fail");
-      }
       const bool is_same_secret = previous != nullptr && previous->secret_ == secret;
       const AuthUser* known = is_same_secret ? previous->find(*name) : nullptr;
       user =

@@ -28,6 +28,10 @@ constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 // Length word and code: the shortest packet there is.
 constexpr uint32_t kStartupBytesMin = 8;
 
+// Terminate where a start-up packet should be, read as its length: 'X', and three bytes of the length behind
+// it. Health checks and drivers that change their mind send it.
+constexpr uint32_t kTerminateAsLength = uint32_t{'X'} << 24;
+
 // What PostgreSQL and libpq carry in NegotiateProtocolVersion: the whole version, not its minor part alone.
 constexpr uint32_t kProtocolVersion = 3u << 16;
 
@@ -70,10 +74,17 @@ Login::State Login::on_bytes(ByteBuffer& input, ByteBuffer& to_client) {
 bool Login::take_startup_packet(ByteBuffer& input, ByteBuffer& to_client) {
   if (input.size() < 4) return false;
   const uint32_t length = routing::read_u32(input.data());
+  if (length == kTerminateAsLength) {
+    state_ = State::kLeft;
+    return true;
+  }
   if (length < kStartupBytesMin || length > routing::kStartupBytesMax) {
+    // Whoever sends this speaks another protocol: PostgreSQL tells its log alone (ProcessStartupPacket in
+    // postmaster.c).
+    ByteBuffer unsent;
     reject(violation("invalid length of startup packet",
                      fmt::format("{} bytes; at most {} are accepted", length, routing::kStartupBytesMax)),
-           to_client);
+           unsent);
     return true;
   }
   if (input.size() < length) return false;
@@ -170,9 +181,10 @@ bool Login::take_sasl_message(ByteBuffer& input, ByteBuffer& to_client) {
     return true;
   }
   if (!routing::is_valid(*header) || header->body_bytes() > kSaslBytesMax) {
-    reject(violation("invalid length of SASL response",
-                     fmt::format("{} bytes; at most {} are accepted", header->length, kSaslBytesMax)),
-           to_client);
+    // PostgreSQL keeps this for its log too, and the client is told what any wrong password is told.
+    reject(
+        wrong_password(), to_client,
+        fmt::format("a SASL response of {} bytes; at most {} are accepted", header->length, kSaslBytesMax));
     return true;
   }
   if (input.size() < header->frame_bytes()) return false;
@@ -226,13 +238,16 @@ void Login::on_sasl_first(std::string_view message, ByteBuffer& to_client) {
   phase_ = Phase::kSaslFinal;
 }
 
+Error Login::wrong_password() const {
+  return Error{sqlstate::kInvalidPassword,
+               fmt::format("password authentication failed for user \"{}\"", request_.user), "", ""};
+}
+
 void Login::on_sasl_final(std::string_view message, ByteBuffer& to_client) {
   const auto verdict = exchange_->on_client_final(message);
   if (!verdict) return reject(verdict.error(), to_client);
   if (!verdict->is_accepted) {
-    return reject(Error{sqlstate::kInvalidPassword,
-                        fmt::format("password authentication failed for user \"{}\"", request_.user), "", ""},
-                  to_client, "wrong password");
+    return reject(wrong_password(), to_client, "wrong password");
   }
   routing::append_authentication(to_client, kAuthenticationSaslFinal, verdict->message);
   admit(to_client);

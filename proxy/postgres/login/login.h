@@ -39,7 +39,8 @@ class Login {
     kMore,           // send what was appended, call again with more bytes
     kAuthenticated,  // AuthenticationOk is appended; what follows it is the session's or the console's
     kCancelRequest,  // look cancel_process_id() and cancel_secret() up, close without an answer
-    kRejected,       // an ErrorResponse is appended: send it and close
+    kRejected,       // send what is appended, an ErrorResponse if the client can read one, and close
+    kLeft,           // the client says that it goes: close without an answer
   };
 
   // `server_nonce`: from make_scram_nonce().
@@ -70,6 +71,7 @@ class Login {
   void on_sasl_initial(std::string_view body, routing::ByteBuffer& to_client);
   void on_sasl_first(std::string_view message, routing::ByteBuffer& to_client);
   void on_sasl_final(std::string_view message, routing::ByteBuffer& to_client);
+  routing::Error wrong_password() const;
   void admit(routing::ByteBuffer& to_client);
   void reject(routing::Error error, routing::ByteBuffer& to_client, std::string_view reason_for_log = {});
 

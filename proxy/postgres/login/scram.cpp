@@ -1,88 +1,37 @@
 #include "proxy/postgres/login/scram.h"
 
 #include <fmt/format.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/sha.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
-#include <cstring>
-#include <vector>
 
-#include "proxy/random.h"
+#include "pool/postgres/saslprep.h"
 #include "routing/sqlstate.h"
 
 namespace mosaic::proxy {
 
 namespace {
 
+using pool::decode_base64;
+using pool::decode_scram_key;
+using pool::encode_base64;
+using pool::scram_hash;
+using pool::scram_hmac;
+using pool::view_of;
 using routing::Error;
 using routing::Result;
 
 constexpr std::string_view kSecretPrefix = "SCRAM-SHA-256$";
-constexpr size_t kNonceBytes = 18;  // 24 characters of base64, as PostgreSQL's
 
 Error malformed(std::string detail) {
   return Error{routing::sqlstate::kProtocolViolation, "malformed SCRAM message", std::move(detail),
                "this is a fault of the client driver"};
 }
 
-const unsigned char* bytes_of(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
-std::string_view view_of(const ScramKey& key) {
-  return {reinterpret_cast<const char*>(key.data()), key.size()};
-}
-
-ScramKey hmac(std::string_view key, std::string_view message) {
-  ScramKey out;
-  unsigned int size = 0;
-  // Fails only when OpenSSL has no SHA-256 (a broken installation): a zero key must never be compared with.
-  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(message), message.size(),
-           out.data(), &size) == nullptr) {
-    std::abort();
-  }
-  return out;
-}
-
-ScramKey sha256(std::string_view message) {
-  ScramKey out;
-  SHA256(bytes_of(message), message.size(), out.data());
-  return out;
-}
-
-std::string encode_base64(std::string_view bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes_of(bytes),
-                                   static_cast<int>(bytes.size()));
-  text.resize(static_cast<size_t>(size));
-  return text;
-}
-
-std::optional<std::string> decode_base64(std::string_view text) {
-  if (text.size() % 4 != 0) return std::nullopt;
-  std::string bytes(text.size() / 4 * 3, '\0');
-  if (EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()), bytes_of(text),
-                      static_cast<int>(text.size())) < 0) {
-    return std::nullopt;
-  }
-  const size_t padding = static_cast<size_t>(std::count(text.begin(), text.end(), '='));
-  bytes.resize(bytes.size() - std::min<size_t>(padding, 2));
-  // OpenSSL accepts white space and padding in odd places; the canonical form is the only one PostgreSQL
-  // writes.
-  if (encode_base64(bytes) != text) return std::nullopt;
-  return bytes;
-}
-
-std::optional<ScramKey> decode_key(std::string_view text) {
-  const auto bytes = decode_base64(text);
-  if (!bytes || bytes->size() != ScramKey{}.size()) return std::nullopt;
-  ScramKey key;
-  std::memcpy(key.data(), bytes->data(), key.size());
-  return key;
+// What PostgreSQL tells apart from a violation (read_client_first_message in auth-scram.c).
+Error unsupported(std::string what) {
+  return Error{routing::sqlstate::kFeatureNotSupported, "the client requires what SCRAM here does not have",
+               std::move(what), "use a driver that does not insist on it"};
 }
 
 // Takes "<name>=<value>" and the comma behind it off `rest` (RFC 5802, section 5.1).
@@ -94,10 +43,10 @@ std::optional<std::string_view> take_attribute(std::string_view& rest, char name
   return value;
 }
 
-// RFC 5802: "printable", which is ASCII without the comma.
+// RFC 5802: "printable", which is ASCII without the comma. An empty one is the client's own risk, and
+// PostgreSQL lets it.
 bool is_nonce(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f' && c != ','; });
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f' && c != ','; });
 }
 
 }  // namespace
@@ -116,8 +65,8 @@ std::optional<ScramVerifier> parse_scram_secret(std::string_view text) {
     return std::nullopt;
   }
   const auto salt = decode_base64(text.substr(colon + 1, dollar - colon - 1));
-  const auto stored_key = decode_key(text.substr(dollar + 1, second_colon - dollar - 1));
-  const auto server_key = decode_key(text.substr(second_colon + 1));
+  const auto stored_key = decode_scram_key(text.substr(dollar + 1, second_colon - dollar - 1));
+  const auto server_key = decode_scram_key(text.substr(second_colon + 1));
   if (!salt || salt->empty() || !stored_key || !server_key) return std::nullopt;
   verifier.salt = *salt;
   verifier.stored_key = *stored_key;
@@ -126,34 +75,23 @@ std::optional<ScramVerifier> parse_scram_secret(std::string_view text) {
 }
 
 ScramVerifier derive_scram_verifier(std::string_view password, std::string salt, uint32_t iterations) {
-  ScramKey salted_password;
-  if (PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), bytes_of(salt),
-                        static_cast<int>(salt.size()), static_cast<int>(iterations), EVP_sha256(),
-                        static_cast<int>(salted_password.size()), salted_password.data()) != 1) {
-    std::abort();
-  }
+  ScramKey salted = pool::salt_password(pool::saslprep(password), salt, iterations);
   ScramVerifier verifier;
   verifier.salt = std::move(salt);
   verifier.iterations = iterations;
-  verifier.stored_key = sha256(view_of(hmac(view_of(salted_password), "Client Key")));
-  verifier.server_key = hmac(view_of(salted_password), "Server Key");
-  OPENSSL_cleanse(salted_password.data(), salted_password.size());
+  verifier.stored_key = scram_hash(view_of(scram_hmac(view_of(salted), "Client Key")));
+  verifier.server_key = scram_hmac(view_of(salted), "Server Key");
+  pool::wipe(salted);
   return verifier;
 }
 
 std::string derive_scram_salt(const ScramKey& secret, std::string_view user, size_t count) {
   std::string salt;
   for (char block = 0; salt.size() < count; ++block) {
-    salt += view_of(hmac(view_of(secret), std::string(1, block).append(user)));
+    salt += view_of(scram_hmac(view_of(secret), std::string(1, block).append(user)));
   }
   salt.resize(count);
   return salt;
-}
-
-std::string make_scram_nonce() {
-  std::array<uint8_t, kNonceBytes> bytes;
-  fill_random(bytes);
-  return encode_base64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 ScramExchange::ScramExchange(ScramVerifier verifier, bool can_succeed, std::string server_nonce)
@@ -166,12 +104,13 @@ Result<std::string> ScramExchange::on_client_first(std::string_view message) {
     return malformed("the client asks for channel binding, which SCRAM-SHA-256 without -PLUS does not have");
   }
   if (!message.starts_with("n,") && !message.starts_with("y,")) return malformed("no channel-binding flag");
-  if (message.substr(2, 1) != ",") return malformed("an authorization identity is not supported");
+  if (message.substr(2, 2) == "a=") return unsupported("an authorization identity");
+  if (message.substr(2, 1) != ",") return malformed("expected a= or a comma");
   channel_binding_ = encode_base64(message.substr(0, 3));
   message.remove_prefix(3);
   client_first_bare_ = message;
 
-  if (message.starts_with("m=")) return malformed("the client requires an unknown extension");
+  if (message.starts_with("m=")) return unsupported("an extension");
   // The name is ignored, as by PostgreSQL: the startup packet's counts. Unknown extensions may follow the
   // nonce.
   if (!take_attribute(message, 'n')) return malformed("expected n=");
@@ -192,19 +131,19 @@ Result<ScramExchange::Verdict> ScramExchange::on_client_final(std::string_view m
   // Extensions may stand between the nonce and the proof; the proof is last.
   const size_t proof_at = message.rfind(",p=");
   if (proof_at == std::string_view::npos) return malformed("expected p= and the proof");
-  const auto proof = decode_key(message.substr(proof_at + 3));
+  const auto proof = decode_scram_key(message.substr(proof_at + 3));
   if (!proof) return malformed("the proof is not 32 bytes of base64");
 
   const std::string auth_message =
       fmt::format("{},{},{}", client_first_bare_, server_first_, message.substr(0, proof_at));
-  ScramKey client_key = hmac(view_of(verifier_.stored_key), auth_message);
+  ScramKey client_key = scram_hmac(view_of(verifier_.stored_key), auth_message);
   for (size_t i = 0; i < client_key.size(); ++i) client_key[i] ^= (*proof)[i];
-  const ScramKey stored_key = sha256(view_of(client_key));
-  const bool is_equal = CRYPTO_memcmp(stored_key.data(), verifier_.stored_key.data(), stored_key.size()) == 0;
+  const ScramKey stored_key = scram_hash(view_of(client_key));
+  const bool is_right = pool::is_equal(stored_key, verifier_.stored_key);
 
   Verdict verdict;
-  verdict.message = "v=" + encode_base64(view_of(hmac(view_of(verifier_.server_key), auth_message)));
-  verdict.is_accepted = is_equal && can_succeed_;
+  verdict.message = "v=" + encode_base64(view_of(scram_hmac(view_of(verifier_.server_key), auth_message)));
+  verdict.is_accepted = is_right && can_succeed_;
   return verdict;
 }
 

@@ -1,19 +1,21 @@
 #pragma once
 // SCRAM-SHA-256, the server's side (RFC 5802, RFC 7677; PostgreSQL manual, "SASL Authentication"): verifiers
 // and the exchange of messages, without I/O. Knows no users: AuthFile keeps verifiers, Login frames the
-// messages. The client's side is libpq's.
+// messages. The client's side, towards
+// nodes, is pool/postgres/server_login.h.
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "pool/postgres/scram_keys.h"
 #include "routing/result.h"
 
 namespace mosaic::proxy {
 
-using ScramKey = std::array<uint8_t, 32>;
+using pool::make_scram_nonce;
+using pool::ScramKey;
 
 // PostgreSQL's defaults, which are therefore what most challenges look like.
 inline constexpr uint32_t kScramIterations = 4096;
@@ -31,15 +33,12 @@ struct ScramVerifier {
 // is not exactly that.
 std::optional<ScramVerifier> parse_scram_secret(std::string_view text);
 
-// Slow by design (PBKDF2: about a millisecond for 4096 iterations): at load, never per login. ASCII passwords
-// are what SASLprep says they are; all others are taken byte for byte, which is right for text in NFKC.
+// Slow by design (PBKDF2: about a millisecond for 4096 iterations): at load, never per login. The password is
+// prepared (pool/postgres/saslprep.h), as clients do with what is typed.
 ScramVerifier derive_scram_verifier(std::string_view password, std::string salt, uint32_t iterations);
 
 // `count` bytes that only the holder of `secret` can tell from random, always the same for one name.
 std::string derive_scram_salt(const ScramKey& secret, std::string_view user, size_t count);
-
-// A fresh server nonce: 24 printable characters.
-std::string make_scram_nonce();
 
 // One login's exchange. Each function is called once, in order. Errors are kProtocolViolation: messages that
 // no correct client sends; a wrong password is none.

@@ -185,7 +185,7 @@ void Session::on_assigned() {
 
 void Session::on_server_prepared() {
   if (waiting_.phase_after == Phase::kWelcome) {
-    environment_.welcomes->store(welcome_key(), leg_.server().parameters);
+    environment_.welcomes->store(user_, welcome_key(), leg_.server().parameters);
     const pool::NameValuesRef parameters = leg_.server().parameters;
     end_lease(LeaseEnd::kReturn);
     finish_welcome(parameters);

@@ -34,13 +34,15 @@ Session::~Session() {
 
 // --- login ---
 
-void Session::on_login(const std::vector<std::pair<std::string, std::string>>& settings, uint32_t process_id,
+void Session::on_login(std::string_view user,
+                       const std::vector<std::pair<std::string, std::string>>& settings, uint32_t process_id,
                        uint32_t secret) {
+  user_ = user;
   process_id_ = process_id;
   secret_ = secret;
   view_.start(settings);
   waiting_.phase_after = Phase::kWelcome;
-  if (const pool::NameValuesRef known = environment_.welcomes->find(welcome_key())) {
+  if (const pool::NameValuesRef known = environment_.welcomes->find(user_, welcome_key())) {
     finish_welcome(known);
     return;
   }

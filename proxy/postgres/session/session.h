@@ -68,8 +68,8 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // --- events from the client ---
-  void on_login(const std::vector<std::pair<std::string, std::string>>& settings, uint32_t process_id,
-                uint32_t secret);
+  void on_login(std::string_view user, const std::vector<std::pair<std::string, std::string>>& settings,
+                uint32_t process_id, uint32_t secret);
   bool can_take() const { return phase_ == Phase::kReady || phase_ == Phase::kGroup || is_copying(); }
   bool is_copying() const { return phase_ == Phase::kCopyIn || phase_ == Phase::kCopyUnrouted; }
   Intake on_client_frame(char type, std::string_view body);
@@ -313,6 +313,7 @@ class Session {
   routing::ByteBuffer description_;  // ParameterDescription, until what follows it makes it whole
   pool::NameValuesRef parse_settings_;
   uint32_t parse_context_ = 0;  // of these settings
+  std::string user_;
   uint32_t process_id_ = 0, secret_ = 0;
   int last_shard_ = -1;
 };

@@ -5,13 +5,13 @@
 #include <thread>
 #include <vector>
 
-#include "proxy/random.h"
+#include "pool/random.h"
 
 namespace mosaic::proxy {
 namespace {
 
 TEST(CancelRegistry, finds_a_target_by_its_whole_key_only) {
-  CancelRegistry registry(10, random_u64);
+  CancelRegistry registry(10, pool::random_u64);
   const CancelTarget target{1, 2, 3};
   const auto key = registry.add(target);
   ASSERT_TRUE(key);
@@ -23,7 +23,7 @@ TEST(CancelRegistry, finds_a_target_by_its_whole_key_only) {
 }
 
 TEST(CancelRegistry, forgets_a_removed_key) {
-  CancelRegistry registry(10, random_u64);
+  CancelRegistry registry(10, pool::random_u64);
   const auto key = registry.add({1, 2, 3});
   registry.remove({key->process_id, key->secret + 1});
   EXPECT_TRUE(registry.find(*key)) << "a wrong secret removes nothing";
@@ -43,7 +43,7 @@ TEST(CancelRegistry, draws_again_when_a_process_id_is_taken_or_zero) {
 }
 
 TEST(CancelRegistry, refuses_more_clients_than_its_limit) {
-  CancelRegistry registry(2, random_u64);
+  CancelRegistry registry(2, pool::random_u64);
   const auto first = registry.add({});
   ASSERT_TRUE(first);
   ASSERT_TRUE(registry.add({}));
@@ -53,7 +53,7 @@ TEST(CancelRegistry, refuses_more_clients_than_its_limit) {
 }
 
 TEST(CancelRegistry, serves_many_threads_at_once) {
-  CancelRegistry registry(1000, random_u64);
+  CancelRegistry registry(1000, pool::random_u64);
   std::vector<std::thread> threads;
   for (uint32_t worker = 0; worker < 4; ++worker) {
     threads.emplace_back([&registry, worker] {

@@ -306,19 +306,34 @@ TEST(Login, asks_the_consoles_users_for_their_password_too) {
 
 // --- garbage ---
 
-TEST(Login, refuses_impossible_lengths_before_waiting_for_the_bytes) {
-  for (const char* bytes :
-       {"GET / HTTP/1.1\r\n", "\x16\x03\x01\x02", "\x7f\xff\xff\xff", "\xff\xff\xff\xff"}) {
+// As PostgreSQL: whoever sends this would not understand an ErrorResponse.
+TEST(Login, closes_without_a_word_at_impossible_lengths_before_waiting_for_the_bytes) {
+  for (const char* bytes : {"GET / HTTP/1.1\r\n", "\x16\x03\x01\x02", "\x7f\xff\xff\xff", "\xff\xff\xff\xff",
+                            "Q\0\0\0", "Xyz."}) {
     LoginScript script(trust());
-    script.send(std::string_view(bytes, 4));
+    EXPECT_EQ(script.send(std::string_view(bytes, 4)), "") << bytes;
     EXPECT_EQ(script.state, State::kRejected) << bytes;
     EXPECT_EQ(script.login.error().sqlstate, sqlstate::kProtocolViolation);
   }
   for (uint8_t length = 0; length < 8; ++length) {
     LoginScript script(trust());
-    script.send(std::string(3, '\0') + static_cast<char>(length) + "....");
+    EXPECT_EQ(script.send(std::string(3, '\0') + static_cast<char>(length) + "...."), "");
     EXPECT_EQ(script.state, State::kRejected) << int{length};
   }
+}
+
+TEST(Login, lets_a_client_go_that_says_so_first) {
+  const std::string terminate("X\0\0\0\x04", 5);
+  for (const size_t bytes : {size_t{4}, terminate.size()}) {
+    LoginScript first(scram());
+    EXPECT_EQ(first.send(terminate.substr(0, bytes)), "");
+    EXPECT_EQ(first.state, State::kLeft);
+  }
+  LoginScript behind_encryption_requests(trust());
+  behind_encryption_requests.send(gss_request());
+  behind_encryption_requests.send(ssl_request());
+  EXPECT_EQ(behind_encryption_requests.send(terminate), "");
+  EXPECT_EQ(behind_encryption_requests.state, State::kLeft);
 }
 
 TEST(Login, accepts_the_longest_startup_packet_and_not_one_byte_more) {
@@ -345,12 +360,8 @@ TEST(Login, refuses_startup_packets_that_end_in_the_middle) {
 }
 
 TEST(Login, refuses_what_is_no_sasl_response) {
-  const std::string too_long = sasl_initial(std::string(kSaslBytesMax, 'x'));
   const std::string messages[] = {std::string("Q\0\0\0\x05\0", 6),
                                   std::string("X\0\0\0\x04", 5),
-                                  std::string("p\0\0\0\x03", 5),
-                                  std::string("p\x7f\xff\xff\xff", 5),
-                                  too_long.substr(0, 5),
                                   password_frame(""),
                                   password_frame("SCRAM-SHA-256"),
                                   sasl_initial("n,,n=,r=x", "SCRAM-SHA-256-PLUS"),
@@ -364,6 +375,21 @@ TEST(Login, refuses_what_is_no_sasl_response) {
     script.send(message);
     EXPECT_EQ(script.state, State::kRejected) << message;
     EXPECT_EQ(script.login.error().sqlstate, sqlstate::kProtocolViolation) << message;
+  }
+}
+
+// PostgreSQL says why to its log alone.
+TEST(Login, answers_a_sasl_response_of_impossible_length_like_a_wrong_password) {
+  const std::string too_long = sasl_initial(std::string(kSaslBytesMax, 'x'));
+  for (const std::string& header :
+       {std::string("p\0\0\0\x03", 5), std::string("p\0\0\0\0", 5), std::string("p\x7f\xff\xff\xff", 5),
+        std::string("p\xff\xff\xff\xff", 5), too_long.substr(0, 5)}) {
+    LoginScript script(scram());
+    script.send(startup({{"user", "app"}, {"database", "photos"}}));
+    script.send(header);
+    EXPECT_EQ(script.state, State::kRejected);
+    EXPECT_EQ(script.login.error().sqlstate, sqlstate::kInvalidPassword);
+    EXPECT_NE(script.login.reason_for_log().find("at most 1024"), std::string::npos);
   }
 }
 

@@ -69,8 +69,8 @@ TEST(ScramExchange, refuses_a_client_that_changes_its_mind_about_channel_binding
 
 TEST(ScramExchange, refuses_malformed_first_messages) {
   for (const char* message : {"", "n", "n,", "n,,", "x,,n=,r=abc", "p=tls-server-end-point,,n=,r=abc",
-                              "n,a=root,n=,r=abc", "n,,r=abc", "n,,n=,", "n,,n=,r=", "n,,n=,r=a b",
-                              "n,,n=,r=a\tb", "n,,m=x,n=,r=abc", "n,,n=,x=abc", "n,,n=,r=\xc3\xa4"}) {
+                              "n,a=root,n=,r=abc", "n,,r=abc", "n,,n=,", "n,,n=,r=a b", "n,,n=,r=a\tb",
+                              "n,,m=x,n=,r=abc", "n,,n=,x=abc", "n,,n=,r=\xc3\xa4"}) {
     ScramExchange exchange(rfc_verifier(), true, "servernonce");
     EXPECT_FALSE(exchange.on_client_first(message)) << message;
   }

@@ -112,11 +112,11 @@ class AllocationBench {
       servers_[node].settings = name_values_.empty();
       servers_[node].parameters = parameters;
     }
-    welcomes_.store(name_values_.empty(), parameters);
+    welcomes_.store("app", name_values_.empty(), parameters);
     outbox_.to_client = &client_out_;
     outbox_.to_server = &server_out_;
     session_.emplace(environment_, outbox_);
-    session_->on_login({}, 1, 2);
+    session_->on_login("app", {}, 1, 2);
   }
 
   SessionEnvironment& environment() { return environment_; }

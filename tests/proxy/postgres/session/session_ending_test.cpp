@@ -26,7 +26,7 @@ void log_in(SessionScript& s, std::vector<std::pair<std::string, std::string>> s
   s.session.reset();
   s.welcomes = WelcomeCache();
   s.session = std::make_unique<Session>(s.environment, s.outbox);
-  s.session->on_login(settings, 1, 2);
+  s.session->on_login("app", settings, 1, 2);
 }
 const InPhase kPhases[] = {
     {"ready", [](SessionScript&) {}},

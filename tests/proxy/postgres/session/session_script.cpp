@@ -139,9 +139,9 @@ SessionScript::SessionScript() {
   memory.parameters = name_values.intern({{"server_version", "15"}});
   outbox.to_client = &client_out;
   outbox.to_server = &server_out;
-  welcomes.store(name_values.empty(), memory.parameters);
+  welcomes.store("app", name_values.empty(), memory.parameters);
   session = std::make_unique<Session>(environment, outbox);
-  session->on_login({}, 1, 2);
+  session->on_login("app", {}, 1, 2);
   to_client();
 }
 

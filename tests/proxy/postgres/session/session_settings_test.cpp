@@ -147,7 +147,7 @@ TEST(SessionSettings, bounds_what_is_kept_of_set_behind_a_held_set_local) {
 
 // A client that asked for work_mem at its start-up, in a transaction on a server.
 void begin_with_work_mem(SessionScript& s) {
-  s.session->on_login({{"work_mem", "4MB"}}, 1, 2);
+  s.session->on_login("app", {{"work_mem", "4MB"}}, 1, 2);
   s.grant();
   s.server_complete("SET");
   s.server_ready('I');
@@ -204,8 +204,8 @@ TEST(SessionSettings, settles_a_server_that_a_rollback_took_too_far_back_even_be
 TEST(SessionSettings, shows_the_parameters_of_before_when_the_transaction_fails) {
   SessionScript s;
   s.memory.parameters = s.name_values.intern({{"DateStyle", "ISO, MDY"}});
-  s.welcomes.store(s.name_values.empty(), s.memory.parameters);
-  s.session->on_login({}, 1, 2);
+  s.welcomes.store("app", s.name_values.empty(), s.memory.parameters);
+  s.session->on_login("app", {}, 1, 2);
   s.to_client();
   s.query("BEGIN");
   send_with_lease(s, "SET datestyle = german");  // outside what is held: this server keeps it

@@ -1,11 +1,11 @@
-#include "proxy/random.h"
+#include "pool/random.h"
 
 #include <openssl/rand.h>
 
 #include <cstdio>
 #include <cstdlib>
 
-namespace mosaic::proxy {
+namespace mosaic::pool {
 
 void fill_random(std::span<uint8_t> bytes) {
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1) return;
@@ -19,4 +19,4 @@ uint64_t random_u64() {
   return value;
 }
 
-}  // namespace mosaic::proxy
+}  // namespace mosaic::pool

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-namespace mosaic::proxy {
+namespace mosaic::pool {
 
 // Fills `bytes` from the operating system's generator (through OpenSSL). Ends the process when there is none:
 // a proxy that can draw no randomness must not hand out keys that can be guessed. Any thread.
@@ -13,4 +13,4 @@ void fill_random(std::span<uint8_t> bytes);
 
 uint64_t random_u64();
 
-}  // namespace mosaic::proxy
+}  // namespace mosaic::pool
