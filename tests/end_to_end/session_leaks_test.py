@@ -128,8 +128,8 @@ class Leaks(OracleTest):
     def test_effects_behind_a_suspended_portal(self):
         """A portal that was suspended completes nothing; what follows it in its segment must be known all the same."""
         part = [P("", "SELECT number FROM samples WHERE user_id = {u} ORDER BY 1"), B("part", ""), E("part", 1)]
-        ends = {"SET": "SET search_path = audit", "SET ROLE": "SET ROLE low", "LISTEN": "LISTEN gossip",
-                "a lock": "SELECT pg_advisory_lock(71{n})",
+        ends = {"SET": "SET search_path = audit", "SET ROLE": "SET ROLE low", "LISTEN": "/* mosaic user_id={u} */ LISTEN gossip",
+                "a lock": "/* mosaic user_id={u} */ SELECT pg_advisory_lock(71{n})",
                 "SET of a custom name": "SET app.user = '1'", "set_config": "SELECT set_config('app.tenant', 'x', false)",
                 "SET TIME ZONE": "SET TIME ZONE 'Asia/Tokyo'", "RESET": "RESET ALL",
                 "a table": "CREATE TEMP TABLE aside (a int)"}

@@ -201,7 +201,7 @@ class Order(OracleTest):
             "a local query in an unsynced group": [[*run(ROWS), Q("SET timezone = 'UTC'"), S]],
             "SHOW": [[*run(ROWS), Q("SHOW timezone"), S]], "an empty query": [[*run(ROWS), Q(""), S]],
             "BEGIN": [[*run(ROWS), Q("BEGIN"), Q(ROWS), Q("COMMIT"), S]], "DISCARD ALL": [[*run(ROWS), Q("DISCARD ALL"), S]],
-            "DISCARD ALL of one with a lock": ["SELECT pg_advisory_lock(90)", [Q(ROWS), Q("DISCARD ALL"), Q("SELECT 1")]],
+            "DISCARD ALL of one with a lock": ["/* mosaic user_id={u} */ SELECT pg_advisory_lock(90)", [Q(ROWS), Q("DISCARD ALL"), Q("SELECT 1")]],
             "DISCARD ALL of a listener": ["LISTEN gossip",
                                           [Q("NOTIFY gossip"), Q("DISCARD ALL"), Q("NOTIFY gossip"), Q("SELECT 1")]],
                                           "several queries in one write": [[Q(ROWS), Q("SET timezone = 'UTC'"),

@@ -8,8 +8,8 @@ from harness.oracle import OracleTest, by_another
 
 ROWS = "SELECT name, number FROM samples WHERE user_id = {u} ORDER BY 1"
 INSERT = "INSERT INTO samples (user_id, name, number) VALUES ({u}, 'new', 9)"
-TABLELESS_ERRORS = {"division": "SELECT 1 / 0", "a cast": "SELECT 'x'::int", "no such function": "SELECT nothing()",
-                    "no such table": "SELECT * FROM nowhere",
+TABLELESS_ERRORS = {"division": "SELECT 1 / 0", "a cast": "SELECT 'x'::int", "no such function": "/* mosaic user_id={u} */ SELECT nothing()",
+                    "no such table": "SELECT * FROM pg_catalog.nowhere",
                     "a syntax error": "SELEC 1", "no such setting": "SHOW nothing",
                     "a wrong setting": "SET timezone = 'No/Where'",
                     "no such savepoint": "ROLLBACK TO nowhere", "no such cursor": "FETCH 1 FROM nowhere",
@@ -25,7 +25,8 @@ FIRST = {
     "generate_series": "SELECT count(*) FROM generate_series(1, 3)",
     "current_setting": "SELECT current_setting('timezone')", "SAVEPOINT": "SAVEPOINT first",
     "version": "SELECT version() IS NOT NULL", "VALUES": "VALUES (1), (2)",
-    "an advisory lock": "SELECT pg_advisory_xact_lock(42)", "a harmless function": "SELECT harmless(1)", "nothing": "",
+    "an advisory lock": "/* mosaic user_id={u} */ SELECT pg_advisory_xact_lock(42)",
+    "a harmless function": "/* mosaic user_id={u} */ SELECT harmless(1)", "nothing": "",
     "a catalog view": "SELECT count(*) > 0 FROM pg_settings",
 }
 
@@ -224,7 +225,7 @@ class Transactions(OracleTest):
             "set_config over a table": ["SELECT set_config('app.user', name, false) FROM samples WHERE user_id = {u} AND name = 'n1'"],
             "RESET ALL": ["SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "RESET ALL", INSERT],
             "UNLISTEN": ["LISTEN gossip", "UNLISTEN gossip"], "UNLISTEN *": ["LISTEN a", "LISTEN b", "UNLISTEN *"],
-            "LISTEN rolled back": ["BEGIN", ROWS, "LISTEN a", "ROLLBACK"],
+            "LISTEN rolled back": ["BEGIN", ROWS, "/* mosaic user_id={u} */ LISTEN a", "ROLLBACK"],
             "unlock": ["SELECT pg_advisory_lock(81)", "SELECT pg_advisory_unlock(81)"],
             "unlock all": ["SELECT pg_advisory_lock(81), pg_advisory_lock_shared(82)", "SELECT pg_advisory_unlock_all()"],
             "unlock twice": ["SELECT pg_advisory_lock(81)", "SELECT pg_advisory_lock(81)", "SELECT pg_advisory_unlock(81)",

@@ -34,8 +34,10 @@ void Session::on_client_lost(bool is_polite) {
   const bool is_quiet = phase_ == Phase::kReady && !leg_.is_busy();
   is_unclean_ |= !pins_.is_empty() || !transaction_.pins.is_empty() ||
                  transaction_.traces.has(routing::Trace::kUnknown) || phase_ == Phase::kPreparing ||
+                 phase_ == Phase::kResting || !transaction_.untold_settings.empty() ||
                  (!is_quiet && (view_.has_marks() || group_.changes_settings || !portal_effects_.empty() ||
                                 leg_.server().settings != view_.wanted()));
+  waiting_.has_been_rested = false;
   // What runs is cut short, a COPY is failed, a transaction rolled back.
   if (phase_ == Phase::kInFlight && !is_polite) outbox_.cancel_server = true;
   const ExpectationQueue& owed = leg_.owed();

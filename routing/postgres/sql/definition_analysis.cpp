@@ -251,6 +251,7 @@ void analyze_definition(const Node* statement, StatementSource& source, Statemen
   }
   if (makes_temporary(statement, created)) {
     part.kind = StatementKind::kSessionState;
+    part.follows_hint = part.placement == Placement::kDefault;
     part.pins.add(Pin::kTemporary);
   }
 }

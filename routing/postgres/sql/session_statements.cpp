@@ -238,6 +238,7 @@ std::string_view name_of(PgQuery__DiscardMode mode) {
 void pin_to_default_node(StatementPart& part, Pin why) {
   part.kind = StatementKind::kSessionState;
   part.placement = Placement::kDefault;
+  part.follows_hint = true;
   part.pins.add(why);
 }
 
