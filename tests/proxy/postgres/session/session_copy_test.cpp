@@ -30,9 +30,10 @@ TEST(SessionCopy, copies_by_first_row_behind_a_description_without_sync) {
   s.server('t', std::string(2, '\0'));
   s.server('n', {});
   s.to_client();
-  s.query("COPY media (user_id, caption) FROM STDIN");
+  ASSERT_EQ(s.query("COPY media (user_id, caption) FROM STDIN"), Intake::kTaken) << "nothing is owed";
   s.session->on_copy_bytes(fmt::format("{}\ta\n", user));
-  s.server_ready('I');  // of the Sync that lets the first server go
+  EXPECT_EQ(s.to_server().back(), "Sync") << "the first server is let go";
+  s.server_ready('I');
   EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
   EXPECT_EQ(s.grant(), "pg2");
   s.server('G', std::string(3, '\0'));
