@@ -8,7 +8,7 @@ from harness.oracle import OracleTest, by_another
 
 ROWS = "SELECT name, number FROM samples WHERE user_id = {u} ORDER BY 1"
 INSERT = "INSERT INTO samples (user_id, name, number) VALUES ({u}, 'new', 9)"
-TABLELESS_ERRORS = {"division": "SELECT 1 / 0", "a cast": "SELECT 'x'::int", "no such function": "/* mosaic user_id={u} */ SELECT nothing()",
+TABLELESS_ERRORS = {"division": "SELECT 1 / 0", "a cast": "SELECT 'x'::int", "no such function": "SELECT sin('x'::text)",
                     "no such table": "SELECT * FROM pg_catalog.nowhere",
                     "a syntax error": "SELEC 1", "no such setting": "SHOW nothing",
                     "a wrong setting": "SET timezone = 'No/Where'",

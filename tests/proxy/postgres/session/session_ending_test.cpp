@@ -67,8 +67,43 @@ const InPhase kPhases[] = {
        s.bind("", ""), s.grant(), s.bind("", ""), s.execute();
        s.server('1', {}), s.server('2', {}), s.server('G', std::string(3, '\0'));
      }},
-    {"held transaction", [](SessionScript& s) { s.query("BEGIN"); }},
-    {"failed held transaction", [](SessionScript& s) { s.query("BEGIN"), s.query("SELECT * FROM media"); }},
+    {"transaction without a server", [](SessionScript& s) { s.query("BEGIN"); }},
+    {"refused while a server is waited for",
+     [](SessionScript& s) { s.query("BEGIN"), s.query("SELECT * FROM media"); }},
+    {"refused in a transaction said late",
+     [](SessionScript& s) { s.query("BEGIN"), s.query("SELECT * FROM media"), s.grant(); }},
+    {"portable transaction",
+     [](SessionScript& s) { s.query("BEGIN"), s.send("SELECT 1"), s.answer({"BEGIN"}, 'T'); }},
+    {"portable transaction that moves",
+     [](SessionScript& s) {
+       s.query("BEGIN"), s.send("SELECT 1"), s.answer({"BEGIN"}, 'T');
+       s.query(text_on_pg2(s));
+     }},
+    {"portable transaction that has moved",
+     [](SessionScript& s) {
+       s.query("BEGIN"), s.send("SELECT 1"), s.answer({"BEGIN"}, 'T');
+       s.query(text_on_pg2(s)), s.answer({"ROLLBACK"}, 'I'), s.lease_end();
+       s.send(text_on_pg2(s));
+     }},
+    {"resting",
+     [](SessionScript& s) {
+       s.send("DO $$ BEGIN PERFORM set_config('work_mem', '1MB', false); END $$"), s.answer({"DO"}, 'I');
+     }},
+    {"looking", [](SessionScript& s) { s.send("LISTEN x"), s.answer({"LISTEN"}, 'I'); }},
+    {"draining",
+     [](SessionScript& s) {
+       s.send_extended("SELECT 1"), s.parse("", "BEGIN"), s.bind("", ""), s.execute(), s.to_client();
+       s.query("DEALLOCATE ALL");
+     }},
+    {"searching", [](SessionScript& s) { s.query("COMMIT PREPARED 'a'"), s.grant(); }},
+    {"trying again",
+     [](SessionScript& s) {
+       const std::string user = std::to_string(s.user_on("pg2"));
+       s.parse("q", "SELECT 1 FROM media WHERE user_id = $1"), s.bind("", "q", {user}), s.grant();
+       s.bind("", "q", {user}), s.execute(), s.sync(), s.answer({}, 'I'), s.lease_end();
+       s.bind("", "q", {user}), s.grant(), s.bind("", "q", {user}), s.execute();
+       s.server_error("26000", "no");
+     }},
     {"failed transaction",
      [](SessionScript& s) {
        s.query(text_on_pg2(s)), s.grant(), s.query(text_on_pg2(s));
@@ -93,11 +128,7 @@ const InPhase kPhases[] = {
        s.query(text_on_pg2(s)), s.grant(), s.query(text_on_pg2(s));
        s.server_complete("SELECT 0"), s.server_ready('T'), s.query("SELECT * FROM media");
      }},
-    {"pinned",
-     [](SessionScript& s) {
-       s.query("LISTEN x"), s.grant(), s.query("LISTEN x");
-       s.server_complete("LISTEN"), s.server_ready('I');
-     }},
+    {"pinned", [](SessionScript& s) { s.send("LISTEN x"), s.answer({"LISTEN"}, 'I'), s.answer_look("L"); }},
     {"settings behind a statement",
      [](SessionScript& s) {
        log_in(s, {{"work_mem", "4MB"}});
@@ -247,27 +278,48 @@ TEST(SessionEnding, answers_the_loss_of_a_server_in_an_extended_copy_with_one_re
 }
 
 // Whether the SET has come through is not known: the next client must not find it.
-TEST(SessionEnding, discards_a_server_whose_settings_are_unknown_when_its_client_goes) {
+TEST(SessionEnding, brings_to_rest_a_server_whose_settings_are_unknown_when_its_client_goes) {
   SessionScript s;
-  s.query("SET statement_timeout TO 5"), s.grant(), s.query("SET statement_timeout TO 5");
+  s.send("SET statement_timeout TO 5");
+  s.to_server();
   s.session->on_client_lost(false);
   s.server_complete("SET");
   s.server_ready('I');
-  EXPECT_EQ(s.lease_end(), LeaseEnd::kDiscard);
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kNone);
+  s.answer_rest();
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  EXPECT_TRUE(s.memory.settings->is_empty());
 }
 
-TEST(SessionEnding, discards_a_server_whose_client_goes_during_the_commit_of_a_setting) {
+TEST(SessionEnding, brings_to_rest_a_server_whose_client_goes_during_the_commit_of_a_setting) {
   SessionScript s;
-  const std::string text = text_on_pg2(s);
-  s.query("BEGIN"), s.query(text), s.grant(), s.query(text);
-  for (const char type : {'1', '2'}) s.server(type, {});
-  s.server_complete("BEGIN"), s.server_complete("SELECT 0"), s.server_ready('T');
-  s.query("SET statement_timeout TO 5"), s.server_complete("SET"), s.server_ready('T');
-  s.query("COMMIT");
+  s.query("BEGIN"), s.send(text_on_pg2(s)), s.answer({"BEGIN"}, 'T');
+  s.query("SET statement_timeout TO 5"), s.answer({"SET"}, 'T');
+  s.query("COMMIT"), s.to_server();
   s.session->on_client_lost(false);
   s.server_complete("COMMIT");
   s.server_ready('I');
-  EXPECT_EQ(s.lease_end(), LeaseEnd::kDiscard);
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kNone);
+  s.answer_rest();
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  EXPECT_TRUE(s.memory.settings->is_empty());
+}
+
+// Nobody knows what it holds.
+TEST(SessionEnding, discards_a_server_that_can_not_be_brought_to_rest_when_its_client_goes) {
+  for (const bool fails : {true, false}) {
+    SessionScript s;
+    s.send("SET statement_timeout TO 5"), s.to_server();
+    s.session->on_client_lost(false);
+    s.server_complete("SET"), s.server_ready('I');
+    if (fails) {
+      s.server_error("57014", "canceling statement due to statement timeout"), s.server_ready('I');
+    } else {
+      s.answer_rest("1");  // a statement that somebody has prepared is left
+    }
+    EXPECT_EQ(s.lease_end(), LeaseEnd::kDiscard);
+    EXPECT_EQ(s.session->phase(), Session::Phase::kClosed);
+  }
 }
 
 // An error of the query itself, behind a BEGIN that went with it: its one ReadyForQuery is the last thing
@@ -289,7 +341,7 @@ TEST(SessionEnding, returns_a_server_only_when_nothing_more_is_owed) {
 }
 
 // A BEGIN that fails makes the server skip the query behind it to a Sync.
-TEST(SessionEnding, sends_a_sync_when_a_held_begin_fails_for_a_client_that_has_gone) {
+TEST(SessionEnding, sends_a_sync_when_a_begin_said_late_fails_for_a_client_that_has_gone) {
   SessionScript s;
   const std::string text = text_on_pg2(s);
   s.query("BEGIN"), s.query(text), s.grant(), s.query(text);

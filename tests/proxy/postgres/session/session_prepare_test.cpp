@@ -89,12 +89,9 @@ TEST(SessionPrepare, keeps_only_queries) {
   for (int i = 0; i < 3; ++i) {
     s.parse("", "LISTEN photos");
     if (s.bind("", "") == Intake::kLater) s.grant(), s.bind("", "");
-    EXPECT_THAT(s.to_server(), Not(Contains(HasSubstr("mosaic_"))));
     s.sync();
-    s.to_server();
-    if (i == 0) s.server('1', {});
-    s.server('2', {});
-    s.server_ready('I');
+    EXPECT_THAT(s.answer({}, 'I'), Not(Contains(HasSubstr("mosaic_"))));
+    s.answer_look("L");
     s.lease_end();
   }
 }
@@ -210,7 +207,7 @@ TEST(SessionPrepare, shares_no_plan_between_settings_that_read_constants_differe
 
 TEST(SessionPrepare, keeps_nothing_that_was_parsed_behind_set_local) {
   using Case = std::pair<bool, const char*>;
-  for (const auto& [is_held, local] :
+  for (const auto& [is_first, local] :
        {Case{true, "SET LOCAL timezone = 'Asia/Tokyo'"}, Case{false, "SET LOCAL timezone = 'Asia/Tokyo'"},
         Case{true, "SET LOCAL timezone TO DEFAULT"}, Case{false, "SET LOCAL timezone TO DEFAULT"}}) {
     SCOPED_TRACE(local);
@@ -219,15 +216,9 @@ TEST(SessionPrepare, keeps_nothing_that_was_parsed_behind_set_local) {
     s.parse("q", kText);
     run_named(s, user), s.server_ready('I'), s.lease_end();
     s.query("BEGIN"), s.to_client();
-    if (!is_held) {
-      const std::string text = "SELECT 1 FROM media WHERE user_id = " + std::to_string(user);
-      s.query(text), s.grant(), s.query(text), s.to_server();
-      for (const char* type : {"1", "2"}) s.server(*type, {});
-      s.server_complete("BEGIN"), s.server_complete("SELECT 1"), s.server_ready('T');
-      run_set(s, local, "SET", 'T');
-    } else {
-      s.query(local);
-    }
+    if (!is_first)
+      s.send("SELECT 1 FROM media WHERE user_id = " + std::to_string(user)), s.answer({"BEGIN"}, 'T');
+    s.send(local), s.answer({is_first ? "BEGIN" : "SET", "SET"}, 'T');
     for (int i = 0; i < 2; ++i) {
       EXPECT_THAT(run_named(s, user), testing::EndsWith("Parse [] Bind [] "));
       s.server_ready('T');

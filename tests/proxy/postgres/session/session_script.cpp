@@ -1,6 +1,7 @@
 #include "tests/proxy/postgres/session/session_script.h"
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "routing/postgres/function_classes.h"
 #include "routing/postgres/wire/frame.h"
@@ -39,6 +40,8 @@ std::string line_to_server(char type, std::string_view body) {
       return "CopyDone";
     case 'f':
       return fmt::format("CopyFail {}", first);
+    case 'F':
+      return "FunctionCall";
     default:
       return fmt::format("? {}", type);
   }
@@ -79,6 +82,10 @@ std::string line_to_client(char type, std::string_view body) {
       return "CopyIn";
     case 'I':
       return "EmptyQuery";
+    case 's':
+      return "Suspended";
+    case 'V':
+      return "FunctionResult";
     default:
       return fmt::format("? {}", type);
   }
@@ -93,6 +100,10 @@ std::vector<std::string> lines_of(ByteBuffer& buffer, ToLine to_line) {
     buffer.consume(header->frame_bytes());
   }
   return lines;
+}
+
+bool is_only(const std::vector<std::string>& lines, std::string_view part) {
+  return lines.size() == 1 && lines[0].find(part) != std::string::npos;
 }
 
 }  // namespace
@@ -146,7 +157,10 @@ SessionScript::SessionScript() {
 }
 
 Session::Intake SessionScript::client(char type, std::string_view body) {
-  return session->on_client_frame(type, body);
+  EXPECT_TRUE(pending_.is_empty()) << "an earlier message of the client waits to be taken again";
+  const auto intake = session->on_client_frame(type, body);
+  redeliver();
+  return intake;
 }
 Session::Intake SessionScript::query(std::string_view text) { return client('Q', c_string(text)); }
 Session::Intake SessionScript::parse(std::string_view name, std::string_view text) {
@@ -169,10 +183,47 @@ Session::Intake SessionScript::bind(std::string_view portal, std::string_view st
 Session::Intake SessionScript::describe(char kind, std::string_view name) {
   return client('D', kind + c_string(name));
 }
-Session::Intake SessionScript::execute(std::string_view portal) {
-  return client('E', c_string(portal) + std::string(4, '\0'));
+Session::Intake SessionScript::execute(std::string_view portal, uint32_t row_limit) {
+  ByteBuffer body;
+  body.append_c_string(portal);
+  body.append_u32(row_limit);
+  return client('E', body.view());
 }
 Session::Intake SessionScript::sync() { return client('S', {}); }
+Session::Intake SessionScript::flush() { return client('H', {}); }
+Session::Intake SessionScript::close(char kind, std::string_view name) {
+  return client('C', kind + c_string(name));
+}
+
+void SessionScript::send(const std::string& text) {
+  if (query(text) == Session::Intake::kTaken) return;
+  grant();
+  EXPECT_EQ(query(text), Session::Intake::kTaken) << text;
+}
+
+void SessionScript::send_extended(std::string_view text, std::vector<std::string> values,
+                                  uint32_t row_limit) {
+  EXPECT_EQ(parse("", text), Session::Intake::kTaken) << text;
+  if (bind("", "", values) == Session::Intake::kLater) {
+    grant();
+    EXPECT_EQ(bind("", "", values), Session::Intake::kTaken) << text;
+  }
+  EXPECT_EQ(execute("", row_limit), Session::Intake::kTaken) << text;
+}
+
+void SessionScript::redeliver() {
+  if (!outbox.redeliver.is_empty()) {
+    outbox.redeliver.append(pending_.view());
+    pending_.swap(outbox.redeliver);
+    outbox.redeliver.clear();
+  }
+  while (!pending_.is_empty() && session->can_take()) {
+    const auto header = *routing::find_frame_header(pending_.view());
+    const std::string body(pending_.view().substr(routing::kFrameHeaderBytes, header.body_bytes()));
+    if (session->on_client_frame(header.type, body) == Session::Intake::kLater) return;
+    pending_.consume(header.frame_bytes());
+  }
+}
 
 std::string SessionScript::wanted_node() const {
   return wants_lease() ? environment.catalog->node_name(outbox.lease_request->node) : "";
@@ -183,6 +234,7 @@ std::string SessionScript::grant() {
   memory.node = outbox.lease_request->node;
   outbox.lease_request.reset();
   session->on_lease(memory);
+  redeliver();
   return node;
 }
 
@@ -195,12 +247,56 @@ void SessionScript::server(char type, std::string_view body) {
   auto verdict = session->on_server_frame(*routing::find_frame_header(frame_bytes.view()));
   if (verdict == Session::Verdict::kBody) verdict = session->on_server_body(type, body);
   if (verdict == Session::Verdict::kForward) client_out.append(frame_bytes.view());
+  redeliver();
 }
 
 void SessionScript::server_complete(std::string_view tag) { server('C', c_string(tag)); }
 
 void SessionScript::server_error(std::string_view sqlstate, std::string_view message) {
   server('E', "C" + c_string(sqlstate) + "M" + c_string(message) + std::string(1, '\0'));
+}
+
+void SessionScript::server_row(std::string_view value) {
+  ByteBuffer body;
+  body.append_u16(1);
+  body.append_u32(static_cast<uint32_t>(value.size()));
+  body.append(value);
+  server('D', body.view());
+}
+
+void SessionScript::server_parameter(std::string_view name, std::string_view value) {
+  server('S', c_string(name) + c_string(value));
+}
+
+std::vector<std::string> SessionScript::answer(std::vector<std::string> tags, char status) {
+  const std::vector<std::string> sent = to_server();
+  size_t next = 0;
+  const auto complete = [&] { server_complete(next < tags.size() ? tags[next++] : "SELECT 1"); };
+  for (const std::string& line : sent) {
+    if (line.starts_with("Parse")) server('1', {});
+    if (line.starts_with("Bind")) server('2', {});
+    if (line.starts_with("Close")) server('3', {});
+    if (line.starts_with("Describe S")) server('t', std::string(2, '\0'));
+    if (line.starts_with("Describe")) server('n', {});
+    if (line.starts_with("Execute") || line.starts_with("Query")) complete();
+    if (line.starts_with("Query") || line == "Sync") server_ready(status);
+  }
+  return sent;
+}
+
+void SessionScript::answer_look(std::string_view left) {
+  EXPECT_EQ(session->phase(), Session::Phase::kResting);
+  EXPECT_TRUE(is_only(to_server(), "pg_listening_channels")) << "the session asks what is left";
+  server_row(left);
+  server_complete("SELECT 1");
+  server_ready('I');
+}
+
+void SessionScript::answer_rest(std::string_view count) {
+  EXPECT_TRUE(is_only(to_server(), "Query RESET ROLE;")) << "the session brings its server to rest";
+  server_row(count);
+  server_complete("SELECT 1");
+  server_ready('I');
 }
 
 std::vector<std::string> SessionScript::to_server() { return lines_of(server_out, line_to_server); }

@@ -26,8 +26,15 @@ class SessionScript {
   Session::Intake bind(std::string_view portal, std::string_view statement,
                        std::vector<std::string> values = {});
   Session::Intake describe(char kind, std::string_view name);
-  Session::Intake execute(std::string_view portal = "");
+  Session::Intake execute(std::string_view portal = "", uint32_t row_limit = 0);
   Session::Intake sync();
+
+  Session::Intake flush();
+  Session::Intake close(char kind, std::string_view name);
+  // Sends a query, on a server that is granted where one is asked for.
+  void send(const std::string& text);
+  // Parse, Bind and Execute of the unnamed statement, the same.
+  void send_extended(std::string_view text, std::vector<std::string> values = {}, uint32_t row_limit = 0);
 
   // Grants the lease that the session asked for; returns the node's name.
   std::string grant();
@@ -39,10 +46,22 @@ class SessionScript {
   void server_ready(char status) { server('Z', std::string_view(&status, 1)); }
   void server_complete(std::string_view tag);
   void server_error(std::string_view sqlstate, std::string_view message);
+  void server_row(std::string_view value);
+  void server_parameter(std::string_view name, std::string_view value);
+  // Answers what was sent since the last call as a server does that finds nothing wrong: statements complete
+  // with these tags in turn ("SELECT 1" when they are used up), a query or Sync ends in `status`. Returns
+  // what was sent.
+  std::vector<std::string> answer(std::vector<std::string> tags, char status);
+  // The session has asked what is left in its server's session (group_endings.cpp): letters of reasons.
+  void answer_look(std::string_view left);
+  // The session brings its server to rest: so many statements of others are left.
+  void answer_rest(std::string_view count = "0");
 
   // What was sent since the last call, as lines.
   std::vector<std::string> to_server();
   std::vector<std::string> to_client();
+  // Client messages that the session wants again and has not taken yet.
+  bool has_pending() const { return !pending_.is_empty(); }
   // How the lease ended since the last call.
   LeaseEnd lease_end() { return std::exchange(outbox.lease_end, LeaseEnd::kNone); }
 
@@ -62,6 +81,11 @@ class SessionScript {
   Outbox outbox;
   pool::ServerMemory memory;
   std::unique_ptr<Session> session;
+
+ private:
+  void redeliver();  // as ClientConnection does, behind every event
+
+  routing::ByteBuffer pending_;
 };
 
 // A catalog with nodes pg1 and pg2, 8 shards, the demo's tables.

@@ -55,7 +55,7 @@ TEST(Session, refuses_a_statement_without_a_key_and_goes_on) {
   EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ010"), "Ready I"));
 }
 
-TEST(Session, holds_begin_until_the_first_routed_statement) {
+TEST(Session, answers_begin_itself_until_the_first_routed_statement) {
   SessionScript s;
   const int64_t user = s.user_on("pg2");
   EXPECT_EQ(s.query("BEGIN"), Intake::kTaken);
@@ -95,15 +95,47 @@ TEST(Session, answers_an_empty_transaction_itself) {
   EXPECT_FALSE(s.wants_lease());
 }
 
-TEST(Session, fails_a_held_transaction_at_a_refused_statement_until_rollback) {
+// A refusal is an error of the transaction: the server that has it must know.
+TEST(Session, fails_a_transaction_on_a_server_at_a_refused_statement_until_rollback) {
   SessionScript s;
   s.query("BEGIN");
-  s.query("SELECT * FROM media");
-  EXPECT_THAT(s.to_client(), ElementsAre("Complete BEGIN", "Ready T", StartsWith("Error MZ010"), "Ready E"));
-  s.query(fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg1")));
+  EXPECT_EQ(s.query("SELECT * FROM media"), Intake::kTaken);
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete BEGIN", "Ready T"));
+  s.grant();
+  EXPECT_THAT(s.to_server(), ElementsAre("Parse [] BEGIN", "Bind []", "Execute []",
+                                         "Query mosaic refused a statement: MZ010"));
+  s.server('1', {}), s.server('2', {}), s.server_complete("BEGIN");
+  s.server_error("42601", "syntax error");
+  s.server_ready('E');
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ010"), "Ready E"));
+  const std::string elsewhere = fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2"));
+  EXPECT_EQ(s.query(elsewhere), Intake::kTaken) << "the server says that the transaction has failed";
+  EXPECT_THAT(s.to_server(), ElementsAre(StartsWith("Query SELECT 1")));
+  s.server_error("25P02", "current transaction is aborted");
+  s.server_ready('E');
   EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 25P02"), "Ready E"));
   s.query("COMMIT");
+  EXPECT_THAT(s.answer({"ROLLBACK"}, 'I'), ElementsAre("Query COMMIT"));
   EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+}
+
+TEST(Session, fails_a_transaction_by_itself_at_a_refused_statement_when_no_server_is_to_be_had) {
+  SessionScript s;
+  s.query("BEGIN"), s.query("SAVEPOINT a"), s.query("SELECT * FROM media");
+  s.to_client();
+  for (int node = 0; node < 2; ++node) {
+    ASSERT_TRUE(s.wants_lease());
+    s.outbox.lease_request.reset();
+    s.session->on_lease_failed(routing::Error{"MZ020", "node is down", "", ""});
+  }
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ010"), "Ready E"));
+  s.query("SELECT 1");
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 25P02"), "Ready E"));
+  s.query("ROLLBACK TO a");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready T"));
+  s.query("COMMIT");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete COMMIT", "Ready I"));
 }
 
 TEST(Session, refuses_a_second_node_in_a_transaction_and_makes_the_server_fail_it) {
@@ -126,20 +158,27 @@ TEST(Session, refuses_a_second_node_in_a_transaction_and_makes_the_server_fail_i
   EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ014"), "Ready E"));
 }
 
-TEST(Session, runs_catalog_reads_outside_a_held_transaction) {
+TEST(Session, takes_a_transaction_that_read_the_catalog_to_the_node_of_its_first_key) {
   SessionScript s;
   s.query("BEGIN");
-  s.to_client();
   EXPECT_EQ(s.query("SELECT version()"), Intake::kLater);
   EXPECT_EQ(s.grant(), "pg1");
   s.query("SELECT version()");
-  EXPECT_THAT(s.to_server(), ElementsAre("Query SELECT version()"));
-  s.server_complete("SELECT 1");
-  s.server_ready('I');
+  s.to_client();
+  EXPECT_THAT(s.answer({"BEGIN"}, 'T'),
+              ElementsAre("Parse [] BEGIN", "Bind []", "Execute []", "Query SELECT version()"));
   EXPECT_THAT(s.to_client(), ElementsAre("Complete SELECT 1", "Ready T"));
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kNone);
+  const std::string text = fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2"));
+  EXPECT_EQ(s.query(text), Intake::kLater);
+  EXPECT_THAT(s.answer({"ROLLBACK"}, 'I'), ElementsAre("Query ROLLBACK"));
   EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
-  s.query(fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2")));
-  EXPECT_EQ(s.wanted_node(), "pg2");
+  EXPECT_EQ(s.query(text), Intake::kLater);
+  EXPECT_EQ(s.grant(), "pg2");
+  EXPECT_EQ(s.query(text), Intake::kTaken);
+  EXPECT_THAT(s.to_server(),
+              ElementsAre("Parse [] BEGIN", "Bind []", "Execute []", StartsWith("Query SELECT 1")));
+  EXPECT_THAT(s.to_client(), IsEmpty());
 }
 
 TEST(Session, sends_the_parse_with_the_bind_that_brings_the_key) {
@@ -206,19 +245,27 @@ TEST(Session, keeps_a_prepared_statement_over_servers_and_shards) {
 
 TEST(Session, refuses_a_name_in_use_but_tells_of_a_failed_transaction_first) {
   SessionScript s;
-  const auto replies_to_parse = [&](std::string_view text) {
-    s.parse("q", text);
-    s.sync();
-    return s.to_client();
-  };
   const std::string select = "SELECT caption FROM media WHERE user_id = $1";
   prepare(s, "q", select);
-  EXPECT_THAT(replies_to_parse(select), ElementsAre(StartsWith("Error 42P05"), "Ready I"));
+  s.parse("q", select);
+  s.sync();
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 42P05"), "Ready I"));
   s.query("BEGIN");
-  s.query("SELECT * FROM media");  // refused, so the transaction has failed
-  s.to_client();
-  EXPECT_THAT(replies_to_parse(select), ElementsAre(StartsWith("Error 25P02"), "Ready E"));
-  EXPECT_THAT(replies_to_parse("ROLLBACK"), ElementsAre(StartsWith("Error 42P05"), "Ready E"));
+  s.query("SELECT * FROM media"), s.grant();  // refused, so the transaction fails
+  s.server('1', {}), s.server('2', {}), s.server_complete("BEGIN");
+  s.server_error("42601", "syntax error"), s.server_ready('E');
+  s.to_client(), s.to_server();
+  s.parse("q", select);
+  s.sync();
+  EXPECT_THAT(s.to_server(),
+              ElementsAre(StartsWith("Parse [] SELECT"), HasSubstr("refused"), "Flush", "Sync"));
+  s.server_error("25P02", "current transaction is aborted"), s.server_ready('E');
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 25P02"), "Ready E"));
+  s.parse("q", "ROLLBACK");
+  s.sync();
+  EXPECT_THAT(s.to_server(), ElementsAre("Parse [] ROLLBACK", HasSubstr("refused"), "Flush", "Sync"));
+  s.server('1', {}), s.server_error("42601", "syntax error"), s.server_ready('E');
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 42P05"), "Ready E"));
 }
 
 TEST(Session, never_uses_one_shards_plan_for_another) {
@@ -336,26 +383,35 @@ TEST(Session, routes_by_the_key_after_a_description_that_came_meanwhile) {
 }
 
 TEST(Session, begins_a_snapshot_transaction_before_anything_else) {
-  SessionScript s;
-  s.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
-  s.parse("a", "SELECT 1 FROM media WHERE user_id = $1");
-  s.describe('S', "a");
-  s.grant();
-  s.describe('S', "a");
-  s.client('H', {});
-  s.server('1', {});
-  s.server('t', std::string(2, '\0'));
-  s.server('n', {});
-  s.to_server();
-  const std::string user = std::to_string(s.user_on("pg1"));
-  EXPECT_EQ(s.bind("", "a", {user}), Intake::kLater);
-  EXPECT_THAT(s.to_server(), ElementsAre("Sync"));
-  s.server_ready('I');
-  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
-  EXPECT_EQ(s.bind("", "a", {user}), Intake::kLater);
-  s.grant();
-  EXPECT_EQ(s.bind("", "a", {user}), Intake::kTaken);
-  EXPECT_THAT(s.to_server()[0], HasSubstr("BEGIN ISOLATION LEVEL"));
+  for (const char* node : {"pg1", "pg2"}) {
+    SCOPED_TRACE(node);
+    SessionScript s;
+    s.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+    s.parse("a", "SELECT 1 FROM media WHERE user_id = $1");
+    s.describe('S', "a");
+    EXPECT_EQ(s.grant(), "pg1");
+    s.describe('S', "a");
+    s.flush();
+    EXPECT_THAT(s.answer({"BEGIN"}, 'T'),
+                ElementsAre("Parse [] BEGIN ISOLATION LEVEL REPEATABLE READ", "Bind []", "Execute []",
+                            StartsWith("Parse [mosaic_"), StartsWith("Describe S [mosaic_"), "Flush"));
+    const std::string user = std::to_string(s.user_on(node));
+    if (s.bind("", "a", {user}) == Intake::kLater) {
+      EXPECT_STREQ(node, "pg2");
+      EXPECT_THAT(s.to_server(), ElementsAre("Sync"));
+      s.server_ready('T');
+      EXPECT_THAT(s.to_server(), ElementsAre("Query ROLLBACK"));
+      s.server_complete("ROLLBACK"), s.server_ready('I');
+      EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+      EXPECT_EQ(s.bind("", "a", {user}), Intake::kLater);
+      EXPECT_EQ(s.grant(), "pg2");
+      EXPECT_EQ(s.bind("", "a", {user}), Intake::kTaken);
+      EXPECT_THAT(s.to_server()[0], HasSubstr("BEGIN ISOLATION LEVEL"));
+    } else {
+      EXPECT_STREQ(node, "pg1");
+      EXPECT_THAT(s.to_server(), testing::Each(testing::Not(HasSubstr("BEGIN"))));
+    }
+  }
 }
 
 TEST(Session, maps_an_error_position_back_to_the_clients_text) {
@@ -371,16 +427,22 @@ TEST(Session, maps_an_error_position_back_to_the_clients_text) {
   EXPECT_NE(s.client_out.view().find(std::string("P26") + '\0'), std::string_view::npos);
 }
 
+// The statement is well-formed: its Parse is answered before its Bind is refused.
 TEST(Session, skips_to_sync_after_an_error_in_a_pipeline) {
   SessionScript s;
   s.parse("", "SELECT * FROM media WHERE caption = $1");
-  s.bind("", "", {"x"});
+  EXPECT_EQ(s.bind("", "", {"x"}), Intake::kLater);
+  s.grant();
+  EXPECT_EQ(s.bind("", "", {"x"}), Intake::kTaken);
   s.execute();
   s.parse("", "SELECT 1");
-  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ010")));
+  EXPECT_THAT(s.to_server(), ElementsAre(StartsWith("Parse [] SELECT *"), HasSubstr("refused"), "Flush"));
+  s.server('1', {}), s.server_error("42601", "syntax error");
+  EXPECT_THAT(s.to_client(), ElementsAre("ParseComplete", StartsWith("Error MZ010")));
   s.sync();
+  EXPECT_THAT(s.answer({}, 'I'), ElementsAre("Sync"));
   EXPECT_THAT(s.to_client(), ElementsAre("Ready I"));
-  EXPECT_FALSE(s.wants_lease());
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
 }
 
 TEST(Session, rolls_a_pipeline_back_when_a_later_statement_is_refused) {
@@ -395,15 +457,18 @@ TEST(Session, rolls_a_pipeline_back_when_a_later_statement_is_refused) {
   s.bind("", "", {std::to_string(s.user_on("pg2"))});
   s.execute();
   s.sync();
+  // The second Parse is right, and is answered by the node that the pipeline is on.
   EXPECT_THAT(s.to_server(), ElementsAre(StartsWith("Parse [] INSERT"), "Bind []", "Execute []",
-                                         HasSubstr("refused"), "Flush", "Sync"));
+                                         StartsWith("Parse [] INSERT INTO shard_0000"), HasSubstr("refused"),
+                                         "Flush", "Sync"));
   s.server('1', {});
   s.server('2', {});
   s.server_complete("INSERT 0 1");
+  s.server('1', {});
   s.server_error("42601", "syntax error");
   s.server_ready('I');
   EXPECT_THAT(s.to_client(), ElementsAre("ParseComplete", "BindComplete", "Complete INSERT 0 1",
-                                         StartsWith("Error MZ014"), "Ready I"));
+                                         "ParseComplete", StartsWith("Error MZ014"), "Ready I"));
 }
 
 TEST(Session, applies_the_clients_settings_to_the_next_server_first) {
@@ -532,20 +597,26 @@ TEST(Session, answers_commit_with_rollback_when_the_loss_was_told) {
   EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
 }
 
-TEST(Session, bounds_what_it_holds_before_a_server_is_known) {
+TEST(Session, takes_a_transaction_to_a_server_when_it_has_said_too_much) {
   SessionScript s;
   s.environment.max_held_bytes = 1024;
   s.query("BEGIN");
+  int said = 1;
+  while (said < 100 && s.query("SAVEPOINT a") == Intake::kTaken) ++said;
+  EXPECT_GT(said, 2);
+  EXPECT_LT(said, 50);
+  s.grant();
+  EXPECT_EQ(s.query("SAVEPOINT a"), Intake::kTaken);
   s.to_client();
-  std::vector<std::string> said;
-  for (int i = 0; i < 100 && said.empty(); ++i) {
-    s.query("SAVEPOINT a");
-    const auto reply = s.to_client();
-    if (reply.front() != "Complete SAVEPOINT") said = reply;
-  }
-  EXPECT_THAT(said, ElementsAre(StartsWith("Error 54000 too many statements or portals"), "Ready E"));
-  s.query("ROLLBACK");
-  EXPECT_THAT(s.to_client(), ElementsAre("Complete ROLLBACK", "Ready I"));
+  const auto sent = s.answer({}, 'T');
+  EXPECT_EQ(sent.size(), 3u * static_cast<size_t>(said) + 1);
+  EXPECT_EQ(sent.back(), "Query SAVEPOINT a");
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete SELECT 1", "Ready T"));
+  for (int i = 0; i < 5; ++i) s.query("SAVEPOINT a"), s.answer({"SAVEPOINT"}, 'T');
+  s.to_client();
+  // What is not kept can not be said again: the transaction stays where it is.
+  EXPECT_EQ(s.query(fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on("pg2"))), Intake::kTaken);
+  EXPECT_THAT(s.to_server(), ElementsAre(HasSubstr("refused a statement: MZ014")));
 }
 
 TEST(Session, bounds_the_portals_of_statements_that_it_answers_itself) {
@@ -555,7 +626,7 @@ TEST(Session, bounds_the_portals_of_statements_that_it_answers_itself) {
   std::vector<std::string> said;
   for (int i = 0; i < 200; ++i) s.bind(fmt::format("portal {}", i), "");
   s.sync();
-  EXPECT_THAT(s.to_client(), testing::Contains(StartsWith("Error 54000 too many statements or portals")));
+  EXPECT_THAT(s.to_client(), testing::Contains(StartsWith("Error 54000 too many portals")));
 }
 
 TEST(StatementCache, does_not_take_declared_types_for_text) {
