@@ -65,6 +65,8 @@ TEST(SessionPins, releases_the_server_when_it_says_that_nothing_is_left) {
     s.send(pin.makes), s.answer({pin.makes_tag}, 'I'), s.answer_look(pin.letter);
     ASSERT_EQ(s.query(pin.ends), Intake::kTaken);
     s.answer({pin.ends_tag}, 'I'), s.answer_look("");
+    // What DROP runs is not known.
+    if (s.session->phase() == Session::Phase::kResting) s.answer_rest();
     EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
     EXPECT_FALSE(s.session->is_pinned());
     EXPECT_EQ(s.query(keyed(s, "pg2")), Intake::kLater);
