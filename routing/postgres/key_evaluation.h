@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "routing/catalog_snapshot.h"
+#include "routing/postgres/client_encoding.h"
+#include "routing/postgres/sql/reading.h"
 #include "routing/postgres/sql/statement_plan.h"
 #include "routing/postgres/sql/token.h"
 #include "routing/postgres/wire/parameters.h"
@@ -22,6 +24,8 @@ struct KeyInput {
   std::span<const Token> tokens;
   const Parameters& parameters;
   const CatalogSnapshot& catalog;
+  Reading reading;          // of the text
+  ClientEncoding encoding;  // of the text and the parameters
 };
 
 // The shards of a term's values, as far as routing needs them.
@@ -33,7 +37,7 @@ struct TermShards {
   bool has_foreign_id = false;  // an ID that can not have come from next_id()
 };
 
-// Errors: kUnusableKey, kInvalidParameter.
+// Errors: kUnusableKey, kInvalidParameter, 22P05.
 Result<TermShards> evaluate_term(const KeyTerm& term, const KeyInput& input);
 
 // Whether one of the term's values is on `shard`. Errors as above.

@@ -4,6 +4,7 @@
 
 #include <cassert>
 
+#include "routing/postgres/sql/portable_text.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
@@ -172,16 +173,17 @@ void Session::close_with(const Error& error) {
 void Session::begin_statement() {
   if (server_ == nullptr && held_.empty() && catalog_ != environment_.catalog)
     catalog_ = environment_.catalog;
+  follow_parameters();
 }
 
 AnalyzedStatement Session::analyze(std::string_view text) {
-  ++environment_.analyses;
-  return environment_.router->analyze(text, catalog());
+  return environment_.router->analyze(text, catalog(), reading_);
 }
 
 Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parameters& parameters) {
   const routing::NodeId anywhere = server_ != nullptr ? server_->node : catalog().default_node();
-  Result<Route> route = routing::route(statement, parameters, settings_.hint(), catalog(), anywhere);
+  Result<Route> route =
+      routing::route(statement, parameters, settings_.hint(), catalog(), anywhere, encoding_);
   const auto& parts = statement.plan->parts;
   if (route && parts.size() == 1 && parts[0].kind == StatementKind::kInvalid) {
     // Only the server's error is wanted: the transaction's own server gives it as well as any.
@@ -199,11 +201,15 @@ Session::Intake Session::on_query(std::string_view body) {
   }
   if (owed_parse_ != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
   begin_statement();
-  const bool is_analyzed =
-      pending_route_ && analyzed_serial_ == environment_.analyses && analyzed_.text.data() == text->data();
+  if (is_reading_in_doubt_) {
+    refuse_query(reading_in_doubt_error());
+    return Intake::kTaken;
+  }
+  const bool is_analyzed = pending_route_ && analyzed_generation_ == environment_.router->generation() &&
+                           analyzed_.text.data() == text->data();
   if (!is_analyzed) {
     analyzed_ = analyze(*text);
-    analyzed_serial_ = environment_.analyses;
+    analyzed_generation_ = environment_.router->generation();
   }
   const auto& parts = analyzed_.plan->parts;
   if (!pending_route_) {
@@ -272,6 +278,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
   routing::collect_text_changes(statement, route, catalog(), text_changes_);
   collect_effects(statement, Parameters(), {}, effects_);
   note_local_settings(statement);
+  note_reading_changes(statement);
   const StatementPart& first = statement.plan->parts[0];
   if (first.kind == StatementKind::kCopyIn && first.copy && first.copy->is_sharded)
     begin_copy_check(*first.copy, route.shard);
@@ -317,10 +324,12 @@ void Session::collect_effects(const AnalyzedStatement& statement, const Paramete
           if (!bound || bound->is_null) break;
           value = "R" + std::string(bound->bytes);  // text: its text and binary forms are the same bytes
         } else if (setting.value_last > setting.value_first) {
-          const uint32_t begin = statement.tokens[setting.value_first].begin;
-          const uint32_t end = statement.tokens[setting.value_last - 1].end;
-          value =
-              (setting.is_set_config ? "C" : "S") + std::string(statement.text.substr(begin, end - begin));
+          // It will be said again to servers that may read plain strings otherwise.
+          value = (setting.is_set_config ? "C" : "S") +
+                  routing::portable_text_of(
+                      statement.text,
+                      statement.tokens.subspan(setting.value_first, setting.value_last - setting.value_first),
+                      statement.reading);
         }
         effects.push_back({SettingEffect::Kind::kSet, i, setting.name, std::move(value)});
         break;

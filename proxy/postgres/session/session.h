@@ -46,10 +46,9 @@ struct SessionEnvironment {
   routing::BufferStock* buffers = nullptr;
   pool::NameValuesTable* name_values = nullptr;
   std::shared_ptr<const routing::CatalogSnapshot> catalog;  // the newest
-  uint64_t analyses = 0;                 // counts Router::analyze calls: its result is valid until the next
-  uint32_t max_prepared_statements = 0;  // per server connection
-  uint32_t prepare_threshold = 0;        // Parses of a text before servers keep it by name; 0: never
-  bool prepare_simple_queries = false;   // the same for simple queries, with parameters for literals
+  uint32_t max_prepared_statements = 0;                     // per server connection
+  uint32_t prepare_threshold = 0;               // Parses of a text before servers keep it by name; 0: never
+  bool prepare_simple_queries = false;          // the same for simple queries, with parameters for literals
   uint32_t max_client_prepared_statements = 0;  // per client
   uint64_t max_held_bytes = 64 << 10;           // per client: see Session::held_bytes
   uint64_t max_copy_lookahead_bytes =
@@ -171,6 +170,12 @@ class Session {
   void end_lease(LeaseEnd end);
   void refuse_query(const routing::Error& error);
   void reply_error_and_ready(const routing::Error& error);
+  // session_reading.cpp
+  void follow_parameters();
+  void note_reading_changes(const routing::AnalyzedStatement& statement);
+  PreparedStatement& as_read_now(std::string_view name, PreparedStatement& statement);
+  static routing::Error reading_in_doubt_error();
+
   routing::AnalyzedStatement analyze(std::string_view text);
   routing::Result<routing::Route> route_of(const routing::AnalyzedStatement& statement,
                                            const routing::Parameters& parameters);
@@ -313,6 +318,12 @@ class Session {
   // What the client sees.
   ClientSettings settings_;
   pool::NameValuesRef client_parameters_;
+  // How its text is read, by these parameters; see session_reading.cpp.
+  pool::NameValuesRef followed_parameters_;
+  routing::Reading reading_;
+  routing::ClientEncoding encoding_ = routing::ClientEncoding::kUtf8;
+  bool is_reading_in_doubt_ = false;        // what was sent since the last Sync may change it
+  bool is_reading_of_transaction_ = false;  // the end of the transaction may change it
   uint32_t process_id_ = 0, secret_ = 0;
 
   // The statement that is being routed, kept over the wait for a server.
@@ -320,7 +331,7 @@ class Session {
   std::unique_ptr<routing::Error> lease_error_;
   uint32_t lease_attempts_ = 0;  // nodes asked for a statement that any node answers
   routing::AnalyzedStatement analyzed_;
-  uint64_t analyzed_serial_ = 0;
+  uint64_t analyzed_generation_ = 0;  // of the router
 
   // What the server owes.
   ReplyQueue replies_;

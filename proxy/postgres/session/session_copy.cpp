@@ -21,7 +21,7 @@ void Session::begin_copy_check(const routing::CopyTarget& target, routing::Shard
   copy_->table = target.table;
   copy_failed_ = false;
   // Without the key among its columns the rows can not say where they belong: the hint alone decides.
-  if (target.key_column >= 0) copy_->rows.emplace(target);
+  if (target.key_column >= 0) copy_->rows.emplace(target, encoding_);
 }
 
 // The client is told to go on before any server knows of the COPY.
@@ -175,7 +175,7 @@ Session::Verdict Session::on_copy_in_response() {
   if (!was_emulated) return Verdict::kForward;
   // The first row's key is checked again with the rest of what came while it was not known where to.
   const routing::ByteBuffer lookahead = std::exchange(copy_->lookahead, routing::ByteBuffer());
-  copy_->rows.emplace(*analyze(copy_->text).plan->parts[0].copy);
+  copy_->rows.emplace(*analyze(copy_->text).plan->parts[0].copy, encoding_);
   check_copy_rows(lookahead.view());
   if (phase_ == Phase::kCopyIn) forward_copy_bytes(lookahead.view());
   if (phase_ == Phase::kCopyIn && copy_ && std::exchange(copy_->is_done, false)) on_client_frame('c', {});

@@ -71,6 +71,10 @@ Session::Intake Session::on_parse(std::string_view body) {
   if (skip_until_sync_) return Intake::kTaken;
   begin_statement();
   enter(Phase::kGroup);
+  if (is_reading_in_doubt_) {
+    fail_group(reading_in_doubt_error());
+    return Intake::kTaken;
+  }
   const bool is_named = !message->name.empty();
   if (is_named && find_prepared(message->name) != nullptr) {
     fail_group(duplicate_error(*message));
@@ -85,7 +89,6 @@ Session::Intake Session::on_parse(std::string_view body) {
   }
   PreparedStatement& statement = name_statement(*message);
   ++statement.parses;
-  ++environment_.analyses;  // acquire may have analysed
   if (is_refused_in_failed_transaction(statement)) {
     drop_prepared(message->name);
     fail_group(failed_transaction_error());
@@ -170,6 +173,12 @@ Session::Intake Session::on_bind(std::string_view body) {
   if (skip_until_sync_) return Intake::kTaken;
   begin_statement();
   enter(Phase::kGroup);
+  if (is_reading_in_doubt_) {
+    owed_parse_ = nullptr;
+    fail_group(reading_in_doubt_error());
+    return Intake::kTaken;
+  }
+  if (statement->reading != reading_) statement = &as_read_now(message->statement, *statement);
   environment_.statements->refresh(*statement, *environment_.router, catalog());
   const AnalyzedStatement& view = statement->compiled->view();
   const auto& parts = view.plan->parts;
@@ -257,6 +266,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   PortalEffects made{std::string(), {}};
   collect_effects(view, parameters, statement->types(), made.effects);
   note_local_settings(view);
+  note_reading_changes(view);
   if (!made.effects.empty()) {
     made.portal = message->portal;
     portal_effects_.push_back(std::move(made));
@@ -294,6 +304,7 @@ Session::Intake Session::on_describe(std::string_view body) {
     return Intake::kTaken;
   }
   begin_statement();
+  if (statement->reading != reading_) statement = &as_read_now(message->name, *statement);
   environment_.statements->refresh(*statement, *environment_.router, catalog());
   if (owed_parse_ != nullptr && owed_parse_ != statement && settle_parse(false) == Intake::kLater)
     return Intake::kLater;

@@ -52,12 +52,12 @@ PreparedStatement& Session::name_statement(const routing::ParseMessage& message)
   if (at != prepared_.end()) {
     PreparedStatement& present = *at->second;
     forget_portals_of(present);
-    if (present.is_that_of(message) && cache.is_current(present)) {
+    if (present.is_that_of(message, reading_) && cache.is_current(present)) {
       cache.refresh(present, *environment_.router, catalog());
       return present;
     }
   }
-  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog());
+  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog(), reading_);
   if (at == prepared_.end()) {
     prepared_.emplace(message.name, &statement);
   } else {
@@ -89,7 +89,7 @@ bool Session::is_refused_in_failed_transaction(const PreparedStatement& statemen
 // Why a Parse under a name in use fails. As for PostgreSQL, a failed transaction comes before the name.
 Error Session::duplicate_error(const routing::ParseMessage& message) {
   StatementCache& cache = *environment_.statements;
-  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog());
+  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog(), reading_);
   const bool is_refused = is_refused_in_failed_transaction(statement);
   cache.release(statement);
   if (is_refused) return failed_transaction_error();

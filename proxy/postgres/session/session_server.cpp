@@ -368,6 +368,7 @@ void Session::reset_group() {
   has_error_ = false;
   is_rehearsing_ = false;
   skip_until_sync_ = false;
+  is_reading_in_doubt_ = false;
   effects_.clear();
   completed_parts_ = sent_parts_ = 0;
   is_group_pure_ = true;
@@ -411,7 +412,7 @@ void Session::end_group(char status) {
 void Session::finish_group(char status) {
   routing::append_ready(*outbox_.to_client, visible_status(status));
   if (status == 'I') {
-    if (held_.empty()) has_local_settings_ = false;
+    if (held_.empty()) has_local_settings_ = is_reading_of_transaction_ = false;
     ++environment_.traffic[server_->node.value].transactions;
     portals_.clear();
     portal_effects_.clear();

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "routing/catalog_snapshot.h"
+#include "routing/postgres/sql/reading.h"
 #include "routing/postgres/sql/statement_plan.h"
 #include "routing/postgres/sql/token.h"
 
@@ -17,10 +18,13 @@ struct Analysis {
   bool is_valid = true;  // false: the grammar rejects the text; another text of this shape may be fine
 };
 
-// `tokens` are those of `text`, read to its end.
-Analysis analyze_text(std::string_view text, std::span<const Token> tokens, const CatalogSnapshot& catalog);
+// `tokens` are those of `text`, read to its end by `reading`.
+Analysis analyze_text(std::string_view text, std::span<const Token> tokens, Reading reading,
+                      const CatalogSnapshot& catalog);
 
 // The plan of a text that is no SQL: one part of kind kInvalid, so that a server says what is wrong with it.
 StatementPlan invalid_plan(size_t token_count);
+// The plan of a text of more than kTokensMax tokens: refused, and never parsed.
+StatementPlan too_many_tokens_plan();
 
 }  // namespace mosaic::routing
