@@ -26,7 +26,7 @@ Status read_literal_value(const AnalyzedStatement& statement, const KeySource& s
   const std::string_view written = statement.text.substr(token.begin, token.end - token.begin);
   is_null = token.kind == TokenKind::kWord;  // no other literal is a word
   if (token.kind != TokenKind::kString) {
-    if (source.kind == KeySource::Kind::kNegatedLiteral) text = "-";
+    if (source.kind == KeySource::Kind::kNegatedLiteral) text.push_back('-');
     text += written;
     return {};
   }
