@@ -4,6 +4,7 @@
 
 #include "proxy/postgres/session/session.h"
 #include "routing/postgres/sql/keyword.h"
+#include "routing/postgres/sql/portable_text.h"
 
 namespace mosaic::proxy {
 
@@ -34,9 +35,12 @@ std::optional<std::string> value_of(const AnalyzedStatement& statement, const Se
     return "R" + std::string(bound->bytes);  // text: its text and binary forms are the same bytes
   }
   if (setting.value_last <= setting.value_first) return std::nullopt;
-  const uint32_t begin = statement.tokens[setting.value_first].begin;
-  const uint32_t end = statement.tokens[setting.value_last - 1].end;
-  return (setting.is_set_config ? "C" : "S") + std::string(statement.text.substr(begin, end - begin));
+  // It will be said again to servers that may read plain strings otherwise.
+  return (setting.is_set_config ? "C" : "S") +
+         routing::portable_text_of(
+             statement.text,
+             statement.tokens.subspan(setting.value_first, setting.value_last - setting.value_first),
+             statement.reading);
 }
 
 // SET SESSION CHARACTERISTICS AS TRANSACTION modes: defaults of later transactions (PostgreSQL manual, SET
