@@ -168,21 +168,20 @@ class DriverPipelines(BothWaysTest):
         for user, (table, failure) in enumerate(itertools.product(("notes", KEYED), ("SELECT 1/0", "SELEC 1", "SELECT nothing FROM {table} WHERE user_id = {user}")), 7400):
             insert = f"INSERT INTO {table} (user_id, name) VALUES ({user}, '%s')"
             script = ["BEGIN", insert % "a", "SAVEPOINT s", insert % "b", "ROLLBACK TO s", insert % "c", "RELEASE s", "COMMIT"]
-            with Pair(self.cluster.address(), self.reference) as pair:
-                pair.connect()
-                for at, sync_at in itertools.product(range(len(script) + 1), range(0, len(script) + 2, 2)):
-                    statements = list(script)
-                    statements.insert(at, failure.format(table=table, user=user))
-                    messages = []
-                    for number, sql in enumerate(statements):
-                        if number == sync_at:
-                            messages.append(wire.SYNC)
-                        messages += self._extended(sql)
-                    with self.subTest(table=table, failure=failure, at=at, sync_at=sync_at):
-                        pair.exchange(*messages, wire.SYNC, times=2 if sync_at < len(statements) else 1)
-                        pair.exchange(*self._extended("ROLLBACK"), wire.SYNC)
-                        pair.query(f"SELECT name FROM {table} WHERE user_id = {user} ORDER BY 1")
-                        pair.query(f"DELETE FROM {table} WHERE user_id = {user}")
+            for at, sync_at in itertools.product(range(len(script) + 1), range(0, len(script) + 2, 2)):
+                statements = list(script)
+                statements.insert(at, failure.format(table=table, user=user))
+                messages = []
+                for number, sql in enumerate(statements):
+                    if number == sync_at:
+                        messages.append(wire.SYNC)
+                    messages += self._extended(sql)
+                with self.subTest(table=table, failure=failure, at=at, sync_at=sync_at), Pair(self.cluster.address(), self.reference) as pair:
+                    pair.connect()
+                    pair.query(f"DELETE FROM {table} WHERE user_id = {user}")
+                    pair.exchange(*messages, wire.SYNC, times=2 if sync_at < len(statements) else 1)
+                    pair.exchange(*self._extended("ROLLBACK"), wire.SYNC)
+                    pair.query(f"SELECT name FROM {table} WHERE user_id = {user} ORDER BY 1")
 
     def test_failed_transaction_is_left_within_one_segment(self):
         for user, (way, then) in enumerate(itertools.product(("ROLLBACK", "ROLLBACK TO s", "COMMIT"), ("insert", "select", "commit")), 7500):

@@ -47,6 +47,16 @@ class Transcript:
         self.note(what, value)
         return value
 
+    async def attempt_async_quietly(self, what, awaitable):
+        """Notes only whether it worked, or which error it raised; returns the result."""
+        try:
+            value = await awaitable
+        except Exception as error:  # pylint: disable=broad-except
+            self.note(what, outcome_of(error))
+            return None
+        self.note(what, True)
+        return value
+
 
 class BothWaysTest(EndToEndTest):
     """`self.alike(conversation)` is the check. The application may create tables in `public`: they are not sharded."""
