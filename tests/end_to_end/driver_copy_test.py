@@ -103,7 +103,7 @@ class DriverCopy(BothWaysTest):
         pair.connect()
         return pair
 
-    _TARGETS = {"of one node": ("numbers (user_id, name)", "number"), "sharded": ("samples (user_id, name)", "name")}
+    _TARGETS = {"of one node": "numbers (user_id, name)", "sharded": "samples (user_id, name)"}
 
     def _start(self, pair, sql, prefix=()):
         """As tokio-postgres: a named statement, described, then bound and executed with a Sync, up to CopyInResponse."""
@@ -116,7 +116,7 @@ class DriverCopy(BothWaysTest):
         pair.query(f"DELETE FROM {table.split()[0]} WHERE user_id = {user}")
 
     def test_tokio_postgres_copies_text_in(self):
-        for number, (where, (table, _)) in enumerate(self._TARGETS.items()):
+        for number, (where, table) in enumerate(self._TARGETS.items()):
             for rows in (0, 1, 3000):
                 user = 7810 + number
                 with self.subTest(where=where, rows=rows):
@@ -127,7 +127,7 @@ class DriverCopy(BothWaysTest):
                     self._finish(pair, table, user)
 
     def test_tokio_postgres_copies_binary_in(self):
-        for number, (where, (table, _)) in enumerate(self._TARGETS.items()):
+        for number, (where, table) in enumerate(self._TARGETS.items()):
             user = 7820 + number
             row = struct.pack("!hiqi", 2, 8, user, 3)
             data = _BINARY_HEADER + row + b"abc" + row + b"\xc3\xbcd" + struct.pack("!h", -1)
@@ -142,7 +142,7 @@ class DriverCopy(BothWaysTest):
         faults = {"bad row": [wire.frame("d", b"x\ty\n"), wire.frame("c")], "given up": [wire.frame("d", b"7830\ta\n"), wire.frame("f", b"source broke\0")],
                   "too few": [wire.frame("d", b"7830\n"), wire.frame("c")], "half a row": [wire.frame("d", b"7830\ta\n7830"), wire.frame("c")],
                   "nothing": [wire.frame("c")], "given up at once": [wire.frame("f", b"no\0")]}
-        for (where, (table, _)), (fault, messages) in ((target, fault) for target in self._TARGETS.items() for fault in faults.items()):
+        for (where, table), (fault, messages) in ((target, fault) for target in self._TARGETS.items() for fault in faults.items()):
             for begin in (False, True):
                 with self.subTest(where=where, fault=fault, begin=begin):
                     pair = self.pair()
@@ -155,7 +155,7 @@ class DriverCopy(BothWaysTest):
 
     def test_copy_in_with_everything_in_one_write(self):
         # libpq's pipeline mode does not, but the protocol allows it: the server skips nothing before it has the rows.
-        for where, (table, _) in self._TARGETS.items():
+        for where, table in self._TARGETS.items():
             for row, end in ((b"7840\ta\n", wire.frame("c")), (b"7840\tb\n", wire.frame("f", b"no\0")), (b"bad\tb\n", wire.frame("c"))):
                 with self.subTest(where=where, row=row, end=end):
                     pair = self.pair()
@@ -165,7 +165,7 @@ class DriverCopy(BothWaysTest):
                     self._finish(pair, table, 7840)
 
     def test_copy_of_a_statement_that_is_refused(self):
-        for sql in ("COPY nowhere FROM STDIN", "COPY samples (nothing) FROM STDIN", "COPY samples FROM STDIN (FORMAT nonsense)"):
+        for sql in ("COPY nowhere FROM STDIN", "COPY numbers (nothing) FROM STDIN", "COPY numbers FROM STDIN (FORMAT nonsense)", "COPY numbers FROM STDIN WITH"):
             with self.subTest(sql=sql):
                 pair = self.pair()
                 pair.exchange(wire.parse("s0", sql), wire.describe("S", "s0"), wire.SYNC)
@@ -177,6 +177,7 @@ class DriverCopy(BothWaysTest):
                     "COPY numbers TO STDOUT", "COPY (SELECT 1/0) TO STDOUT", "COPY (SELECT 10 / (3 - n) FROM generate_series(1, 5) n) TO STDOUT CSV"):
             with self.subTest(sql=sql):
                 pair = self.pair()
+                pair.query("TRUNCATE numbers")
                 pair.query("INSERT INTO samples (user_id, name) VALUES (7850, 'a'), (7850, 'b') ON CONFLICT DO NOTHING")
                 pair.exchange(wire.parse("s0", sql), wire.describe("S", "s0"), wire.SYNC)
                 pair.exchange(wire.bind("", "s0"), wire.describe("P", ""), wire.execute(), wire.SYNC)

@@ -173,8 +173,7 @@ class DriverCursors(BothWaysTest):
                 large = connection.lobject(oid, "rwb")
                 log.attempt("truncate", large.truncate, 100)
                 log.note("length", large.seek(0, os.SEEK_END))
-                path = f"/tmp/{os.getpid()}-{address['dbname']}-exported"
-                self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+                path = os.path.join(self.cluster.folder, f"exported-{address['dbname']}")
                 large.export(path)
                 with open(path, "rb") as file:
                     log.note("exported", file.read())

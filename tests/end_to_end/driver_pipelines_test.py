@@ -149,7 +149,7 @@ class DriverPipelines(BothWaysTest):
                 for change in changes:
                     use = [wire.bind("", "s"), wire.describe("P", ""), wire.execute(), wire.SYNC]
                     with self.subTest(sql=sql, change=change):
-                        pair.exchange(wire.parse("s", sql), wire.describe("S", "s"), wire.SYNC)
+                        pair.exchange(wire.close("S", "s"), wire.parse("s", sql), wire.describe("S", "s"), wire.SYNC)
                         pair.exchange(*use)
                     other.query(change)
                     with self.subTest(sql=sql, after=change):
