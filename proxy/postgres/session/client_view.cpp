@@ -230,7 +230,11 @@ void ClientView::tell(const pool::NameValuesRef& parameters, routing::ByteBuffer
     const std::string* known = told_->find(name);
     if (known == nullptr || *known != value) routing::append_parameter_status(out, name, value);
   }
-  told_ = parameters;
+  pool::NameValuesRef now = parameters;
+  for (const auto& [name, value] : told_->entries()) {
+    if (parameters->find(name) == nullptr) now = tables_.with(now, name, value);
+  }
+  told_ = std::move(now);
 }
 
 const ClientView::Followed& ClientView::follow() const {

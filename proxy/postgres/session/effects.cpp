@@ -115,8 +115,10 @@ std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
                                              const Parameters& parameters) const {
   std::vector<Effect> effects;
   const auto& parts = statement.plan->parts;
+  bool is_bound = transaction_.is_bound();
   for (size_t i = 0; i < parts.size(); ++i) {
     const StatementPart& part = parts[i];
+    if (part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback) is_bound = false;
     if (part.setting) add_setting(statement, part, i, parameters, effects);
     switch (part.kind) {
       case StatementKind::kSavepoint:
@@ -143,7 +145,7 @@ std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
       default:
         break;
     }
-    if (transaction_.is_bound()) continue;
+    if (is_bound) continue;
     if (std::string said = said_by(statement, part, parameters); !said.empty())
       effects.push_back({Effect::Kind::kSpoken, i, "", std::move(said)});
   }
@@ -170,6 +172,7 @@ void Session::apply(const Effect& effect) {
       break;
     case Effect::Kind::kResetAll:
       transaction_.may_change_pins = true;
+      pins_.remove(routing::Pin::kSetting);
       [[fallthrough]];
     default:
       view_.apply(effect, &leg_.server().settings);

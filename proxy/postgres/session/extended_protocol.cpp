@@ -544,7 +544,8 @@ Session::Intake Session::on_sync() {
     }
   }
   waiting_.route.reset();
-  const bool is_unused = leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned();
+  const bool is_unused =
+      leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned() && !is_unclean_;
   if (is_unused) end_lease(LeaseEnd::kReturn);  // what it was for was answered from memory meanwhile
   if (!leg_.is_held()) {
     group_ = {};

@@ -72,7 +72,10 @@ void Transaction::on_sent(const routing::StatementPart& part) {
       break;
     case StatementKind::kCommit:
     case StatementKind::kRollback:
-      // AND CHAIN keeps a transaction open: ReadyForQuery tells.
+      if (part.last_token - part.first_token > 2) {
+        bind();  // AND CHAIN: what follows began with what is not kept here
+        break;
+      }
       is_open_ = is_bound_ = is_snapshot_ = has_local_settings = false;
       break;
     default:

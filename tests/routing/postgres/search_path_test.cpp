@@ -30,7 +30,7 @@ const CatalogSnapshot& shadowed_catalog() {
 
 Placement placement_of(std::string_view text, NameScope names) {
   static Router router{RouterLimits{}};  // one for all: plans of one path must not be taken for another
-  return router.analyze(text, shadowed_catalog(), names).plan->parts.at(0).placement;
+  return router.analyze(text, shadowed_catalog(), {}, names).plan->parts.at(0).placement;
 }
 
 }  // namespace

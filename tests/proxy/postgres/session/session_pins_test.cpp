@@ -93,6 +93,7 @@ TEST(SessionPins, is_released_at_once_by_a_transaction_that_was_rolled_back) {
     s.query("BEGIN"), s.send(pin.makes), s.answer({"BEGIN", pin.makes_tag}, 'T');
     s.query("ROLLBACK"), s.answer({"ROLLBACK"}, 'I');
     s.answer_look("");
+    if (s.session->phase() == Session::Phase::kResting) s.answer_rest();  // what CREATE runs is not known
     EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
   }
 }
@@ -114,14 +115,15 @@ TEST(SessionPins, tells_the_one_reason_that_is_left) {
   s.to_client(), s.client_out.clear();
   s.query(keyed(s, "pg2"));
   EXPECT_NE(s.client_out.view().find("a temporary object"), std::string_view::npos);
-  EXPECT_EQ(s.client_out.view().find("LISTEN,"), std::string_view::npos);
+  EXPECT_EQ(s.client_out.view().find("for: LISTEN"), std::string_view::npos);
   EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ014"), "Ready I"));
 }
 
 // A setting that was changed by other means than SET is like that no more.
 TEST(SessionPins, is_released_by_reset_all_of_an_unknown_setting) {
   SessionScript s;
-  s.send("SELECT set_config('work_mem', '1MB', false), 1"), s.answer({}, 'I'), s.answer_look("");
+  s.send("UPDATE pg_settings SET setting = '1MB' WHERE name = 'work_mem'"), s.answer({}, 'I'),
+      s.answer_look("");
   EXPECT_TRUE(s.session->is_pinned());
   s.send("RESET ALL"), s.answer({"RESET"}, 'I');
   if (s.session->phase() == Session::Phase::kResting && s.session->is_pinned()) s.answer_look("");
@@ -182,17 +184,6 @@ TEST(SessionPins, rests_the_server_of_a_discard_all_before_another_node_in_the_s
   s.parse("", "SELECT 1 FROM media WHERE user_id = $1");
   s.bind("", "", {std::to_string(s.user_on("pg2"))});
   EXPECT_NE(s.lease_end(), LeaseEnd::kReturn) << "the next client would get the notifications";
-}
-
-TEST(SessionPins, discards_all_behind_what_a_pipeline_is_owed) {
-  SessionScript s;
-  pin(s);
-  s.send_extended("SELECT 1"), s.sync();
-  s.answer({}, 'I'), s.to_client();
-  s.send_extended("SELECT 1");
-  s.parse("", "DISCARD ALL"), s.bind("", "");
-  Intake intake = s.execute();
-  EXPECT_EQ(intake, Intake::kLater) << "replies do not overtake";
 }
 
 TEST(SessionPins, forgets_names_and_settings_at_discard_all) {
