@@ -116,7 +116,8 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
       return Verdict::kForward;
     case 'N':
       if (front == nullptr) return Verdict::kForward;
-      return is_own || (front->is_ours && !owed.back().is_bound) ? Verdict::kDrop : Verdict::kForward;
+      if (is_own || (front->is_ours && !owed.back().is_bound)) return Verdict::kDrop;
+      return front->kind == Kind::kQuery && !text_changes_.empty() ? Verdict::kBody : Verdict::kForward;
     case 'T':
     case 'n':
       if (is_own) return Verdict::kDrop;
@@ -152,6 +153,14 @@ Session::Verdict Session::on_server_body(char type, std::string_view body) {
       return on_error(body);
     case 'Z':
       return on_ready(body.empty() ? 'I' : body[0]);
+    case 'N':  // its position is in the text that the server got
+      routing::append_error_moved(
+          *outbox_.to_client, body,
+          [this](uint32_t sent) {
+            return leg_.owed().front().is_bound ? 0 : routing::original_position(text_changes_, sent);
+          },
+          'N');
+      return Verdict::kDrop;
     default:
       break;
   }

@@ -56,7 +56,7 @@ Session::Intake Session::on_parse(std::string_view body) {
   if (group_.skips_until_sync) return Intake::kTaken;
   if (!message) return refuse(message.error(), false);
   begin_statement();
-  if (group_.is_reading_in_doubt) return refuse(reading_in_doubt_error(), false);
+  if (is_reading_in_doubt(body)) return refuse(reading_in_doubt_error(), false);
   enter(Phase::kGroup);
   if (!message->name.empty()) {
     if (statements_.find(message->name) != nullptr) return refuse_duplicate(*message);
@@ -236,7 +236,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   if (statement == nullptr) return refuse(no_such_statement(message->statement), false);
   begin_statement();
   enter(Phase::kGroup);
-  if (group_.is_reading_in_doubt) {
+  if (is_reading_in_doubt(body)) {
     if (statements_.owed() != nullptr) statements_.fail_owed();
     return refuse(reading_in_doubt_error(), false);
   }
@@ -246,6 +246,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   const auto& parts = view.plan->parts;
   if (transaction_.is_lost() && !is_for_lost_transaction(view))
     return refuse(failed_transaction_error(), false);
+  if (const auto error = shadowed_name_error(view, true)) return settle_then_refuse(*error);
   const Parameters parameters = message->parameters(statement->types());
   std::erase_if(portal_effects_, [&](const PortalEffects& p) { return p.portal == message->portal; });
   statements_.drop_portal(message->portal);
@@ -544,8 +545,13 @@ Session::Intake Session::on_sync() {
     }
   }
   waiting_.route.reset();
-  const bool is_unused =
-      leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned() && !is_unclean_;
+  const bool is_unused = leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned();
+  if (is_unused && is_unclean_) {  // behind DISCARD ALL
+    group_ = {};
+    append_ready();
+    release_server();
+    return Intake::kTaken;
+  }
   if (is_unused) end_lease(LeaseEnd::kReturn);  // what it was for was answered from memory meanwhile
   if (!leg_.is_held()) {
     group_ = {};

@@ -161,7 +161,10 @@ class Session {
                                            const routing::Parameters& parameters);
   bool is_answered_in_failed_transaction(const routing::AnalyzedStatement& statement) const;
   void note_reading_changes(const routing::AnalyzedStatement& statement);
+  bool is_reading_in_doubt(std::string_view message) const;
   static routing::Error reading_in_doubt_error();
+  std::optional<routing::Error> shadowed_name_error(const routing::AnalyzedStatement& statement,
+                                                    bool is_prepared);
   void note_sent(const routing::AnalyzedStatement& statement, const Effects* effects);
   void count_query(const routing::Route& route);
   Intake refuse(const routing::Error& error, bool is_simple);
