@@ -338,11 +338,8 @@ Session::Intake Session::on_bind(std::string_view body) {
   add_portal_effects(message->portal, std::move(effects));
   const bool may_hold_rows = parts.size() != 1 || parts[0].kind == StatementKind::kQuery ||
                              parts[0].kind == StatementKind::kShow || !transaction_.is_portable(parts[0]);
-  if (message->portal.empty()) {
-    group_.has_open_portal = true;
-  } else if (may_hold_rows) {
-    transaction_.bind();
-  }
+  // The unnamed portal does not outlive the next Bind or query anyway.
+  if (!message->portal.empty() && may_hold_rows) transaction_.bind();
   if (parts.size() == 1 && parts[0].kind == StatementKind::kCopyIn && parts[0].copy &&
       parts[0].copy->is_sharded) {
     begin_copy(*parts[0].copy, route.shard);
@@ -450,11 +447,8 @@ Session::Intake Session::on_execute(std::string_view body) {
   const auto made = std::find_if(portal_effects_.begin(), portal_effects_.end(),
                                  [&](const PortalEffects& p) { return p.portal == message->portal; });
   if (made != portal_effects_.end()) execute.made_effects().on_complete = made->effects;
-  if (message->row_limit > 0) {
-    transaction_.bind();
-  } else {
+  if (message->row_limit == 0) {
     if (made != portal_effects_.end()) portal_effects_.erase(made);
-    if (message->portal.empty()) group_.has_open_portal = false;
   }
   return Intake::kTaken;
 }
@@ -522,7 +516,6 @@ Session::Intake Session::on_close(std::string_view body) {
     leg_.reply(kCloseComplete);
     return Intake::kTaken;
   }
-  if (message->name.empty()) group_.has_open_portal = false;
   begin_on_leg();
   routing::append_close(leg_.out(), 'P', message->name);
   leg_.expect(Kind::kClose);
@@ -564,7 +557,6 @@ Session::Intake Session::on_sync() {
     come_to_rest();
     return Intake::kTaken;
   }
-  if (group_.has_open_portal) transaction_.bind();
   leg_.send_sync();
   enter(Phase::kInFlight);
   return Intake::kTaken;

@@ -136,7 +136,6 @@ class Session {
     bool has_error = false;
     bool skips_until_sync = false;
     bool has_settling_failed = false;
-    bool has_open_portal = false;       // it was not executed yet
     bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
     bool may_recover = false;           // the end of a failed transaction is under way
     bool is_reading_in_doubt = false;   // what was sent may change how text is read
@@ -256,7 +255,7 @@ class Session {
   Verdict on_description(char type, std::string_view body);
   Verdict on_completion(char type, std::string_view body);
   Verdict on_copy_in_response();
-  void forward_error(std::string_view body);
+  void forward_error(std::string_view body, char type = 'E');  // or 'N': a notice
 
   // group_endings.cpp
   Verdict on_ready(char status);
