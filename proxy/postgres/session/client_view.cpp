@@ -225,7 +225,7 @@ void ClientView::complete_date_style(pool::NameValuesRef& server, const pool::Na
 }
 
 void ClientView::tell(const pool::NameValuesRef& parameters, routing::ByteBuffer& out) {
-  if (told_ == parameters) return;
+  if (told_ == parameters || compared_ == parameters) return;
   for (const auto& [name, value] : parameters->entries()) {
     const std::string* known = told_->find(name);
     if (known == nullptr || *known != value) routing::append_parameter_status(out, name, value);
@@ -235,6 +235,7 @@ void ClientView::tell(const pool::NameValuesRef& parameters, routing::ByteBuffer
     if (parameters->find(name) == nullptr) now = tables_.with(now, name, value);
   }
   told_ = std::move(now);
+  compared_ = parameters;
 }
 
 const ClientView::Followed& ClientView::follow() const {

@@ -52,7 +52,10 @@ class ClientView {
 
   // --- parameters that the client has been told ---
   const pool::NameValuesRef& told() const { return told_; }
-  void set_told(pool::NameValuesRef parameters) { told_ = std::move(parameters); }
+  void set_told(pool::NameValuesRef parameters) {
+    told_ = std::move(parameters);
+    compared_.reset();
+  }
   // Appends a ParameterStatus for each of `parameters` that differs from what the client knows.
   void tell(const pool::NameValuesRef& parameters, routing::ByteBuffer& out);
 
@@ -84,6 +87,7 @@ class ClientView {
   pool::NameValuesRef startup_;
   pool::NameValuesRef wanted_;
   pool::NameValuesRef told_;
+  pool::NameValuesRef compared_;  // a server's, of which the client has been told
   mutable Followed followed_;
   std::vector<Mark> marks_;
   std::vector<std::pair<std::string, std::string>> hints_;        // of the session

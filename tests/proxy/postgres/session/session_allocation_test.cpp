@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "routing/postgres/function_classes.h"
 #include "tests/proxy/postgres/session/session_script.h"
 
 namespace {

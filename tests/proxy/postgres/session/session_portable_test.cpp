@@ -265,22 +265,6 @@ TEST(SessionPortable, keeps_a_segment_with_an_open_portal) {
   EXPECT_THAT(s.to_server(), testing::Contains(HasSubstr("refused a statement: MZ014")));
 }
 
-TEST(SessionPortable, keeps_a_transaction_whose_portal_is_not_exhausted) {
-  SessionScript s;
-  s.query("BEGIN");
-  s.send_extended("SELECT generate_series(1, 9)", {}, 2);
-  s.sync(), s.to_server();
-  for (int i = 0; i < 2; ++i) {
-    s.server('1', {}), s.server('2', {});
-    if (i == 0) s.server_complete("BEGIN");
-  }
-  s.server('s', {}), s.server_ready('T');
-  s.to_client();
-  EXPECT_EQ(s.query(keyed(s, "pg2")), Intake::kTaken);
-  EXPECT_THAT(s.to_server(), ElementsAre(kRefused));
-}
-
-// BEGIN answered here, then an error on the server, then an INSERT: it must not run outside.
 TEST(SessionPortable, skips_a_pipeline_behind_an_error_of_a_transaction_that_it_began) {
   SessionScript s;
   s.parse("", "BEGIN"), s.bind("", ""), s.execute();
