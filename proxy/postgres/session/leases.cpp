@@ -91,13 +91,16 @@ void Session::leave_node() {
 }
 
 void Session::on_left(char status) {
+  // What ran before in the same segment may have left more than its ROLLBACK takes back.
+  const bool is_clean = !is_unclean_ && transaction_.traces.is_empty() && transaction_.pins.is_empty();
+  const LeaseEnd end = is_clean ? LeaseEnd::kReturn : LeaseEnd::kDiscard;
   if (group_.has_error) {
     // The client has been told; it stays in what the server says it is in.
     group_.skips_until_sync = true;
     if (status == 'I') {
       view_.roll_back(&leg_.server().settings);
       transaction_.reset();
-      end_lease(LeaseEnd::kReturn);
+      end_lease(end);
     } else {
       transaction_.on_ready(status, true);
     }
@@ -117,7 +120,7 @@ void Session::on_left(char status) {
   }
   ++environment_.moved_transactions;
   transaction_.set_told(false);
-  end_lease(LeaseEnd::kReturn);
+  end_lease(end);
   if (waiting_.phase_after == Phase::kCopyUnrouted) {
     route_copy();
   } else {
