@@ -22,6 +22,9 @@ enum class ShardFunction : uint8_t {
   kModulo,  // integer keys only: the mathematical (never negative) modulus, as Instagram published
 };
 
+// Whether values of this type are characters, which a client may send in another encoding.
+inline bool is_text(KeyType type) { return type == KeyType::kText || type == KeyType::kPaddedText; }
+
 // A key's value in canonical form. Text views point into the statement or message they were read from.
 struct KeyValue {
   KeyType type = KeyType::kInt8;

@@ -38,7 +38,7 @@ uint32_t element_oid_of(uint32_t array_oid) {
 Result<KeyValue> read_parameter_value(KeyType type, uint32_t type_oid, bool is_binary,
                                       std::string_view bytes) {
   // For text keys the parameter's type matters in both formats: '05' as a number is another text than '05'.
-  if (is_binary || type == KeyType::kText || type == KeyType::kPaddedText)
+  if (is_binary || is_text(type))
     return parse_key_binary(type, type_oid, bytes);
   return parse_key_text(type, bytes);
 }
@@ -47,7 +47,7 @@ Result<KeyValue> read_parameter_value(KeyType type, uint32_t type_oid, bool is_b
 // ASCII, or not valid. A literal is converted before its escapes are read, as the server does: they stand for
 // bytes of the database's encoding.
 Status convert(KeyType type, const KeyInput& input, std::string_view& bytes, std::string& scratch) {
-  if (input.encoding == ClientEncoding::kUtf8 || type != KeyType::kText) return {};
+  if (input.encoding == ClientEncoding::kUtf8 || !is_text(type)) return {};
   const auto utf8 = to_utf8(input.encoding, bytes, scratch);
   if (!utf8) return utf8.error();
   bytes = *utf8;
@@ -215,7 +215,7 @@ Status for_each_shard(const KeyTerm& term, const KeyInput& input, Each&& each) {
 
 std::string to_text(const KeyValue& value) {
   if (value.type == KeyType::kInt8) return fmt::format("{}", value.integer);
-  if (value.type == KeyType::kText || value.type == KeyType::kPaddedText)
+  if (is_text(value.type))
     return fmt::format("'{}'", value.text.substr(0, 40));
   std::string text;
   for (int i = 0; i < 16; ++i)

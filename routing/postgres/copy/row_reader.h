@@ -33,7 +33,7 @@ class KeyEncoding {
   std::string_view name() const { return name_of(encoding_); }
   // The result lasts until the next call.
   Result<std::string_view> convert(std::string_view bytes) {
-    if (encoding_ == ClientEncoding::kUtf8 || key_type_ != KeyType::kText) return bytes;
+    if (encoding_ == ClientEncoding::kUtf8 || !is_text(key_type_)) return bytes;
     return to_utf8(encoding_, bytes, scratch_);
   }
 

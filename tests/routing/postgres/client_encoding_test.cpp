@@ -146,6 +146,30 @@ TEST(ClientEncoding, is_that_of_parameters) {
   EXPECT_EQ(refused.error().sqlstate, "MZ016");
 }
 
+// char(n): characters as well, though compared without the blanks at their end.
+TEST(ClientEncoding, is_that_of_padded_keys) {
+  const ShardId shard = shard_of_email("M\xc3\xbc");
+  const Parameter value[] = {{.bytes = "M\xfc "}};
+  const Parameter array[] = {{.type_oid = 1014, .bytes = "{\"M\xfc \"}"}};
+  const auto expect_code = [&](std::string_view text, const Parameters& parameters = {}) {
+    const auto decided = route_in(kLatin1, text, parameters);
+    ASSERT_TRUE(decided) << text << ": " << decided.error().to_line();
+    EXPECT_EQ(decided->shard, shard) << text;
+  };
+  expect_code("SELECT * FROM airports WHERE code = 'M\xfc'");
+  expect_code("INSERT INTO airports (code) VALUES ('M\xfc   ')");
+  expect_code("SELECT * FROM airports WHERE code = ANY('{\"M\xfc \"}')");
+  expect_code("SELECT * FROM airports WHERE code = $1", Parameters(value));
+  expect_code("SELECT * FROM airports WHERE code = ANY($1)", Parameters(array));
+  EXPECT_EQ(*shard_of_hint({Hint::Kind::kKey, "M\xfc "}, KeyType::kPaddedText, sample_catalog(), kLatin1),
+            shard);
+  CopyRows rows(*analyze("COPY airports (code) FROM STDIN").plan->parts[0].copy, kLatin1);
+  std::string_view data = "M\xfc \n";
+  const auto key = rows.next(data);
+  ASSERT_TRUE(key && *key);
+  EXPECT_EQ((*key)->value, "M\xc3\xbc ");
+}
+
 TEST(ClientEncoding, is_not_that_of_a_setting) {
   const auto decided = route_in(kLatin1, "TABLE accounts", {}, {Hint::Kind::kKey, "M\xc3\xbcller"});
   ASSERT_TRUE(decided);
