@@ -236,7 +236,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   if (statement == nullptr) return refuse(no_such_statement(message->statement), false);
   begin_statement();
   enter(Phase::kGroup);
-  if (is_reading_in_doubt(body)) {
+  if (is_reading_in_doubt(body) || is_reading_in_doubt(statement->text())) {
     if (statements_.owed() != nullptr) statements_.fail_owed();
     return refuse(reading_in_doubt_error(), false);
   }
@@ -375,6 +375,10 @@ Session::Intake Session::on_describe(std::string_view body) {
     return Intake::kTaken;
   }
   if (statement == nullptr) return refuse(no_such_statement(message->name), false);
+  if (is_reading_in_doubt(statement->text())) {
+    if (statements_.owed() != nullptr) statements_.fail_owed();
+    return refuse(reading_in_doubt_error(), false);
+  }
   if (statement->reading != view_.reading()) statement = &as_read_now(message->name, *statement);
   environment_.statements->refresh(*statement, *environment_.router, catalog());
   if (transaction_.is_lost() && !(has_description(*statement) && statement->returns_no_rows()))
@@ -444,6 +448,8 @@ Session::Intake Session::on_execute(std::string_view body) {
     leg_.out().append(body);
   }
   Expectation& execute = leg_.expect(Kind::kExecute);
+  // It may have been bound before the Sync.
+  if (!message->portal.empty() && transaction_.changes_reading) group_.is_reading_in_doubt = true;
   const auto made = std::find_if(portal_effects_.begin(), portal_effects_.end(),
                                  [&](const PortalEffects& p) { return p.portal == message->portal; });
   if (made != portal_effects_.end()) execute.made_effects().on_complete = made->effects;

@@ -19,7 +19,9 @@ using routing::StatementKind;
 namespace {
 
 bool may_change_reading(const routing::StatementPart& part) {
-  if (part.kind == StatementKind::kDiscard) return true;
+  if (part.kind == StatementKind::kDiscard || part.pins.has(routing::Pin::kSetting)) return true;
+  if (std::any_of(part.untold_settings.begin(), part.untold_settings.end(), routing::is_reading_setting))
+    return true;
   return part.setting && (part.setting->kind == routing::SettingChange::Kind::kResetAll ||
                           routing::is_reading_setting(part.setting->name));
 }
