@@ -38,8 +38,7 @@ uint32_t element_oid_of(uint32_t array_oid) {
 Result<KeyValue> read_parameter_value(KeyType type, uint32_t type_oid, bool is_binary,
                                       std::string_view bytes) {
   // For text keys the parameter's type matters in both formats: '05' as a number is another text than '05'.
-  if (is_binary || is_text(type))
-    return parse_key_binary(type, type_oid, bytes);
+  if (is_binary || is_text(type)) return parse_key_binary(type, type_oid, bytes);
   return parse_key_text(type, bytes);
 }
 
@@ -215,8 +214,7 @@ Status for_each_shard(const KeyTerm& term, const KeyInput& input, Each&& each) {
 
 std::string to_text(const KeyValue& value) {
   if (value.type == KeyType::kInt8) return fmt::format("{}", value.integer);
-  if (is_text(value.type))
-    return fmt::format("'{}'", value.text.substr(0, 40));
+  if (is_text(value.type)) return fmt::format("'{}'", value.text.substr(0, 40));
   std::string text;
   for (int i = 0; i < 16; ++i)
     text += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", value.uuid[i]);

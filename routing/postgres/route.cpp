@@ -337,8 +337,8 @@ Result<ShardId> shard_of_hint(const Hint& hint, KeyType key_type, const CatalogS
     return ShardId{static_cast<uint32_t>(number->integer)};
   }
   std::string scratch;
-  const auto value = is_text(key_type) ? to_utf8(encoding, hint.value, scratch)
-                                                : Result<std::string_view>(hint.value);
+  const auto value =
+      is_text(key_type) ? to_utf8(encoding, hint.value, scratch) : Result<std::string_view>(hint.value);
   if (!value) return value.error();
   const auto key = parse_key_text(key_type, *value);
   if (!key) return key.error();
