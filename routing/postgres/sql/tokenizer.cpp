@@ -65,7 +65,7 @@ class Tokenizer::Pass {
   Pass(Tokenizer& owner, std::string_view text, Reading reading)
       : owner_(owner),
         reading_(reading),
-        begin_(text.data()),
+        begin_(text.data() == nullptr ? "" : text.data()),  // an empty view may point nowhere
         end_(begin_ + text.size()),
         token_(owner.tokens_.get()),
         tokens_end_(token_ + owner.token_capacity_),

@@ -59,6 +59,13 @@ TEST(Tokenizer, cuts_where_postgres_cuts) {
   EXPECT_EQ(tokens_of(" \t\r\n\f "), "");
 }
 
+TEST(Tokenizer, reads_a_text_of_nothing) {
+  Tokenizer tokenizer;
+  EXPECT_TRUE(tokenizer.read(""));
+  EXPECT_TRUE(tokenizer.read(std::string_view()));
+  EXPECT_TRUE(tokenizer.tokens().empty());
+}
+
 TEST(Tokenizer, refuses_what_postgres_refuses) {
   for (const char* text :
        {"'a",      "\"a",

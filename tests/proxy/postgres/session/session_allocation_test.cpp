@@ -20,10 +20,12 @@ namespace {
 bool is_counting = false;
 size_t allocations = 0;
 
+#if defined(__SANITIZE_ADDRESS__)
 // Where the first allocations came from, for the message of a test that fails.
 constexpr size_t kSitesMax = 4, kFramesMax = 10;
 std::array<std::array<void*, kFramesMax>, kSitesMax> sites;
 std::array<int, kSitesMax> site_frames;
+#endif
 
 void count_allocation() {
   if (!is_counting) return;
