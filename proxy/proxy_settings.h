@@ -33,7 +33,10 @@ struct ProxySettings {
   uint32_t query_timeout_ms = 0;
   uint32_t max_client_prepared_statements = 10'000;  // per client
   uint64_t max_statement_bytes = 256u << 20;         // one Query, Parse or Bind message
-  uint64_t max_held_bytes = 64u << 10;  // per client: statements and portals kept while no server has them
+  uint64_t max_held_bytes = 64u << 10;  // per client: what is said in a portable transaction, portals
+  uint64_t max_client_prepared_bytes = 64u << 20;  // per client
+  uint32_t max_pipeline_messages = 10'000;         // per client: sent to a server and not answered
+  uint64_t max_replay_bytes = 64u << 10;           // per client: kept until the first answer
   uint64_t client_buffer_bytes = 1u << 20;     // unsent bytes towards a client before its server is paused
   uint64_t server_buffer_bytes = 1u << 20;     // unsent bytes towards a server before its client is paused
   uint64_t shape_cache_bytes = 16u << 20;      // per worker

@@ -80,7 +80,8 @@ struct WorkerReport {
   routing::ShapeCacheStatistics shape_cache;
   std::vector<routing::ShapeStatistics> shapes;
   uint64_t logins_failed = 0, clients_refused = 0, refused_statements = 0, pinned_sessions = 0;
-  uint64_t bound_queries = 0, unbound_queries = 0;  // see SessionEnvironment
+  uint64_t bound_queries = 0, unbound_queries = 0, healed_statements = 0;  // see SessionEnvironment
+  uint64_t rested_servers = 0, looked_servers = 0, moved_transactions = 0;
   uint64_t described_from_cache = 0, statement_cache_bytes = 0, statement_evictions = 0;
   uint64_t statements = 0, statement_cache_bytes_max = 0;
 };

@@ -56,6 +56,9 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
   environment_.prepare_simple_queries = settings.pool.prepare_simple_queries;
   environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
   environment_.max_held_bytes = settings.max_held_bytes;
+  environment_.max_client_prepared_bytes = settings.max_client_prepared_bytes;
+  environment_.max_pipeline_messages = settings.max_pipeline_messages;
+  environment_.max_replay_bytes = settings.max_replay_bytes;
   publish(std::move(catalog));
 }
 
@@ -183,6 +186,9 @@ void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRu
   environment_.prepare_simple_queries = settings.pool.prepare_simple_queries;
   environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
   environment_.max_held_bytes = settings.max_held_bytes;
+  environment_.max_client_prepared_bytes = settings.max_client_prepared_bytes;
+  environment_.max_pipeline_messages = settings.max_pipeline_messages;
+  environment_.max_replay_bytes = settings.max_replay_bytes;
   router_->set_shape_cache_bytes(settings.shape_cache_bytes);
   statements_->set_bytes_max(settings.statement_cache_bytes);
   statements_->forget_schema();
@@ -266,6 +272,10 @@ WorkerReport Worker::report(const ReportRequest& request) {
   report.described_from_cache = environment_.described_from_cache;
   report.bound_queries = environment_.bound_queries;
   report.unbound_queries = environment_.unbound_queries;
+  report.healed_statements = environment_.healed_statements;
+  report.rested_servers = environment_.rested_servers;
+  report.looked_servers = environment_.looked_servers;
+  report.moved_transactions = environment_.moved_transactions;
   report.statement_cache_bytes = statements_->bytes();
   report.statement_evictions = statements_->evictions();
   report.statements = statements_->size();

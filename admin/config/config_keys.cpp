@@ -219,9 +219,20 @@ const std::vector<ConfigKey>& keys() {
        "Largest Query, Parse or Bind message.",
        [](T& t, const V& v) { t.config.proxy.max_statement_bytes = v.u64(); }},
       {"limits", "max_held_bytes", bytes(kKiB, kGiB), "\"64KiB\"", kReloadable,
-       "Statements and portals of one client that are kept while no server has them, such as those between "
-       "BEGIN and the first statement that names a shard.",
+       "What one client has said in a transaction that may still move to another node, and its portals that "
+       "no "
+       "server has. A transaction that has said more stays on its node.",
        [](T& t, const V& v) { t.config.proxy.max_held_bytes = v.u64(); }},
+      {"limits", "max_client_prepared_bytes", bytes(kKiB, 16 * kGiB), "\"64MiB\"", kReloadable,
+       "Texts of the named prepared statements of one client.",
+       [](T& t, const V& v) { t.config.proxy.max_client_prepared_bytes = v.u64(); }},
+      {"limits", "max_pipeline_messages", integer(16, 10'000'000), "10000", kReloadable,
+       "Messages of one client that a server has not answered yet; no more are taken until it has.",
+       [](T& t, const V& v) { t.config.proxy.max_pipeline_messages = v.u32(); }},
+      {"limits", "max_replay_bytes", bytes(kKiB, kGiB), "\"64KiB\"", kReloadable,
+       "Messages of one client that are kept until a server has answered the first of them, to be sent again "
+       "where it has lost a prepared statement.",
+       [](T& t, const V& v) { t.config.proxy.max_replay_bytes = v.u64(); }},
       {"limits", "client_buffer_bytes", bytes(4 * kKiB, kGiB), "\"1MiB\"", kReloadable,
        "Unsent bytes towards a client before its server is paused.",
        [](T& t, const V& v) { t.config.proxy.client_buffer_bytes = v.u64(); }},

@@ -142,6 +142,16 @@ ViewTable show_statement_cache(const ViewContext& context) {
   return table;
 }
 
+ViewTable show_session_state(const ViewContext& context) {
+  ViewTable table{
+      columns({"worker#", "moved_transactions#", "rested_servers#", "looked_servers#", "healed_statements#"}),
+      {}};
+  for (const proxy::WorkerReport& worker : context.backend.report({}).workers)
+    table.rows.push_back(row(worker.worker, worker.moved_transactions, worker.rested_servers,
+                             worker.looked_servers, worker.healed_statements));
+  return table;
+}
+
 ViewTable show_proxies(const ViewContext& context) {
   ViewTable table{
       columns({"proxy", "host", "pid#", "port#", "version", "epoch#", "started_at", "heartbeat_at"}), {}};

@@ -31,6 +31,7 @@ ViewTable show_tables(const ViewContext& context);
 ViewTable show_shapes(const ViewContext& context);
 ViewTable show_shape_cache(const ViewContext& context);
 ViewTable show_statement_cache(const ViewContext& context);
+ViewTable show_session_state(const ViewContext& context);
 ViewTable show_proxies(const ViewContext& context);
 
 }  // namespace mosaic::admin

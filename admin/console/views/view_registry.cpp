@@ -30,6 +30,10 @@ constexpr View kViews[] = {
     {"shape_cache", "the caches of statement shapes: hit rate, evictions, parse time, bytes, per worker",
      show_shape_cache},
     {"shapes", "statement shapes in the caches, with their use", show_shapes},
+    {"session_state",
+     "transactions that moved to another node, servers brought to rest or asked what their client still "
+     "needs, lost statements prepared again, per worker",
+     show_session_state},
     {"shards", "the shard map", show_shards},
     {"statement_cache",
      "prepared statements: texts kept, bytes, evictions, simple queries sent as one (bound), per worker",

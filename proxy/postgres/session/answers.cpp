@@ -198,7 +198,7 @@ Session::Verdict Session::on_completion(char type, std::string_view body) {
       front.statement->description.clear();
     }
   }
-  if (!is_ours && (type == 'C' || type == 'I')) complete_part(front, type, until_zero(body));
+  if (!is_ours && (type == 'C' || type == 'I' || type == 's')) complete_part(front, type, until_zero(body));
   if (front.is_bound) {
     keep_bound_tag(body);
     return Verdict::kDrop;
@@ -222,9 +222,12 @@ void Session::complete_part(Expectation& expectation, char type, std::string_vie
     for (const Effect& effect : expectation.effects->on_complete) {
       if (effect.part != part && expectation.kind == Kind::kQuery) continue;
       is_partial |= effect.kind == Effect::Kind::kRollbackTo;
-      // set_config() among others runs for each row.
-      if (effect.kind == Effect::Kind::kSet && tag == "SELECT 0") continue;
-      apply(effect);
+      // set_config() runs for each row: none of them came now, perhaps earlier.
+      if (effect.kind == Effect::Kind::kSet && (type == 's' || tag == "SELECT 0")) {
+        transaction_.untold_settings.push_back(effect.name);
+      } else if (type != 's') {
+        apply(effect);
+      }
     }
   }
   if (type != 'C' || is_partial) return;

@@ -29,11 +29,14 @@ class Attempt {
   void keep(char type, std::string_view body, size_t bytes_max) {
     if (!is_kept_) return;
     if (frames_.size() + body.size() > bytes_max) return stop();
+    if (type == 'P') ++kept_parses_;
     routing::FrameWriter frame(frames_, type);
     frames_.append(body);
   }
   // The client has been told ParseComplete by Mosaic: when it comes again it is not told twice.
-  void on_told_parse() { told_parses_ += is_kept_ ? 1 : 0; }
+  void on_told_parse() {
+    if (is_kept_ && told_parses_ < kept_parses_) ++told_parses_;
+  }
   bool was_told_parse() {
     if (is_kept_ || parses_to_skip_ == 0) return false;
     --parses_to_skip_;
@@ -42,7 +45,7 @@ class Attempt {
   void stop() {
     if (!is_kept_) return;
     is_kept_ = false;
-    told_parses_ = 0;
+    told_parses_ = kept_parses_ = 0;
     frames_.clear();
     buffers_.take_back(frames_);
   }
@@ -57,7 +60,7 @@ class Attempt {
   routing::BufferStock& buffers_;
   routing::ByteBuffer frames_;
   bool is_kept_ = false;
-  uint32_t told_parses_ = 0, parses_to_skip_ = 0;
+  uint32_t kept_parses_ = 0, told_parses_ = 0, parses_to_skip_ = 0;
 };
 
 }  // namespace mosaic::proxy

@@ -77,7 +77,7 @@ LocalPortal* ClientStatements::find_portal(std::string_view name) {
 void ClientStatements::add_portal(std::string_view name, PreparedStatement& statement,
                                   std::string_view parameters) {
   cache_.retain(statement);
-  portals_.push_back({std::string(name), &statement, std::string(parameters)});
+  portals_.push_back({std::string(name), &statement, std::string(parameters), false});
 }
 
 void ClientStatements::drop_portal(std::string_view name) {

@@ -20,6 +20,7 @@ struct LocalPortal {
   std::string name;
   PreparedStatement* statement;  // with a reference
   std::string parameters;        // the Bind message behind the names
+  bool has_run = false;
 };
 
 class ClientStatements {

@@ -67,6 +67,7 @@ struct Expectation {
     kSettle,     // the same, behind its statement
     kLeave,      // the transaction goes to another node: a Sync
     kTakeBack,   // the same, its ROLLBACK
+    kSegment,    // ends the messages before a simple query that is answered here: a Sync
     kRetry,      // the Sync behind an attempt that is made again
     kLook,       // what is left in the server session?
     kReadBack,   // what set_config() amid a statement has set

@@ -146,11 +146,12 @@ void Session::reply_named(std::string_view bytes, std::vector<NameChange>& chang
 }
 
 void Session::tell_parse_complete() {
-  if (attempt_.was_told_parse()) {
+  const bool is_told_now = leg_.owed().is_empty();
+  if (is_told_now && attempt_.was_told_parse()) {
     statements_.settle();
     return;
   }
-  attempt_.on_told_parse();
+  if (is_told_now) attempt_.on_told_parse();
   reply_named(kParseComplete, statements_.owed_undo());
   statements_.settle();
 }
@@ -330,9 +331,11 @@ Session::Intake Session::on_bind(std::string_view body) {
   std::unique_ptr<Effects> effects = effects_of(view, parameters);
   note_sent(view, effects.get());
   add_portal_effects(message->portal, std::move(effects));
+  const bool may_hold_rows = parts.size() != 1 || parts[0].kind == StatementKind::kQuery ||
+                             parts[0].kind == StatementKind::kShow || !transaction_.is_portable(parts[0]);
   if (message->portal.empty()) {
     group_.has_open_portal = true;
-  } else {
+  } else if (may_hold_rows) {
     transaction_.bind();
   }
   if (parts.size() == 1 && parts[0].kind == StatementKind::kCopyIn && parts[0].copy &&
@@ -463,8 +466,20 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
     begin_unrouted_copy(view, true);
     return Intake::kTaken;
   }
+  if (portal.has_run) {
+    return refuse(Error{"55000", fmt::format("portal \"{}\" cannot be run", portal.name), "", ""}, false);
+  }
   if (!is_local(parts[0])) {
-    // A server has come into it since the Bind.
+    // A server has come into it since the Bind, or has to.
+    if (!leg_.is_held()) {
+      Route anywhere;
+      anywhere.node = likely_node();
+      const Server server = need_server(anywhere, std::nullopt);
+      if (server == Server::kWaiting) return Intake::kLater;
+      if (server == Server::kRefused) return refuse(*std::exchange(waiting_.error, nullptr), false);
+    }
+    begin_on_leg();
+    portal.has_run = true;
     std::unique_ptr<Effects> effects = effects_of(view, Parameters());
     note_sent(view, effects.get());
     leg_.send_statement(view.text, false).effects = std::move(effects);
@@ -474,6 +489,7 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
   const std::string bind = std::string(2, '\0') + portal.parameters;
   const Result<routing::BindMessage> bound = routing::parse_bind(bind);
   const Parameters parameters = bound ? bound->parameters(portal.statement->types()) : Parameters();
+  portal.has_run = true;
   const LocalReply reply = run_local(parts[0], view, parameters);
   if (reply.error) return refuse(*reply.error, false);
   append_local(reply);

@@ -76,6 +76,14 @@ void Session::on_own_ready(Purpose purpose, char status) {
     case Purpose::kLeave:
       on_left(status);
       break;
+    case Purpose::kSegment:
+      if (group_.has_error) {
+        on_left(status);
+      } else {
+        group_.tells_no_ready = true;
+        end_group(status);
+      }
+      break;
     case Purpose::kLook:
       on_looked();
       break;
@@ -133,7 +141,7 @@ void Session::end_group(char status) {
 
 void Session::finish_group(char status) {
   view_.tell(leg_.server().parameters, *outbox_.to_client);
-  routing::append_ready(*outbox_.to_client, status);
+  if (!group_.tells_no_ready) routing::append_ready(*outbox_.to_client, status);
   const bool may_change_pins = transaction_.may_change_pins;
   if (transaction_.traces.has(routing::Trace::kUnknown)) is_unclean_ = true;
   const Pins pins = transaction_.pins;

@@ -121,6 +121,15 @@ Session::Intake Session::drain() {
   return Intake::kLater;
 }
 
+// A simple query ends the messages before it as a Sync does: also one that is answered here.
+Session::Intake Session::end_segment() {
+  waiting_.phase_after = phase_;
+  attempt_.stop();
+  leg_.send_own_sync(Purpose::kSegment);
+  enter(Phase::kLeaving);
+  return Intake::kLater;
+}
+
 Error Session::other_node_error(const Route& route) const {
   const std::string& here = catalog().node_name(leg_.node());
   const std::string& there = catalog().node_name(route.node);

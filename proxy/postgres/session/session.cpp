@@ -222,7 +222,7 @@ Session::Intake Session::on_query(std::string_view body) {
     return refuse(failed_transaction_error(), true);
   const bool is_here = parts.empty() ? !leg_.is_held() : parts.size() == 1 && is_local(parts[0]);
   if (is_here) {
-    if (!leg_.owed().is_empty()) return drain();
+    if (leg_.is_busy()) return end_segment();
     const LocalReply reply =
         parts.empty() ? LocalReply{"", std::nullopt, true} : run_local(parts[0], analyzed_, Parameters());
     if (reply.error) return refuse(*reply.error, true);
@@ -236,7 +236,7 @@ Session::Intake Session::on_query(std::string_view body) {
     return Intake::kTaken;
   }
   if (is_unrouted_copy(analyzed_)) {
-    if (leg_.is_busy()) return drain();
+    if (!leg_.owed().is_empty()) return drain();
     begin_unrouted_copy(analyzed_, false);
     return Intake::kTaken;
   }

@@ -139,6 +139,7 @@ class Session {
     bool has_open_portal = false;       // it was not executed yet
     bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
     bool may_recover = false;           // the end of a failed transaction is under way
+    bool tells_no_ready = false;        // it ends for a simple query that is still to be answered
     bool is_retrying = false;           // its messages will be sent again
     bool is_as_written = false;         // in the client's own words
     bool is_described_unnamed = false;  // the statement described last is the server's unnamed one
@@ -187,6 +188,7 @@ class Session {
   void leave_node();
   void on_left(char status);
   Intake drain();
+  Intake end_segment();
   void begin_on_leg(bool may_be_repeated = false);
   void on_server_prepared();
   void on_assigned();

@@ -127,7 +127,8 @@ struct StatementPart {
                          // SHOW, SELECT of constants and of well-known stable functions, reference reads
   Traces traces;  // what the functions, triggers, defaults and views that the statement runs may leave behind
   Pins pins;      // state that the client keeps its server for, from the statement's completion on
-  // Settings that set_config() amid the statement may have changed: what they are now, only the server can tell.
+  // Settings that set_config() amid the statement may have changed: what they are now, only the server can
+  // tell.
   std::vector<std::string> untold_settings;
   // The statement may end a reason to keep the server: UNLISTEN, CLOSE, DROP, DISCARD, pg_advisory_unlock(),
   // and all that may do anything. Whether it did, only the server can tell.
