@@ -37,11 +37,11 @@ stage() {
 
 # --- Stages ---------------------------------------------------------------------------------------------------------
 
-# The driver test wants npm's `pg`. It goes under build/, not into the tree.
+# The driver tests want npm's `pg` and `pg-cursor`. They go under build/, not into the tree.
 install_node_postgres() {
-  [ -e build/node/node_modules/pg/package.json ] && return
+  [ -e build/node/node_modules/pg/package.json ] && [ -e build/node/node_modules/pg-cursor/package.json ] && return
   mkdir -p build/node
-  npm install --prefix build/node --no-save --no-audit --no-fund pg@8
+  npm install --prefix build/node --no-save --no-audit --no-fund pg@8 pg-cursor@2
 }
 
 sources() { git -c safe.directory='*' ls-files '*.h' '*.cpp'; }

@@ -36,6 +36,10 @@ routing::Result<std::vector<RouteFact>> explain_route(const std::string& stateme
                                                       const routing::CatalogSnapshot& catalog) {
   routing::Router router{routing::RouterLimits{}};
   const routing::AnalyzedStatement analyzed = router.analyze(statement, catalog);
+  const auto& parts = analyzed.plan->parts;
+  // A server's parser speaks of it to clients; here nobody else does.
+  if (parts.size() == 1 && parts[0].kind == routing::StatementKind::kInvalid)
+    return routing::syntax_error_of(analyzed);
   const auto route =
       routing::route(analyzed, routing::Parameters(), routing::Hint(), catalog, catalog.default_node());
   if (!route) return route.error();

@@ -15,8 +15,8 @@ struct RouteFact {
   std::string value;
 };
 
-// Errors: the refusal that a client would get. Parameters ($1) have no values here, so a statement that is
-// routed by one is refused with that reason.
+// Errors: the refusal that a client would get; 42601 for what is no SQL, with the place in its detail.
+// Parameters ($1) have no values here, so a statement that is routed by one is refused with that reason.
 routing::Result<std::vector<RouteFact>> explain_route(const std::string& statement,
                                                       const routing::CatalogSnapshot& catalog);
 

@@ -21,6 +21,7 @@ inline constexpr const char* kProtocolViolation = "08P01";
 inline constexpr const char* kConnectionFailure = "08006";
 inline constexpr const char* kFeatureNotSupported = "0A000";
 inline constexpr const char* kInvalidParameter = "22023";
+inline constexpr const char* kUntranslatableCharacter = "22P05";
 inline constexpr const char* kActiveTransaction = "25001";
 inline constexpr const char* kInFailedTransaction = "25P02";
 inline constexpr const char* kIdleInTransactionTimeout = "25P03";

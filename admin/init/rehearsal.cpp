@@ -30,6 +30,33 @@ Status take_findings(Connection& connection, const TableConfig& table, std::vect
                         fmt::format("{}", fmt::join(found->errors, "; ")), ""};
 }
 
+// A text key is hashed in UTF8, which the proxy converts to from what a client sends: a database in another
+// encoding keeps other bytes, or (SQL_ASCII) whatever bytes each client sent. The tables are there.
+Status check_encoding(Connection& connection, const Config& config) {
+  auto encoding = connection.query(
+      "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()");
+  if (!encoding) return encoding.error();
+  const std::string name(encoding->text(0, 0));
+  if (name == "UTF8") return {};
+  for (const TableConfig& table : config.tables) {
+    if (table.key.empty()) continue;
+    auto key = connection.query(
+        "SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+        "WHERE a.attrelid = to_regclass('public.' || quote_ident($1)) AND a.attname = $2 AND t.typcategory = "
+        "'S'",
+        {table.name, table.key});
+    if (!key) return key.error();
+    if (key->count() == 0) continue;
+    return routing::Error{
+        routing::sqlstate::kConfigError,
+        fmt::format("the database has the encoding {}, but table \"{}\" has the text key \"{}\"", name,
+                    table.name, table.key),
+        "text keys are hashed in UTF8, so that a row is found whatever the client's encoding",
+        fmt::format("create the database anew: createdb -E UTF8 -T template0 {}", config.proxy.database)};
+  }
+  return {};
+}
+
 Status do_everything(Connection& connection, const Config& config, const SchemaPlan& plan,
                      const std::string& node, std::optional<routing::ShardId> sample,
                      std::vector<std::string>& warnings) {
@@ -42,6 +69,7 @@ Status do_everything(Connection& connection, const Config& config, const SchemaP
   script += node_script(plan, config, node);
   if (sample) script += shard_script(plan, config, *sample);
   if (Status status = connection.execute(script); !status) return status;
+  if (Status status = check_encoding(connection, config); !status) return status;
   for (const TableConfig& table : config.tables) {
     if (!is_read_from(table, node, config)) continue;
     const auto columns = read_table_columns(connection, table, config.shards.function);

@@ -14,12 +14,14 @@ struct CopyRows::State {
   std::unique_ptr<RowReader> reader;
 };
 
-CopyRows::CopyRows(const CopyTarget& target, size_t key_bytes_max) : state_(std::make_unique<State>()) {
+CopyRows::CopyRows(const CopyTarget& target, ClientEncoding client_encoding, size_t key_bytes_max)
+    : state_(std::make_unique<State>()) {
+  const KeyEncoding encoding(target.encoding.value_or(client_encoding), target.key_type);
   assert(target.key_column >= 0);
   if (target.format == CopyTarget::Format::kBinary) {
-    state_->reader = std::make_unique<BinaryRows>(target, key_bytes_max);
+    state_->reader = std::make_unique<BinaryRows>(target, encoding, key_bytes_max);
   } else {
-    state_->reader = std::make_unique<LineRows>(target, key_bytes_max);
+    state_->reader = std::make_unique<LineRows>(target, encoding, key_bytes_max);
   }
 }
 

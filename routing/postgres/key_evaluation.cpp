@@ -43,19 +43,39 @@ Result<KeyValue> read_parameter_value(KeyType type, uint32_t type_oid, bool is_b
   return parse_key_text(type, bytes);
 }
 
+// Makes `bytes` what the database keeps: UTF8, in `scratch` where that is not the same. Numbers and UUIDs are
+// ASCII, or not valid. A literal is converted before its escapes are read, as the server does: they stand for
+// bytes of the database's encoding.
+Status convert(KeyType type, const KeyInput& input, std::string_view& bytes, std::string& scratch) {
+  if (input.encoding == ClientEncoding::kUtf8 || type != KeyType::kText) return {};
+  const auto utf8 = to_utf8(input.encoding, bytes, scratch);
+  if (!utf8) return utf8.error();
+  bytes = *utf8;
+  return {};
+}
+
+Error computed_argument(uint32_t index) {
+  return {
+      sqlstate::kUnusableKey,
+      fmt::format("the shard key is argument {} of EXECUTE, an expression that only a server can evaluate",
+                  index + 1),
+      "", "Write it as a literal: EXECUTE name (42)."};
+}
+
 // Calls `each(const KeyValue*)` for every value, null for NULL, until it returns false. Views in the value
 // last for the call only.
 template <typename Each>
 Status for_each_literal(const KeySource& source, KeyType type, const KeyInput& input, Each&& each) {
   const Token& token = input.tokens[source.index];
-  const std::string_view text = text_of(token, input);
+  std::string_view text = text_of(token, input);
   if (token.kind == TokenKind::kWord) {
     each(nullptr);  // the word NULL: no other literal is a word
     return {};
   }
   if (token.kind == TokenKind::kString) {
-    std::string scratch;
-    const auto value_text = read_string_literal(text, scratch);
+    std::string scratch, converted;
+    if (Status status = convert(type, input, text, converted); !status) return status;
+    const auto value_text = read_string_literal(text, input.reading, scratch);
     if (!value_text) {
       return Error{sqlstate::kUnusableKey,
                    "the shard key is written in a form of string that Mosaic does not read", "",
@@ -87,7 +107,13 @@ Status for_each_parameter(const KeySource& source, KeyType type, const KeyInput&
     each(nullptr);
     return {};
   }
-  const auto value = read_parameter_value(type, parameter->type_oid, parameter->is_binary, parameter->bytes);
+  if (parameter->is_computed) return computed_argument(source.index);
+  std::string scratch;
+  std::string_view bytes = parameter->bytes;
+  if (!parameter->is_utf8) {
+    if (Status status = convert(type, input, bytes, scratch); !status) return status;
+  }
+  const auto value = read_parameter_value(type, parameter->type_oid, parameter->is_binary, bytes);
   if (!value) return value.error();
   each(&*value);
   return {};
@@ -118,8 +144,14 @@ Status for_each_array_parameter(const KeySource& source, KeyType type, const Key
     each(nullptr);
     return {};
   }
+  if (parameter->is_computed) return computed_argument(source.index);
+  std::string scratch;
   if (!parameter->is_binary) {
-    return for_each_text_element(parameter->bytes, type, element_oid_of(parameter->type_oid), each);
+    std::string_view text = parameter->bytes;
+    if (!parameter->is_utf8) {
+      if (Status status = convert(type, input, text, scratch); !status) return status;
+    }
+    return for_each_text_element(text, type, element_oid_of(parameter->type_oid), each);
   }
   BinaryArrayReader reader(parameter->bytes);
   while (const auto element = reader.next()) {
@@ -127,7 +159,9 @@ Status for_each_array_parameter(const KeySource& source, KeyType type, const Key
       if (!each(nullptr)) return {};
       continue;
     }
-    const auto value = read_parameter_value(type, reader.element_oid(), true, element->bytes);
+    std::string_view bytes = element->bytes;
+    if (Status status = convert(type, input, bytes, scratch); !status) return status;
+    const auto value = read_parameter_value(type, reader.element_oid(), true, bytes);
     if (!value) return value.error();
     if (!each(&*value)) return {};
   }
@@ -145,8 +179,10 @@ Status for_each_value(const KeySource& source, KeyType type, const KeyInput& inp
     case KeySource::Kind::kParameterArray:
       return for_each_array_parameter(source, type, input, each);
     case KeySource::Kind::kLiteralArray: {
-      std::string scratch;
-      const auto text = read_string_literal(text_of(input.tokens[source.index], input), scratch);
+      std::string scratch, converted;
+      std::string_view written = text_of(input.tokens[source.index], input);
+      if (Status status = convert(type, input, written, converted); !status) return status;
+      const auto text = read_string_literal(written, input.reading, scratch);
       if (!text) return malformed_array();
       return for_each_text_element(*text, type, 0, each);
     }

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "routing/catalog_snapshot.h"
+#include "routing/postgres/client_encoding.h"
+#include "routing/postgres/sql/reading.h"
 #include "routing/postgres/sql/statement_plan.h"
 #include "routing/postgres/sql/token.h"
 #include "routing/postgres/wire/parameters.h"
@@ -22,6 +24,8 @@ struct KeyInput {
   std::span<const Token> tokens;
   const Parameters& parameters;
   const CatalogSnapshot& catalog;
+  Reading reading;          // of the text
+  ClientEncoding encoding;  // of the text and the parameters
 };
 
 // The shards of a term's values, as far as routing needs them.
@@ -34,10 +38,10 @@ struct TermShards {
 };
 
 // A value that becomes the key of a row of `table`, as COPY brings it: in text form, or in the binary form of
-// the column's type. Errors: kUnusableKey.
+// the column's type; text is in UTF8. Errors: kUnusableKey.
 Result<KeyValue> read_assigned_key(const Table& table, bool is_binary, std::string_view bytes);
 
-// Errors: kUnusableKey, kInvalidParameter.
+// Errors: kUnusableKey, kInvalidParameter, 22P05.
 Result<TermShards> evaluate_term(const KeyTerm& term, const KeyInput& input);
 
 // Whether one of the term's values is on `shard`. Errors as above.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "routing/postgres/key_evaluation.h"
+#include "routing/postgres/route_checks.h"
 #include "routing/postgres/route_errors.h"
 #include "routing/postgres/router.h"
 #include "routing/sqlstate.h"
@@ -36,6 +37,10 @@ class PartRouter {
     if (part_.one_node_only && catalog_.node_names().size() > 1) return *part_.one_node_only;
     switch (part_.placement) {
       case Placement::kAnywhere:
+        if (part_.setting && part_.setting->value_parameter) {
+          if (auto error = find_bound_value_error(*part_.setting, input_.parameters))
+            return std::move(*error);
+        }
         return follows_comment() ? route_by_hint() : to_any_node(Route::Reason::kNoTable);
       case Placement::kReference:
         return follows_comment() ? route_by_hint() : to_any_node(Route::Reason::kReferenceRead);
@@ -44,6 +49,7 @@ class PartRouter {
       case Placement::kPinned:
         return route_pinned();
       case Placement::kDefault:
+        if (part_.prepare || part_.execute) return unknown_prepared(part_);
         if (part_.follows_hint && hint_.kind != Hint::Kind::kNone) return route_by_hint();
         // A catalog read. Within a transaction its own node's catalog is the one that describes its rows.
         if (part_.is_free)
@@ -104,7 +110,10 @@ class PartRouter {
   }
 
   Result<Route> route_by_hint() const {
-    const auto shard = shard_of_hint(hint_, hint_type(), catalog_);
+    // A setting's value was converted when it was set.
+    const bool is_of_text = hint_reason_ == Route::Reason::kCommentHint;
+    const auto shard =
+        shard_of_hint(hint_, hint_type(), catalog_, is_of_text ? input_.encoding : ClientEncoding::kUtf8);
     if (!shard) return shard.error();
     return to_shard(*shard, hint_reason_);
   }
@@ -315,7 +324,8 @@ Result<Route> route_parts(const StatementPlan& plan, const KeyInput& input, cons
 
 }  // namespace
 
-Result<ShardId> shard_of_hint(const Hint& hint, KeyType key_type, const CatalogSnapshot& catalog) {
+Result<ShardId> shard_of_hint(const Hint& hint, KeyType key_type, const CatalogSnapshot& catalog,
+                              ClientEncoding encoding) {
   if (hint.kind == Hint::Kind::kShard) {
     const auto number = parse_key_text(KeyType::kInt8, hint.value);
     if (!number || number->integer < 0 || number->integer >= static_cast<int64_t>(catalog.shard_count())) {
@@ -326,14 +336,22 @@ Result<ShardId> shard_of_hint(const Hint& hint, KeyType key_type, const CatalogS
     }
     return ShardId{static_cast<uint32_t>(number->integer)};
   }
-  const auto key = parse_key_text(key_type, hint.value);
+  std::string scratch;
+  const auto value = key_type == KeyType::kText ? to_utf8(encoding, hint.value, scratch)
+                                                : Result<std::string_view>(hint.value);
+  if (!value) return value.error();
+  const auto key = parse_key_text(key_type, *value);
   if (!key) return key.error();
   return shard_of(catalog.shard_function(), *key, catalog.shard_count());
 }
 
 Result<Route> route(const AnalyzedStatement& statement, const Parameters& parameters,
-                    const Hint& setting_hint, const CatalogSnapshot& catalog, NodeId anywhere) {
-  const KeyInput input{statement.text, statement.tokens, parameters, catalog};
+                    const Hint& setting_hint, const CatalogSnapshot& catalog, NodeId anywhere,
+                    ClientEncoding encoding) {
+  if (encoding != ClientEncoding::kUtf8) {
+    if (auto error = find_encoding_error(statement, encoding, catalog)) return std::move(*error);
+  }
+  const KeyInput input{statement.text, statement.tokens, parameters, catalog, statement.reading, encoding};
   const std::vector<StatementPart>& parts = statement.plan->parts;
   if (parts.size() == 1) {
     return PartRouter(parts.front(), input, statement.comment_hint, setting_hint, anywhere).route();

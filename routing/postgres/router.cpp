@@ -1,12 +1,18 @@
 #include "routing/postgres/router.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "routing/postgres/splice_spaces.h"
 #include "routing/postgres/sql/analysis.h"
+#include "routing/postgres/sql/nesting.h"
+#include "routing/postgres/sql/parse_tree.h"
+#include "routing/postgres/sql/portable_text.h"
 #include "routing/postgres/sql/shape_cache.h"
 #include "routing/postgres/sql/tokenizer.h"
+#include "routing/sqlstate.h"
 
 namespace mosaic::routing {
 
@@ -44,8 +50,9 @@ struct Router::State {
 
   uint64_t now_ns() const { return limits.now_ns == nullptr ? 0 : limits.now_ns(); }
 
-  const StatementPlan& find_plan(std::string_view text, const CatalogSnapshot& catalog);
-  const StatementPlan& make_plan(std::string_view text, uint64_t shape_hash, const CatalogSnapshot& catalog);
+  const StatementPlan& find_plan(std::string_view text, const CatalogSnapshot& catalog, Reading reading);
+  const StatementPlan& make_plan(std::string_view text, uint64_t shape_hash, const CatalogSnapshot& catalog,
+                                 Reading reading);
   void set_names(const CatalogSnapshot& catalog, const NameScope& names);
   // What tells apart the plans of texts that their literals or the search path decide.
   std::string_view key_of(std::string_view text) {
@@ -62,33 +69,36 @@ struct Router::State {
   uint64_t tables_fingerprint = 0;
   std::vector<std::string> schemas;  // the search path, while a table is shadowed
   std::string schemas_key, text_key;
+  uint64_t generation = 0;
   ShapeCacheStatistics counts;
 };
 
-const StatementPlan& Router::State::find_plan(std::string_view text, const CatalogSnapshot& catalog) {
+const StatementPlan& Router::State::find_plan(std::string_view text, const CatalogSnapshot& catalog,
+                                              Reading reading) {
   using KeyKind = ShapeCache::KeyKind;
   const uint64_t shape_hash = ShapeCache::hash_of(KeyKind::kShape, tokenizer.shape());
   ShapeCache::Entry* entry = cache.find(KeyKind::kShape, tokenizer.shape(), shape_hash);
   if (entry != nullptr && entry->depends_on_literals) {
     const std::string_view key = key_of(text);
-    entry = cache.find(KeyKind::kText, key, ShapeCache::hash_of(KeyKind::kText, key));
+    const KeyKind kind = ShapeCache::text_kind(reading);
+    entry = cache.find(kind, key, ShapeCache::hash_of(kind, key));
   } else if (entry != nullptr) {
     // Worth it from the second text of a shape on; most shapes of a flood of them have but one.
-    cache.keep_spelling(*entry, text, tokenizer.tokens(), tokenizer.hint());
+    cache.keep_spelling(*entry, text, reading, tokenizer.tokens(), tokenizer.hint());
   }
   if (entry != nullptr) {
     ++counts.hits;
     return entry->plan;
   }
   ++counts.misses;
-  return make_plan(text, shape_hash, catalog);
+  return make_plan(text, shape_hash, catalog, reading);
 }
 
 const StatementPlan& Router::State::make_plan(std::string_view text, uint64_t shape_hash,
-                                              const CatalogSnapshot& catalog) {
+                                              const CatalogSnapshot& catalog, Reading reading) {
   using KeyKind = ShapeCache::KeyKind;
   const uint64_t start_ns = now_ns();
-  Analysis analysis = analyze_text(text, tokenizer.tokens(), catalog, schemas);
+  Analysis analysis = analyze_text(text, tokenizer.tokens(), reading, catalog, schemas);
   const uint64_t parse_ns = now_ns() - start_ns;
   counts.parse_ns += parse_ns;
   // Another text of the same shape may be valid: 'x' can be wrong where 'y' is right.
@@ -99,8 +109,9 @@ const StatementPlan& Router::State::make_plan(std::string_view text, uint64_t sh
       cache.insert(KeyKind::kShape, tokenizer.shape(), shape_hash, {}, true, 0);
     }
     const std::string_view key = key_of(text);
-    const uint64_t text_hash = ShapeCache::hash_of(KeyKind::kText, key);
-    entry = cache.insert(KeyKind::kText, key, text_hash, std::move(analysis.plan), false, parse_ns);
+    const KeyKind kind = ShapeCache::text_kind(reading);
+    const uint64_t text_hash = ShapeCache::hash_of(kind, key);
+    entry = cache.insert(kind, key, text_hash, std::move(analysis.plan), false, parse_ns);
   } else {
     entry = cache.insert(KeyKind::kShape, tokenizer.shape(), shape_hash, std::move(analysis.plan), false,
                          parse_ns);
@@ -121,9 +132,10 @@ void Router::State::set_names(const CatalogSnapshot& catalog, const NameScope& n
   schemas_key += '\x1e';
 }
 
-AnalyzedStatement Router::analyze(std::string_view text, const CatalogSnapshot& catalog,
+AnalyzedStatement Router::analyze(std::string_view text, const CatalogSnapshot& catalog, Reading reading,
                                   const NameScope& names) {
   State& state = *state_;
+  ++state.generation;
   if (catalog.has_shadowed_tables()) {
     state.set_names(catalog, names);
   } else if (!state.schemas.empty()) {
@@ -134,19 +146,26 @@ AnalyzedStatement Router::analyze(std::string_view text, const CatalogSnapshot& 
     state.tables_fingerprint = catalog.tables_fingerprint();
   }
   Hint hint;
-  if (const auto* entry = state.cache.find_by_spelling(text, state.spelled_tokens, hint)) {
+  if (const auto* entry = state.cache.find_by_spelling(text, reading, state.spelled_tokens, hint)) {
     ++state.counts.hits;
-    return {text, &entry->plan, state.spelled_tokens, hint};
+    return {text, &entry->plan, state.spelled_tokens, hint, reading};
   }
   // The previous statement's tokens were promised until this call.
   state.tokenizer.shrink_to(kScratchBytesKept);
-  const bool is_read = state.tokenizer.read(text);
-  const StatementPlan& plan = is_read ? state.find_plan(text, catalog)
+  const bool is_read = state.tokenizer.read(text, reading);
+  if (state.tokenizer.has_too_many_tokens())
+    return {text, &state.keep_uncached(too_many_tokens_plan()), {}, {}, reading};
+  const StatementPlan& plan = is_read ? state.find_plan(text, catalog, reading)
                                       : state.keep_uncached(invalid_plan(state.tokenizer.tokens().size()));
-  return {text, &plan, state.tokenizer.tokens(), state.tokenizer.hint()};
+  return {text, &plan, state.tokenizer.tokens(), state.tokenizer.hint(), reading};
 }
 
-void Router::set_shape_cache_bytes(size_t bytes) { state_->cache.set_bytes_max(bytes); }
+void Router::set_shape_cache_bytes(size_t bytes) {
+  ++state_->generation;
+  state_->cache.set_bytes_max(bytes);
+}
+
+uint64_t Router::generation() const { return state_->generation; }
 
 ShapeCacheStatistics Router::statistics() const {
   ShapeCacheStatistics statistics = state_->counts;
@@ -169,9 +188,7 @@ std::vector<ShapeStatistics> Router::shapes(size_t limit) const {
   for (const ShapeCache::Entry* entry : entries) {
     ShapeStatistics& shape = shapes.emplace_back();
     shape.text = entry->key;
-    std::replace_if(
-        shape.text.begin(), shape.text.end(),
-        [](char c) { return c >= kIntegerMarker && c <= kBitStringMarker; }, '?');
+    std::replace_if(shape.text.begin(), shape.text.end(), is_shape_marker, '?');
     shape.placement = placement_name(entry->plan);
     shape.hits = entry->hits;
     shape.parse_ns = entry->parse_ns;
@@ -206,11 +223,25 @@ void append_qualified(ByteBuffer& out, const AnalyzedStatement& statement, const
   out.append(text.substr(copied));
 }
 
+Error syntax_error_of(const AnalyzedStatement& statement) {
+  const auto parsed = text_to_parse(statement.text, statement.tokens, statement.reading);
+  const std::string_view text = parsed ? std::string_view(parsed->text) : statement.text;
+  ParseFailure failure;
+  if (estimate_nesting(statement.text, statement.tokens) <= kNestingMax)
+    failure = ParseTree::find_failure(text);
+  Error error{sqlstate::kSyntaxError, std::move(failure.message), "", ""};
+  if (error.message.empty()) error.message = "the statement is not SQL";
+  if (failure.position == 0) return error;
+  // Behind rewritten strings a character is no longer where the client wrote it.
+  error.detail = fmt::format("At character {}{}.", failure.position, parsed ? " of: " + parsed->text : "");
+  return error;
+}
+
 CompiledStatement::CompiledStatement(const AnalyzedStatement& statement)
     : text_(statement.text),
       plan_(*statement.plan),
       tokens_(statement.tokens.begin(), statement.tokens.end()) {
-  view_ = {text_, &plan_, tokens_, statement.comment_hint};
+  view_ = {text_, &plan_, tokens_, statement.comment_hint, statement.reading};
   if (view_.comment_hint.kind != Hint::Kind::kNone) {
     const size_t offset = static_cast<size_t>(statement.comment_hint.value.data() - statement.text.data());
     view_.comment_hint.value = std::string_view(text_).substr(offset, statement.comment_hint.value.size());

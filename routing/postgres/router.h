@@ -11,8 +11,10 @@
 
 #include "routing/byte_buffer.h"
 #include "routing/catalog_snapshot.h"
+#include "routing/postgres/client_encoding.h"
 #include "routing/postgres/route.h"
 #include "routing/postgres/search_path.h"
+#include "routing/postgres/sql/reading.h"
 #include "routing/postgres/sql/statement_plan.h"
 #include "routing/postgres/sql/token.h"
 #include "routing/postgres/wire/parameters.h"
@@ -26,12 +28,14 @@ struct RouterLimits {
 };
 
 // A statement that has been looked up. Views: `text` must outlive it; `plan` and `tokens` are valid until the
-// next call of Router::analyze on the same Router (copy them to keep them, see CompiledStatement).
+// next call of Router::analyze on the same Router (copy them to keep them, see CompiledStatement), as long as
+// Router::generation() stays what it was behind the call.
 struct AnalyzedStatement {
   std::string_view text;
   const StatementPlan* plan = nullptr;
   std::span<const Token> tokens;
   Hint comment_hint;  // points into text
+  Reading reading;    // by which text was read
 };
 
 // One row of SHOW SHAPES.
@@ -55,12 +59,14 @@ class Router {
   Router& operator=(const Router&) = delete;
 
   // Never fails: what can not be parsed has kind kInvalid. Plans are cached by shape; a changed
-  // catalog.tables_fingerprint() empties the cache first.
-  // `names` is looked at only while the catalog has shadowed tables.
-  AnalyzedStatement analyze(std::string_view text, const CatalogSnapshot& catalog,
+  // catalog.tables_fingerprint() empties the cache first. A text of too many tokens has a plan that is
+  // refused, and no tokens. `names` is looked at only while the catalog has shadowed tables.
+  AnalyzedStatement analyze(std::string_view text, const CatalogSnapshot& catalog, Reading reading = {},
                             const NameScope& names = {});
   // A changed limit: plans that no longer fit go at once. Ends the validity of what analyze() returned.
   void set_shape_cache_bytes(size_t bytes);
+  // Grows with every call that ends the validity of what analyze() returned before.
+  uint64_t generation() const;
 
   ShapeCacheStatistics statistics() const;
   std::vector<ShapeStatistics> shapes(size_t limit) const;  // most used first
@@ -72,15 +78,23 @@ class Router {
 
 // Decides where an analysed statement goes. `setting_hint`: the session's SET mosaic.* (the comment's hint
 // wins). `anywhere`: the node to take for statements that any node answers. COPY FROM without a hint is
-// decided by its first row: call it then with the row's key as a kKey hint. Errors: kNoShardKey, kManyShards,
-// kKeyConflict, kKeyChange, kManyNodes, kUnusableKey, kDisagreeingParts and whatever the plan refuses; each
-// with a hint of what to write instead.
+// decided by its first row: call it then with the row's key as a kKey hint. `encoding`: that of the text and
+// the parameters; the setting hint's key is UTF8 (to_utf8() when it is set). PREPARE and EXECUTE of SQL are
+// refused: who knows the prepared statement routes that. Errors: kNoShardKey, kManyShards, kKeyConflict,
+// kKeyChange, kManyNodes, kUnusableKey, kDisagreeingParts, 22P05, kFeatureNotSupported and whatever the plan
+// refuses; each with a hint of what to write instead.
 Result<Route> route(const AnalyzedStatement& statement, const Parameters& parameters,
-                    const Hint& setting_hint, const CatalogSnapshot& catalog, NodeId anywhere);
+                    const Hint& setting_hint, const CatalogSnapshot& catalog, NodeId anywhere,
+                    ClientEncoding encoding = ClientEncoding::kUtf8);
 
 // The shard that a hint names. Errors: kInvalidParameter (no number, no such shard), kUnusableKey.
-// `key_type`: how to read a kKey hint.
-Result<ShardId> shard_of_hint(const Hint& hint, KeyType key_type, const CatalogSnapshot& catalog);
+// `key_type`: how to read a kKey hint; `encoding`: that of its value.
+Result<ShardId> shard_of_hint(const Hint& hint, KeyType key_type, const CatalogSnapshot& catalog,
+                              ClientEncoding encoding = ClientEncoding::kUtf8);
+
+// What is wrong with a text of kind kInvalid, in the parser's words: kSyntaxError, the place in its detail.
+// Not for the way of a statement: it parses anew.
+Error syntax_error_of(const AnalyzedStatement& statement);
 
 // Appends the statement's text to `out`, every spliced name qualified with the schema of its part's shard.
 void append_qualified(ByteBuffer& out, const AnalyzedStatement& statement, const Route& route,

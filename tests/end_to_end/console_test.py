@@ -105,6 +105,17 @@ class Console(EndToEndTest):
                       str(self.console("EXPLAIN ROUTE SELECT * FROM app_settings")))
         self.assertEqual(self.refused("EXPLAIN ROUTE SELECT * FROM media").pgcode, "MZ010")
 
+    def test_explain_route_says_what_is_no_sql(self):
+        for text, words, character in (("SELEC", 'syntax error at or near "SELEC"', 1),
+                                       ("SELECT * FROM media WHERE", "syntax error at end of input", 26),
+                                       ("INSERT media VALUES (1)", 'syntax error at or near "media"', 8),
+                                       ("SELECT 'x", "unterminated quoted string", 8),
+                                       ("SELECT 1 FROM media WHERE user_id = = 3", 'syntax error at or near "="', 37)):
+            error = self.refused(f"EXPLAIN ROUTE {text}")
+            self.assertEqual(error.pgcode, "42601", text)
+            self.assertIn(words, error.diag.message_primary)
+            self.assertEqual(error.diag.message_detail, f"At character {character}.", text)
+
     def test_shapes_fold_literals(self):
         cursor = self.app()
         for user in range(30):

@@ -202,6 +202,13 @@ class CommandLine(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("MZ010", done.stdout + done.stderr)
 
+    def test_route_says_what_is_no_sql(self):
+        done = run_mosaic("route", self.cluster.config_path, "SELEC 1", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('syntax error at or near "SELEC"', done.stderr)
+        self.assertIn("At character 1.", done.stderr)
+        self.assertIn("42601", done.stderr)
+
     def test_run_refuses_a_taken_port(self):
         first = MosaicProcess(self.cluster.config_path, self.cluster.port, f"{self.cluster.folder}/first.log")
         first.start()

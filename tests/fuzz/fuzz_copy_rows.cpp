@@ -45,7 +45,7 @@ CopyTarget make_target(uint8_t options, uint8_t columns) {
 }
 
 Outcome stream(const CopyTarget& target, std::string_view data, size_t step) {
-  CopyRows rows(target, kKeyBytesMax);
+  CopyRows rows(target, ClientEncoding::kUtf8, kKeyBytesMax);
   Outcome outcome;
   const auto add = [&outcome](const Result<std::optional<CopyKey>>& key) {
     if (!key) {

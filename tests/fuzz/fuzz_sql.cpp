@@ -1,6 +1,8 @@
 // Any text through analysis, routing and rewriting: no crash, no plan that points outside of its text, the
 // same plan from the cache as from the parser, a rewritten text that has the same tokens but for the schemas,
 // and, where literals may be parameters, a statement of the same tables with as many parameters as values.
+// Each text is read with standard_conforming_strings on and off, by one Router. PREPARE and EXECUTE point
+// into it.
 
 #include <cstdint>
 #include <cstdio>
@@ -32,6 +34,17 @@ void check_part(const StatementPart& part, size_t token_count) {
     require(!splice.name.empty() && splice.count > 0, "empty splice");
     free_from = splice.token + splice.count;
   }
+  const auto check_range = [&](TokenRange range) {
+    require(range.first <= range.last && range.last <= token_count, "a range outside of the text");
+  };
+  if (part.prepare) {
+    check_range(part.prepare->types);
+    check_range(part.prepare->statement);
+  }
+  if (part.execute) {
+    check_range(part.execute->command);
+    for (const ExecuteCall::Argument& argument : part.execute->arguments) check_range(argument.text);
+  }
   for (const TableUse& use : part.uses) {
     for (const KeyTerm& term : use.terms) require(!term.any_of.empty(), "term without values");
   }
@@ -46,7 +59,7 @@ void check_rewrite(const AnalyzedStatement& statement, const Route& decided, con
       added += 3 - static_cast<ptrdiff_t>(splice.count);  // schema, dot, name
   }
   Tokenizer tokenizer;
-  require(tokenizer.read(out.view()), "rewritten text has no tokens");
+  require(tokenizer.read(out.view(), statement.reading), "rewritten text has no tokens");
   require(static_cast<ptrdiff_t>(tokenizer.tokens().size() - statement.tokens.size()) == added,
           "rewritten text has other tokens");
 }
@@ -60,7 +73,7 @@ void check_binding(const AnalyzedStatement& statement, Router& router, const Cat
   require(static_cast<bool>(bound), "a Bind message that can not be read");
   require(bound->parameter_count * sizeof(uint32_t) == query->types.size(), "other types than values");
   const size_t tables = statement.plan->parts[0].uses.size(), names = statement.plan->parts[0].splices.size();
-  const AnalyzedStatement other = router.analyze(query->text, catalog);
+  const AnalyzedStatement other = router.analyze(query->text, catalog, statement.reading);
   require(other.plan->parts.size() == 1 && other.plan->parts[0].kind == StatementKind::kQuery,
           "a bound text that is no query");
   require(other.plan->parameter_count == bound->parameter_count, "other parameters than values");
@@ -68,15 +81,11 @@ void check_binding(const AnalyzedStatement& statement, Router& router, const Cat
           "a bound text of other tables");
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::string text(reinterpret_cast<const char*>(data), size);
-  if (text.find('\0') != std::string::npos) return 0;
+void check(const std::string& text, Reading reading, ClientEncoding encoding) {
   const CatalogSnapshot& catalog = testing::sample_catalog();
   static Router router(RouterLimits{1 << 20, nullptr});
-  const CompiledStatement first(router.analyze(text, catalog));
-  const AnalyzedStatement second = router.analyze(text, catalog);
+  const CompiledStatement first(router.analyze(text, catalog, reading));
+  const AnalyzedStatement second = router.analyze(text, catalog, reading);
   require(first.plan().parts.size() == second.plan->parts.size(), "the cached plan differs");
   for (const StatementPart& part : second.plan->parts) check_part(part, second.tokens.size());
 
@@ -85,8 +94,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                               std::string_view("\0\0\0\10\0\0\0\0\0\0\0\5", 12), {&kInt8, 1});
   const Hint hints[] = {{}, {Hint::Kind::kShard, "7"}, {Hint::Kind::kKey, "5"}};
   for (const Hint& hint : hints) {
-    const auto decided = route(second, parameters, hint, catalog, NodeId{1});
-    const auto again = route(first.view(), parameters, hint, catalog, NodeId{1});
+    const auto decided = route(second, parameters, hint, catalog, NodeId{1}, encoding);
+    const auto again = route(first.view(), parameters, hint, catalog, NodeId{1}, encoding);
     require(static_cast<bool>(decided) == static_cast<bool>(again), "the copy routes differently");
     if (!decided) {
       require(decided.error().sqlstate.size() == 5 && !decided.error().message.empty(),
@@ -100,5 +109,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (is_sql) check_rewrite(second, *decided, catalog);
   }
   check_binding(first.view(), router, catalog);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  if (text.find('\0') != std::string::npos) return 0;
+  check(text, Reading{true}, ClientEncoding::kUtf8);
+  check(text, Reading{false}, ClientEncoding::kWin1252);
   return 0;
 }

@@ -1,6 +1,7 @@
 // Mosaic's tokenizer against PostgreSQL's own lexer: any text that pg_query_scan accepts must be cut at the
 // same places, texts of one shape must have the same tokens, and a text that is spelled like another must be
-// cut as if it came alone. A difference could hide a table name or a key.
+// cut as if it came alone. A difference could hide a table name or a key. Each text is read with
+// standard_conforming_strings on and off, which libpg_query's lexer knows too.
 
 #include <pg_query.h>
 #include <pg_query/pg_query.pb-c.h>
@@ -11,12 +12,18 @@
 #include <string>
 #include <vector>
 
+#include "routing/postgres/sql/portable_text.h"
 #include "routing/postgres/sql/spelling.h"
+#include "routing/postgres/sql/string_literal.h"
 #include "routing/postgres/sql/tokenizer.h"
+
+// The setting as libpg_query's copy of scan.l has it; its API leaves it on.
+extern "C" __thread bool standard_conforming_strings;
 
 namespace {
 
 using mosaic::routing::Hint;
+using mosaic::routing::Reading;
 using mosaic::routing::Spelling;
 
 using mosaic::routing::Token;
@@ -29,7 +36,10 @@ using mosaic::routing::TokenKind;
 }
 
 struct Scan {
-  explicit Scan(const std::string& text) : result(pg_query_scan(text.c_str())) {
+  Scan(const std::string& text, Reading reading) {
+    standard_conforming_strings = reading.standard_conforming_strings;
+    result = pg_query_scan(text.c_str());
+    standard_conforming_strings = true;
     if (result.error == nullptr) {
       tokens = pg_query__scan_result__unpack(nullptr, result.pbuf.len,
                                              reinterpret_cast<const uint8_t*>(result.pbuf.data));
@@ -100,8 +110,8 @@ bool may_be_continued_behind_comment(const PgQuery__ScanToken& theirs, const std
   return is_string && text.find("--", static_cast<size_t>(theirs.end)) != std::string::npos;
 }
 
-void compare(const std::string& text, Tokenizer& tokenizer, bool is_read) {
-  const Scan scan(text);
+void compare(const std::string& text, Reading reading, Tokenizer& tokenizer, bool is_read) {
+  const Scan scan(text, reading);
   if (scan.tokens == nullptr) return;  // what the lexer refuses, no server will run
   size_t next = 0;
   for (size_t i = 0; i < scan.tokens->n_tokens; ++i) {
@@ -128,7 +138,7 @@ void compare(const std::string& text, Tokenizer& tokenizer, bool is_read) {
 }
 
 // A shape with its markers written as literals again must have the same shape and the same number of tokens.
-void check_shape(const std::string& text, Tokenizer& tokenizer) {
+void check_shape(const std::string& text, Reading reading, Tokenizer& tokenizer) {
   const std::string shape(tokenizer.shape());
   const std::vector<Token> tokens(tokenizer.tokens().begin(), tokenizer.tokens().end());
   std::string rewritten;
@@ -140,14 +150,15 @@ void check_shape(const std::string& text, Tokenizer& tokenizer) {
       while (quoted_until < shape.size() && shape[quoted_until] != '"') ++quoted_until;
       ++quoted_until;
     }
-    if (i < quoted_until || shape[i] > 4 || shape[i] < 1) {
+    if (i < quoted_until || !mosaic::routing::is_shape_marker(shape[i])) {
       rewritten += shape[i];
       continue;
     }
-    constexpr const char* kLiterals[] = {"", " 7 ", " 7.5 ", " 'x' ", " B'1' "};
+    constexpr const char* kLiterals[] = {"", " 7 ", " 7.5 ", " E'x' ", " B'1' ", " 'x' "};
     rewritten += kLiterals[static_cast<size_t>(shape[i])];
   }
-  if (!tokenizer.read(rewritten) || tokenizer.tokens().size() != tokens.size()) fail("shape", text, 0);
+  if (!tokenizer.read(rewritten, reading) || tokenizer.tokens().size() != tokens.size())
+    fail("shape", text, 0);
   for (size_t i = 0; i < tokens.size(); ++i) {
     const Token& now = tokenizer.tokens()[i];
     if (now.kind != tokens[i].kind) fail("shape's kind", text, i);
@@ -177,18 +188,18 @@ std::string with_other_literals(const std::string& text, const std::vector<Token
   return other + text.substr(copied);
 }
 
-void check_spelling(const std::string& text, Tokenizer& tokenizer) {
-  if (!tokenizer.read(text)) fail("reads once only", text, 0);
+void check_spelling(const std::string& text, Reading reading, Tokenizer& tokenizer) {
+  if (!tokenizer.read(text, reading)) fail("reads once only", text, 0);
   Spelling spelling;
-  spelling.assign(text, tokenizer.tokens(), tokenizer.hint());
+  spelling.assign(text, reading, tokenizer.tokens(), tokenizer.hint());
   const std::vector<Token> tokens(tokenizer.tokens().begin(), tokenizer.tokens().end());
   std::vector<Token> found;
   Hint hint;
-  if (!spelling.matches(text, found, hint)) fail("is not spelled like itself", text, 0);
+  if (!spelling.matches(text, reading, found, hint)) fail("is not spelled like itself", text, 0);
   const std::string other = with_other_literals(text, tokens);
   for (const std::string& candidate : {text, other}) {
-    if (!spelling.matches(candidate, found, hint)) continue;
-    if (!tokenizer.read(candidate)) fail("spelled like a text that is read", candidate, 0);
+    if (!spelling.matches(candidate, reading, found, hint)) continue;
+    if (!tokenizer.read(candidate, reading)) fail("spelled like a text that is read", candidate, 0);
     if (tokenizer.tokens().size() != found.size()) fail("spelling's tokens", candidate, 0);
     for (size_t i = 0; i < found.size(); ++i) {
       const Token& theirs = tokenizer.tokens()[i];
@@ -200,17 +211,49 @@ void check_spelling(const std::string& text, Tokenizer& tokenizer) {
   }
 }
 
+// The same text in words that both readings understand alike: as many tokens, and strings of the same values.
+void check_portable(const std::string& text, Reading reading, Tokenizer& tokenizer) {
+  if (!tokenizer.read(text, reading)) fail("reads twice only", text, 0);
+  const std::vector<Token> tokens(tokenizer.tokens().begin(), tokenizer.tokens().end());
+  for (const Token& token : tokens) {
+    // U&'...' can not be had under both.
+    if (token.kind == TokenKind::kString && (text[token.begin] | 0x20) == 'u') return;
+  }
+  const auto portable = mosaic::routing::make_portable(text, tokens, reading);
+  if (portable.tokens.size() != tokens.size()) fail("portable tokens", text, 0);
+  for (const Reading other : {Reading{true}, Reading{false}}) {
+    if (!tokenizer.read(portable.text, other)) fail("portable text refused", portable.text, 0);
+    if (tokenizer.tokens().size() != tokens.size()) fail("portable text's tokens", portable.text, 0);
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      const Token& now = tokenizer.tokens()[i];
+      if (now.begin != portable.tokens[i].begin || now.end != portable.tokens[i].end ||
+          now.kind != tokens[i].kind)
+        fail("portable text's token", portable.text, i);
+      if (now.kind != TokenKind::kString) continue;
+      std::string scratch, other_scratch;
+      const std::string_view before =
+          std::string_view(text).substr(tokens[i].begin, tokens[i].end - tokens[i].begin);
+      const std::string_view after = std::string_view(portable.text).substr(now.begin, now.end - now.begin);
+      if (mosaic::routing::read_string_literal(before, reading, scratch) !=
+          mosaic::routing::read_string_literal(after, other, other_scratch))
+        fail("portable text's value", portable.text, i);
+    }
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   if (text.find('\0') != std::string::npos) return 0;  // the protocol's strings end there
   static Tokenizer tokenizer;
-  const bool is_read = tokenizer.read(text);
-  compare(text, tokenizer, is_read);
-  if (is_read) {
-    check_shape(text, tokenizer);
-    check_spelling(text, tokenizer);
+  for (const Reading reading : {Reading{true}, Reading{false}}) {
+    const bool is_read = tokenizer.read(text, reading);
+    compare(text, reading, tokenizer, is_read);
+    if (!is_read) continue;
+    check_shape(text, reading, tokenizer);
+    check_spelling(text, reading, tokenizer);
+    check_portable(text, reading, tokenizer);
   }
   return 0;
 }

@@ -208,6 +208,11 @@ void ModelServer::on_describe(std::string_view body, ByteBuffer& out) {
       return fail_group();
     }
     text = found->second;
+    if (status_ == 'E' &&
+        returns_rows(text)) {  // PostgreSQL, exec_describe_statement_message() in postgres.c
+      fail("25P02", "current transaction is aborted", out);
+      return fail_group();
+    }
     routing::FrameWriter frame(out, 't');
     const auto count = static_cast<uint16_t>(std::count(text.begin(), text.end(), '$'));
     out.append_u16(count);

@@ -325,9 +325,9 @@ void SimulatedClient::plan_session_statement() {
                                        kTraces[random_.below(std::size(kTraces))]);
   // In a pipeline it would be refused at another message.
   const bool is_elsewhere = status_ != 'I' && model_.transaction_node().value_or(0) != 0;
+  if (model_.status() == 'T' && !is_elsewhere) node_ = 0;
   if (!is_elsewhere && random_.one_in(3)) return add(statement_bytes(text) + kSync);
   query(text);
-  if (model_.status() == 'T' && !is_elsewhere) node_ = 0;
 }
 
 // A statement in portions, and what comes in between.

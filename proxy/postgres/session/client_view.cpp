@@ -88,7 +88,7 @@ std::string ClientView::search_path() const {
   const std::string_view written = std::string_view(*value).substr(1);
   if (value->front() != kSetConfig) return std::string(written);
   std::string scratch;
-  return std::string(routing::read_string_literal(written, scratch).value_or(written));
+  return std::string(routing::read_string_literal(written, routing::Reading{}, scratch).value_or(written));
 }
 
 void ClientView::apply(const Effect& effect, pool::NameValuesRef* server) {
@@ -230,7 +230,22 @@ void ClientView::tell(const pool::NameValuesRef& parameters, routing::ByteBuffer
     const std::string* known = told_->find(name);
     if (known == nullptr || *known != value) routing::append_parameter_status(out, name, value);
   }
-  told_ = parameters;
+  pool::NameValuesRef now = parameters;
+  for (const auto& [name, value] : told_->entries()) {
+    if (parameters->find(name) == nullptr) now = tables_.with(now, name, value);
+  }
+  told_ = std::move(now);
+}
+
+const ClientView::Followed& ClientView::follow() const {
+  if (followed_.parameters == told_) return followed_;
+  const std::string* conforming = told_->find("standard_conforming_strings");
+  const std::string* encoding = told_->find("client_encoding");
+  followed_.parameters = told_;
+  followed_.reading = routing::Reading{conforming == nullptr || *conforming != "off"};
+  followed_.encoding =
+      encoding == nullptr ? routing::ClientEncoding::kUtf8 : routing::find_client_encoding(*encoding);
+  return followed_;
 }
 
 void ClientView::set_hint(std::string name, std::string value, bool is_local) {

@@ -13,7 +13,9 @@
 #include "pool/postgres/name_values.h"
 #include "proxy/postgres/session/expectations.h"
 #include "routing/byte_buffer.h"
+#include "routing/postgres/client_encoding.h"
 #include "routing/postgres/route.h"
+#include "routing/postgres/sql/reading.h"
 
 namespace mosaic::proxy {
 
@@ -54,6 +56,10 @@ class ClientView {
   // Appends a ParameterStatus for each of `parameters` that differs from what the client knows.
   void tell(const pool::NameValuesRef& parameters, routing::ByteBuffer& out);
 
+  // --- how its text is read, by the parameters that it has been told ---
+  routing::Reading reading() const { return follow().reading; }
+  routing::ClientEncoding encoding() const { return follow().encoding; }
+
   // --- SET mosaic.shard / mosaic.<key> ---
   void set_hint(std::string name, std::string value, bool is_local);
   void reset_hint(std::string_view name);
@@ -65,12 +71,20 @@ class ClientView {
     pool::NameValuesRef wanted, server;
     std::vector<std::pair<std::string, std::string>> hints;
   };
+  // Nearly always the parameters are the same object as before.
+  struct Followed {
+    pool::NameValuesRef parameters;
+    routing::Reading reading;
+    routing::ClientEncoding encoding = routing::ClientEncoding::kUtf8;
+  };
+  const Followed& follow() const;
   void mark_start(const pool::NameValuesRef& server);
 
   pool::NameValuesTable& tables_;
   pool::NameValuesRef startup_;
   pool::NameValuesRef wanted_;
   pool::NameValuesRef told_;
+  mutable Followed followed_;
   std::vector<Mark> marks_;
   std::vector<std::pair<std::string, std::string>> hints_;        // of the session
   std::vector<std::pair<std::string, std::string>> local_hints_;  // of the transaction

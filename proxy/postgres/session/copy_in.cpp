@@ -17,9 +17,10 @@ using routing::ShardId;
 using routing::Status;
 namespace sqlstate = routing::sqlstate;
 
-CopyIn::CopyIn(const routing::CopyTarget& target, std::optional<ShardId> shard)
-    : target_(target), shard_(shard) {
-  if (target.key_column >= 0) rows_.emplace(target);
+CopyIn::CopyIn(const routing::CopyTarget& target, std::optional<ShardId> shard,
+               routing::ClientEncoding encoding)
+    : target_(target), encoding_(encoding), shard_(shard) {
+  if (target.key_column >= 0) rows_.emplace(target, encoding);
 }
 
 Result<ShardId> CopyIn::shard_of(const CopyKey& key, const CatalogSnapshot& catalog) const {
@@ -67,7 +68,7 @@ Result<std::optional<ShardId>> CopyIn::end_look_ahead(const CatalogSnapshot& cat
 }
 
 routing::ByteBuffer CopyIn::take_look_ahead() {
-  rows_.emplace(target_);
+  rows_.emplace(target_, encoding_);
   return std::exchange(look_ahead_, routing::ByteBuffer());
 }
 

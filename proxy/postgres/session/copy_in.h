@@ -18,7 +18,9 @@ namespace mosaic::proxy {
 class CopyIn {
  public:
   // Without the key among its columns the rows can not say where they belong: the hint alone decides.
-  CopyIn(const routing::CopyTarget& target, std::optional<routing::ShardId> shard);
+  // `encoding`: the client's; the COPY may name another.
+  CopyIn(const routing::CopyTarget& target, std::optional<routing::ShardId> shard,
+         routing::ClientEncoding encoding);
 
   std::optional<routing::ShardId> shard() const { return shard_; }
   // The statement, kept while no server has it; an extended one is run by Execute.
@@ -45,6 +47,7 @@ class CopyIn {
                                              const routing::CatalogSnapshot& catalog) const;
 
   routing::CopyTarget target_;
+  routing::ClientEncoding encoding_;
   std::optional<routing::CopyRows> rows_;  // none: they can not be checked
   std::optional<routing::ShardId> shard_;
   routing::ByteBuffer look_ahead_;

@@ -25,12 +25,12 @@ bool Session::is_unrouted_copy(const AnalyzedStatement& statement) const {
 }
 
 void Session::begin_copy(const routing::CopyTarget& target, routing::ShardId shard) {
-  copy_ = std::make_unique<CopyIn>(target, shard);
+  copy_ = std::make_unique<CopyIn>(target, shard, view_.encoding());
 }
 
 void Session::begin_unrouted_copy(const AnalyzedStatement& statement, bool is_extended) {
   const routing::CopyTarget& target = *statement.plan->parts[0].copy;
-  copy_ = std::make_unique<CopyIn>(target, std::nullopt);
+  copy_ = std::make_unique<CopyIn>(target, std::nullopt, view_.encoding());
   copy_->text.assign(statement.text);
   copy_->is_extended = is_extended;
   routing::append_copy_in_response(*outbox_.to_client, target.format == routing::CopyTarget::Format::kBinary,

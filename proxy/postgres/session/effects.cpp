@@ -4,6 +4,7 @@
 
 #include "proxy/postgres/session/session.h"
 #include "routing/postgres/sql/keyword.h"
+#include "routing/postgres/sql/portable_text.h"
 
 namespace mosaic::proxy {
 
@@ -34,9 +35,12 @@ std::optional<std::string> value_of(const AnalyzedStatement& statement, const Se
     return "R" + std::string(bound->bytes);  // text: its text and binary forms are the same bytes
   }
   if (setting.value_last <= setting.value_first) return std::nullopt;
-  const uint32_t begin = statement.tokens[setting.value_first].begin;
-  const uint32_t end = statement.tokens[setting.value_last - 1].end;
-  return (setting.is_set_config ? "C" : "S") + std::string(statement.text.substr(begin, end - begin));
+  // It will be said again to servers that may read plain strings otherwise.
+  return (setting.is_set_config ? "C" : "S") +
+         routing::portable_text_of(
+             statement.text,
+             statement.tokens.subspan(setting.value_first, setting.value_last - setting.value_first),
+             statement.reading);
 }
 
 // SET SESSION CHARACTERISTICS AS TRANSACTION modes: defaults of later transactions (PostgreSQL manual, SET
@@ -111,8 +115,10 @@ std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
                                              const Parameters& parameters) const {
   std::vector<Effect> effects;
   const auto& parts = statement.plan->parts;
+  bool is_bound = transaction_.is_bound();
   for (size_t i = 0; i < parts.size(); ++i) {
     const StatementPart& part = parts[i];
+    if (part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback) is_bound = false;
     if (part.setting) add_setting(statement, part, i, parameters, effects);
     switch (part.kind) {
       case StatementKind::kSavepoint:
@@ -139,7 +145,7 @@ std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
       default:
         break;
     }
-    if (transaction_.is_bound()) continue;
+    if (is_bound) continue;
     if (std::string said = said_by(statement, part, parameters); !said.empty())
       effects.push_back({Effect::Kind::kSpoken, i, "", std::move(said)});
   }
@@ -166,6 +172,7 @@ void Session::apply(const Effect& effect) {
       break;
     case Effect::Kind::kResetAll:
       transaction_.may_change_pins = true;
+      pins_.remove(routing::Pin::kSetting);
       [[fallthrough]];
     default:
       view_.apply(effect, &leg_.server().settings);

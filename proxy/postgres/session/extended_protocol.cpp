@@ -56,6 +56,7 @@ Session::Intake Session::on_parse(std::string_view body) {
   if (group_.skips_until_sync) return Intake::kTaken;
   if (!message) return refuse(message.error(), false);
   begin_statement();
+  if (group_.is_reading_in_doubt) return refuse(reading_in_doubt_error(), false);
   enter(Phase::kGroup);
   if (!message->name.empty()) {
     if (statements_.find(message->name) != nullptr) return refuse_duplicate(*message);
@@ -72,7 +73,6 @@ Session::Intake Session::on_parse(std::string_view body) {
   }
   PreparedStatement& statement = name_statement(*message);
   ++statement.parses;
-  ++environment_.analyses;  // acquire may have analysed
   statements_.owe(statement, message->name.empty());
   const auto node = leg_.is_held() ? leg_.node() : catalog().default_node();
   ++environment_.traffic[node.value].client_parses;
@@ -91,8 +91,7 @@ Session::Intake Session::refuse_duplicate(const routing::ParseMessage& message) 
   const Error duplicate{sqlstate::kDuplicateStatement,
                         fmt::format("prepared statement \"{}\" already exists", message.name), "", ""};
   StatementCache& cache = *environment_.statements;
-  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog());
-  ++environment_.analyses;
+  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog(), view_.reading());
   const bool is_fine = statement.is_accepted && leg_.status() != 'E';
   Intake intake = Intake::kTaken;
   if (transaction_.is_lost() && !is_for_lost_transaction(statement.compiled->view())) {
@@ -237,6 +236,11 @@ Session::Intake Session::on_bind(std::string_view body) {
   if (statement == nullptr) return refuse(no_such_statement(message->statement), false);
   begin_statement();
   enter(Phase::kGroup);
+  if (group_.is_reading_in_doubt) {
+    if (statements_.owed() != nullptr) statements_.fail_owed();
+    return refuse(reading_in_doubt_error(), false);
+  }
+  if (statement->reading != view_.reading()) statement = &as_read_now(message->statement, *statement);
   environment_.statements->refresh(*statement, *environment_.router, catalog());
   const AnalyzedStatement& view = statement->compiled->view();
   const auto& parts = view.plan->parts;
@@ -373,6 +377,7 @@ Session::Intake Session::on_describe(std::string_view body) {
     return Intake::kTaken;
   }
   if (statement == nullptr) return refuse(no_such_statement(message->name), false);
+  if (statement->reading != view_.reading()) statement = &as_read_now(message->name, *statement);
   environment_.statements->refresh(*statement, *environment_.router, catalog());
   if (transaction_.is_lost() && !(has_description(*statement) && statement->returns_no_rows()))
     return refuse(failed_transaction_error(), false);
@@ -539,7 +544,8 @@ Session::Intake Session::on_sync() {
     }
   }
   waiting_.route.reset();
-  const bool is_unused = leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned();
+  const bool is_unused =
+      leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned() && !is_unclean_;
   if (is_unused) end_lease(LeaseEnd::kReturn);  // what it was for was answered from memory meanwhile
   if (!leg_.is_held()) {
     group_ = {};

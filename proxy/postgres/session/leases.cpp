@@ -45,6 +45,11 @@ Session::Server Session::need_server(const Route& route, const std::optional<poo
   if (leg_.is_held()) {
     if (route.target == Route::Target::kAnyNode || route.node == leg_.node()) return Server::kReady;
     if (!leg_.is_busy() && leg_.status() == 'I' && pins_.is_empty()) {
+      if (is_unclean_) {
+        bring_to_rest();
+        enter(Phase::kResting);
+        return Server::kWaiting;
+      }
       end_lease(LeaseEnd::kReturn);  // nothing was said to it yet
     } else if (may_leave_node()) {
       leave_node();
@@ -69,7 +74,9 @@ NodeId Session::likely_node() const {
 
 bool Session::may_leave_node() const {
   const bool is_failed = leg_.status() == 'E' && !group_.may_recover;
-  return !transaction_.is_bound() && !is_failed && pins_.is_empty() && !group_.has_open_portal;
+  const bool can_be_said_again = leg_.status() != 'T' || !transaction_.said().empty();
+  return can_be_said_again && !transaction_.is_bound() && !is_failed && pins_.is_empty() &&
+         !group_.has_open_portal;
 }
 
 // What was said there is taken back, and said again where the next statement goes. A Sync first: what is
@@ -99,7 +106,14 @@ void Session::on_left(char status) {
     return;
   }
   if (status != 'I') {
-    leg_.send_own_query(Purpose::kTakeBack, "ROLLBACK");
+    if (!transaction_.said().empty()) {
+      leg_.send_own_query(Purpose::kTakeBack, "ROLLBACK");
+      return;
+    }
+    // It can not be said again: it stays, and the statement is refused.
+    transaction_.on_ready(status, false);
+    transaction_.bind();
+    resume();
     return;
   }
   ++environment_.moved_transactions;
@@ -138,7 +152,7 @@ Error Session::other_node_error(const Route& route) const {
         sqlstate::kTransactionNodes,
         fmt::format("this session keeps its server on node \"{}\" and can not use node \"{}\"", here, there),
         fmt::format("It is kept for: {}.", reasons_of(pins_)),
-        "End that (UNLISTEN, DROP, CLOSE, unlock, or DISCARD ALL for all of it), or use another "
+        "DISCARD ALL ends that, or what each has for it (DROP, CLOSE, UNLISTEN ...); or use another "
         "connection for it."};
   }
   const std::string needs = route.target == Route::Target::kShard

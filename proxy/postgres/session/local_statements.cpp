@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "proxy/postgres/session/session.h"
+#include "routing/postgres/sql/setting_rules.h"
+#include "routing/postgres/sql/string_literal.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
@@ -187,14 +189,28 @@ Session::LocalReply Session::set_hint(const StatementPart& part, const AnalyzedS
     view_.reset_hint(change.name);
     return {"RESET", std::nullopt};
   }
+  // Kept as UTF8, which keys are compared in, whatever client_encoding will be when it is used.
   std::string value;
+  const auto add = [&](std::string_view bytes) -> routing::Status {
+    std::string converted, scratch;
+    const auto utf8 = routing::to_utf8(view_.encoding(), bytes, converted);
+    if (!utf8) return utf8.error();
+    const auto literal = change.value_parameter
+                             ? std::optional(*utf8)
+                             : routing::read_string_literal(*utf8, statement.reading, scratch);
+    value += literal ? std::string(*literal) : unquoted(*utf8);
+    return {};
+  };
   if (change.value_parameter) {
     const auto bound = parameters.find(change.value_parameter->index);
-    if (bound && !bound->is_null) value = bound->bytes;
+    if (bound && !bound->is_null) {
+      if (const auto status = add(bound->bytes); !status) return {"", status.error()};
+    }
   } else {
     for (uint32_t i = change.value_first; i < change.value_last; ++i) {
-      value += unquoted(statement.text.substr(statement.tokens[i].begin,
-                                              statement.tokens[i].end - statement.tokens[i].begin));
+      const routing::Token& token = statement.tokens[i];
+      if (const auto status = add(statement.text.substr(token.begin, token.end - token.begin)); !status)
+        return {"", status.error()};
     }
   }
   const routing::Hint hint{name == "shard" ? routing::Hint::Kind::kShard : routing::Hint::Kind::kKey, value};

@@ -34,13 +34,13 @@ uint32_t type_of_integer(std::string_view digits) {
 }  // namespace
 
 // Values go as text: as they are written. False: the literal stays in the statement.
-bool QueryBinder::append_value(std::string_view token, TokenKind kind) {
+bool QueryBinder::append_value(std::string_view token, TokenKind kind, routing::Reading reading) {
   uint32_t type = kNumericOid;
   std::string_view value = token;
   if (kind == TokenKind::kInteger) {
     type = type_of_integer(token);
   } else if (kind == TokenKind::kString) {
-    const auto read = routing::read_string_literal(token, scratch_);
+    const auto read = routing::read_string_literal(token, reading, scratch_);
     if (!read) return false;
     type = kTextOid;
     value = *read;
@@ -67,7 +67,9 @@ const QueryBinder::BoundQuery* QueryBinder::bind(const AnalyzedStatement& statem
   uint16_t count = 0;
   for (const uint32_t index : bindable) {
     const Token& token = statement.tokens[index];
-    if (!append_value(statement.text.substr(token.begin, token.end - token.begin), token.kind)) continue;
+    if (!append_value(statement.text.substr(token.begin, token.end - token.begin), token.kind,
+                      statement.reading))
+      continue;
     text_ += statement.text.substr(copied, token.begin - copied);
     if (!text_.empty() && routing::is_word_part(text_.back())) text_ += ' ';
     char number[8] = {'$'};

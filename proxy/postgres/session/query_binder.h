@@ -40,7 +40,7 @@ class QueryBinder {
   static constexpr size_t kSets = 2048, kWays = 2;
   static constexpr uint32_t kUsesMax = 1'000'000;  // more are as good as this: pushed out in the end
 
-  bool append_value(std::string_view token, routing::TokenKind kind);
+  bool append_value(std::string_view token, routing::TokenKind kind, routing::Reading reading);
 
   BoundQuery query_;
   std::string text_, types_, scratch_;

@@ -21,12 +21,12 @@ namespace sqlstate = routing::sqlstate;
 PreparedStatement& Session::name_statement(const routing::ParseMessage& message) {
   StatementCache& cache = *environment_.statements;
   if (PreparedStatement* present = statements_.find(message.name)) {
-    if (present->is_that_of(message) && cache.is_current(*present)) {
+    if (present->is_that_of(message, view_.reading()) && cache.is_current(*present)) {
       cache.refresh(*present, *environment_.router, catalog());
       return *present;
     }
   }
-  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog());
+  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog(), view_.reading());
   statements_.assign(message.name, &statement, &statements_.owed_undo());
   return statement;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "routing/postgres/sql/portable_text.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
@@ -152,12 +153,12 @@ void Session::begin_statement() {
 }
 
 AnalyzedStatement Session::analyze(std::string_view text) {
-  ++environment_.analyses;
-  if (!catalog().has_shadowed_tables()) return environment_.router->analyze(text, catalog());
+  if (!catalog().has_shadowed_tables()) return environment_.router->analyze(text, catalog(), view_.reading());
   const std::string search_path = view_.search_path();
   const std::string* role = view_.told()->find("session_authorization");
   return environment_.router->analyze(
-      text, catalog(), {search_path, role == nullptr ? std::string_view() : std::string_view(*role)});
+      text, catalog(), view_.reading(),
+      {search_path, role == nullptr ? std::string_view() : std::string_view(*role)});
 }
 
 Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parameters& parameters) {
@@ -170,7 +171,8 @@ Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parame
     here.node = anywhere;
     return here;
   }
-  Result<Route> route = routing::route(statement, parameters, view_.hint(), catalog(), anywhere);
+  Result<Route> route =
+      routing::route(statement, parameters, view_.hint(), catalog(), anywhere, view_.encoding());
   if (!route) return route;
   // A temporary object is where the client made it; the names of others are looked for there as well.
   const bool has_temporary = pins_.has(routing::Pin::kTemporary) ||
@@ -209,11 +211,12 @@ Session::Intake Session::on_query(std::string_view body) {
   // PostgreSQL, drop_unnamed_stmt() in exec_simple_query().
   if (statements_.size() > 0 && statements_.find("") != nullptr) statements_.assign("", nullptr, nullptr);
   begin_statement();
-  const bool is_analyzed =
-      waiting_.route && analyzed_serial_ == environment_.analyses && analyzed_.text.data() == text->data();
+  if (group_.is_reading_in_doubt) return refuse(reading_in_doubt_error(), true);
+  const bool is_analyzed = waiting_.route && analyzed_generation_ == environment_.router->generation() &&
+                           analyzed_.text.data() == text->data();
   if (!is_analyzed) {
     analyzed_ = analyze(*text);
-    analyzed_serial_ = environment_.analyses;
+    analyzed_generation_ = environment_.router->generation();
   }
   if (waiting_.route) return send_query(analyzed_, *waiting_.route);
 
@@ -333,6 +336,7 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
     const auto& all = effects->on_complete;
     group_.changes_settings |= std::any_of(all.begin(), all.end(), changes_settings);
   }
+  note_reading_changes(statement);
   const bool runs = !is_answered_in_failed_transaction(statement);
   // While definitions are being read again nothing is known of what statements run.
   const bool is_stale = environment_.schema_changes != nullptr &&

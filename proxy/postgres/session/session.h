@@ -139,6 +139,7 @@ class Session {
     bool has_open_portal = false;       // it was not executed yet
     bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
     bool may_recover = false;           // the end of a failed transaction is under way
+    bool is_reading_in_doubt = false;   // what was sent may change how text is read
     bool tells_no_ready = false;        // it ends for a simple query that is still to be answered
     bool is_retrying = false;           // its messages will be sent again
     bool is_as_written = false;         // in the client's own words
@@ -159,6 +160,8 @@ class Session {
   routing::Result<routing::Route> route_of(const routing::AnalyzedStatement& statement,
                                            const routing::Parameters& parameters);
   bool is_answered_in_failed_transaction(const routing::AnalyzedStatement& statement) const;
+  void note_reading_changes(const routing::AnalyzedStatement& statement);
+  static routing::Error reading_in_doubt_error();
   void note_sent(const routing::AnalyzedStatement& statement, const Effects* effects);
   void count_query(const routing::Route& route);
   Intake refuse(const routing::Error& error, bool is_simple);
@@ -220,6 +223,7 @@ class Session {
   routing::Result<routing::Route> describing_route(const PreparedStatement& statement);
 
   // server_statements.cpp
+  PreparedStatement& as_read_now(std::string_view name, PreparedStatement& statement);
   PreparedStatement& name_statement(const routing::ParseMessage& message);
   Intake refuse_duplicate(const routing::ParseMessage& message);
   bool has_description(const PreparedStatement& statement) const;
@@ -310,7 +314,7 @@ class Session {
 
   // The statement that is being looked at, over the wait for a server.
   routing::AnalyzedStatement analyzed_;
-  uint64_t analyzed_serial_ = 0;
+  uint64_t analyzed_generation_ = 0;               // of the router
   std::vector<routing::TextChange> text_changes_;  // what qualifying did to the query that runs
   routing::ByteBuffer description_;  // ParameterDescription, until what follows it makes it whole
   pool::NameValuesRef parse_settings_;

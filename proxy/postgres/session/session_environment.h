@@ -29,10 +29,9 @@ struct SessionEnvironment {
   pool::NameValuesTable* name_values = nullptr;
   SchemaChanges* schema_changes = nullptr;                  // none: nobody listens
   std::shared_ptr<const routing::CatalogSnapshot> catalog;  // the newest
-  uint64_t analyses = 0;                 // counts Router::analyze calls: its result is valid until the next
-  uint32_t max_prepared_statements = 0;  // per server connection
-  uint32_t prepare_threshold = 0;        // Parses of a text before servers keep it by name; 0: never
-  bool prepare_simple_queries = false;   // the same for simple queries, with parameters for literals
+  uint32_t max_prepared_statements = 0;                     // per server connection
+  uint32_t prepare_threshold = 0;                 // Parses of a text before servers keep it by name; 0: never
+  bool prepare_simple_queries = false;            // the same for simple queries, with parameters for literals
   uint32_t max_client_prepared_statements = 0;    // per client
   uint64_t max_client_prepared_bytes = 64 << 20;  // per client: texts and plans of its statements
   uint32_t max_pipeline_messages = 10'000;        // per client: sent and not answered

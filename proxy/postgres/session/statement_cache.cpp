@@ -8,9 +8,11 @@ StatementCache::StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_
     : bytes_max_(bytes_max), next_id_(first_id), id_step_(id_step), first_current_id_(first_id) {}
 
 PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message, routing::Router& router,
-                                           const routing::CatalogSnapshot& catalog) {
+                                           const routing::CatalogSnapshot& catalog,
+                                           routing::Reading reading) {
   const auto count = static_cast<uint16_t>(message.type_bytes.size() / sizeof(uint32_t));
-  key_.assign(reinterpret_cast<const char*>(&count), sizeof count)
+  key_.assign(1, reading.standard_conforming_strings ? '\1' : '\0')
+      .append(reinterpret_cast<const char*>(&count), sizeof count)
       .append(message.type_bytes)
       .append(message.text);
   auto found = statements_.find(key_);
@@ -28,7 +30,8 @@ PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message,
   PreparedStatement& statement = *made;
   statement.id = next_id_;
   next_id_ += id_step_;
-  statement.key = key_;
+  statement.key = std::move(key_);  // as long as the text
+  statement.reading = reading;
   statement.declared_types = message.type_oids();
   statement.references = 1;
   refresh(statement, router, catalog);
@@ -40,8 +43,8 @@ PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message,
 void StatementCache::refresh(PreparedStatement& statement, routing::Router& router,
                              const routing::CatalogSnapshot& catalog) {
   if (statement.compiled && statement.tables_fingerprint == catalog.tables_fingerprint()) return;
-  statement.compiled =
-      std::make_unique<routing::CompiledStatement>(router.analyze(statement.text(), catalog));
+  statement.compiled = std::make_unique<routing::CompiledStatement>(
+      router.analyze(statement.text(), catalog, statement.reading));
   statement.tables_fingerprint = catalog.tables_fingerprint();
   statement.is_accepted = false;
   bytes_ -= statement.bytes;

@@ -16,7 +16,8 @@ namespace mosaic::proxy {
 
 struct PreparedStatement {
   uint64_t id = 0;  // unique in the process: part of the statement's name on servers
-  std::string key;  // number of declared types, these as in the Parse message, and the text
+  std::string key;  // how it is read, number of declared types, these as in the Parse message, and the text
+  routing::Reading reading;
   std::unique_ptr<routing::CompiledStatement> compiled;
   std::vector<uint32_t> declared_types;  // as in Parse; 0: let the server decide
   // Known once a server has described or parsed it under `schema_version`; types are the same on every shard.
@@ -33,11 +34,11 @@ struct PreparedStatement {
   PreparedStatement* newer_unused = nullptr;  // without references: its neighbours in StatementCache's list
   PreparedStatement* older_unused = nullptr;
 
-  // The key begins with the number of types, or types could pass for text.
-  static constexpr size_t kCountBytes = sizeof(uint16_t);
-  bool is_that_of(const routing::ParseMessage& message) const {
+  // The key begins with the reading and the number of types, or types could pass for text.
+  static constexpr size_t kCountBytes = 1 + sizeof(uint16_t);
+  bool is_that_of(const routing::ParseMessage& message, routing::Reading its_reading = {}) const {
     const size_t type_bytes = declared_types.size() * sizeof(uint32_t);
-    return type_bytes == message.type_bytes.size() && text() == message.text &&
+    return reading == its_reading && type_bytes == message.type_bytes.size() && text() == message.text &&
            std::string_view(key).substr(kCountBytes, type_bytes) == message.type_bytes;
   }
   std::string_view text() const {
@@ -57,13 +58,14 @@ class StatementCache {
   // `first_id`, `id_step`: so that several workers never give the same id.
   StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_step);
 
-  // The statement with this text and these types, made when new; the caller gets a reference.
+  // The statement with this text, read like this, and these types, made when new; the caller gets a
+  // reference.
   PreparedStatement& acquire(const routing::ParseMessage& message, routing::Router& router,
-                             const routing::CatalogSnapshot& catalog);
+                             const routing::CatalogSnapshot& catalog, routing::Reading reading = {});
   // One more reference to a statement that the caller knows to be referenced.
   void retain(PreparedStatement& statement) { ++statement.references; }
   void release(PreparedStatement& statement);
-  // Analyses it again when the tables' definition has changed since.
+  // Analyses it again, by its own reading, when the tables' definition has changed since.
   void refresh(PreparedStatement& statement, routing::Router& router,
                const routing::CatalogSnapshot& catalog);
 

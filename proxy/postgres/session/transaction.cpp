@@ -72,7 +72,10 @@ void Transaction::on_sent(const routing::StatementPart& part) {
       break;
     case StatementKind::kCommit:
     case StatementKind::kRollback:
-      // AND CHAIN keeps a transaction open: ReadyForQuery tells.
+      if (part.last_token - part.first_token > 2) {
+        bind();  // AND CHAIN: what follows began with what is not kept here
+        break;
+      }
       is_open_ = is_bound_ = is_snapshot_ = has_local_settings = false;
       break;
     default:
@@ -103,7 +106,7 @@ void Transaction::on_ready(char status, bool has_failed) {
 void Transaction::reset() {
   is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ =
       can_go_back_ = false;
-  has_local_settings = may_change_pins = has_changed_schema = false;
+  has_local_settings = may_change_pins = has_changed_schema = changes_reading = false;
   untold_settings.clear();
   traces = {};
   pins = {};

@@ -63,6 +63,8 @@ class Transaction {
 
   // A SET LOCAL that decides how constants are read is part of it.
   bool has_local_settings = false;
+  // A setting that decides how text is read is changed in it: its end may change it back.
+  bool changes_reading = false;
   // What ran may leave behind, known exactly or not, also where it failed: a session lock outlives an error.
   routing::Traces traces;
   routing::Pins pins;

@@ -20,8 +20,8 @@ constexpr std::optional<CopyKey> kNothing;
 
 }  // namespace
 
-BinaryRows::BinaryRows(const CopyTarget& target, size_t key_bytes_max)
-    : key_column_(target.key_column), partial_key_(key_bytes_max) {}
+BinaryRows::BinaryRows(const CopyTarget& target, const KeyEncoding& encoding, size_t key_bytes_max)
+    : key_column_(target.key_column), partial_key_(key_bytes_max), encoding_(encoding) {}
 
 NextCopyKey BinaryRows::next(std::string_view& chunk) {
   while (!chunk.empty()) {
@@ -142,8 +142,10 @@ NextCopyKey BinaryRows::on_field(std::string_view& chunk) {
   if (!is_complete) return partial_key_.keep(bytes) ? NextCopyKey(kNothing) : error(kTooLong);
   const auto value = partial_key_.complete(bytes);
   if (!value) return error(kTooLong);
+  const auto converted = encoding_.convert(*value);
+  if (!converted) return converted.error();
   end_field();
-  return NextCopyKey(CopyKey{row_, false, true, *value});
+  return NextCopyKey(CopyKey{row_, false, true, *converted});
 }
 
 void BinaryRows::end_field() {

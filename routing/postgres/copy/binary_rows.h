@@ -10,7 +10,7 @@ namespace mosaic::routing {
 
 class BinaryRows : public RowReader {
  public:
-  BinaryRows(const CopyTarget& target, size_t key_bytes_max);
+  BinaryRows(const CopyTarget& target, const KeyEncoding& encoding, size_t key_bytes_max);
   NextCopyKey next(std::string_view& chunk) override;
   NextCopyKey finish() override;
 
@@ -37,6 +37,7 @@ class BinaryRows : public RowReader {
   std::array<char, 19> fixed_{};
   size_t fixed_bytes_ = 0;
   PartialBytes partial_key_;
+  KeyEncoding encoding_;
 };
 
 }  // namespace mosaic::routing

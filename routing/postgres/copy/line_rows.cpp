@@ -1,5 +1,7 @@
 #include "routing/postgres/copy/line_rows.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -16,7 +18,7 @@ constexpr std::string_view kNoKey = "the row ends before the shard key's column"
 
 }  // namespace
 
-LineRows::LineRows(const CopyTarget& target, size_t key_bytes_max)
+LineRows::LineRows(const CopyTarget& target, const KeyEncoding& encoding, size_t key_bytes_max)
     : is_csv_(target.format == CopyTarget::Format::kCsv),
       quote_(target.quote),
       escape_(target.escape),
@@ -26,11 +28,17 @@ LineRows::LineRows(const CopyTarget& target, size_t key_bytes_max)
       next_delimiter_{target.delimiter},
       next_special_{is_csv_ ? target.quote : '\\'},
       next_escape_{target.escape},
-      partial_key_(key_bytes_max) {}
+      partial_key_(key_bytes_max),
+      encoding_(encoding) {}
 
 NextCopyKey LineRows::next(std::string_view& chunk) {
   if (is_csv_ && (next_delimiter_.byte == '\\' || quote_ == '\\')) {
     return copy_error(row_, column_, "a backslash as delimiter or quote can not be told from the marker \\.");
+  }
+  if (!encoding_.is_readable()) {
+    Error error = copy_error(row_, column_, fmt::format("rows in the encoding {}", encoding_.name()));
+    error.hint = "Its characters may contain bytes that end a field. Send the rows as UTF8: ENCODING 'UTF8'.";
+    return error;
   }
   begin_chunk(chunk);
   found_.reset();
@@ -215,6 +223,14 @@ bool LineRows::end_field(const char* field_end) {
   CopyKey key;
   key.row = row_;
   key.is_null = !has_quote_ && *raw == null_text_;
+  // Before the escapes are read, as the server does: they stand for bytes of the database's encoding.
+  const auto converted = encoding_.convert(*raw);
+  if (!converted) {
+    failure_ = converted.error();
+    failure_.detail = fmt::format("COPY, row {}, column {}. {}", row_, column_ + 1, failure_.detail);
+    return false;
+  }
+  raw = *converted;
   key.value = *raw;
   if (!key.is_null && (is_csv_ ? has_quote_ : has_backslash_)) {
     decoded_.clear();

@@ -12,7 +12,7 @@ namespace mosaic::routing {
 
 class LineRows : public RowReader {
  public:
-  LineRows(const CopyTarget& target, size_t key_bytes_max);
+  LineRows(const CopyTarget& target, const KeyEncoding& encoding, size_t key_bytes_max);
   NextCopyKey next(std::string_view& chunk) override;
   NextCopyKey finish() override;
 
@@ -93,6 +93,7 @@ class LineRows : public RowReader {
   const char* field_begin_ = nullptr;  // of the key's bytes in this chunk
   NextByte next_newline_{'\n'}, next_return_{'\r'}, next_delimiter_, next_special_, next_escape_;
   PartialBytes partial_key_;
+  KeyEncoding encoding_;
   std::string decoded_;
 };
 

@@ -24,6 +24,25 @@ class RowReader {
 // kUnusableKey for row `row` (from 1), column `column` (from 0).
 Error copy_error(uint64_t row, int column, std::string_view what);
 
+// How a key's bytes become those that the database keeps.
+class KeyEncoding {
+ public:
+  KeyEncoding(ClientEncoding encoding, KeyType key_type) : encoding_(encoding), key_type_(key_type) {}
+  // False: the rows' own bytes can not be told from those of characters.
+  bool is_readable() const { return is_safe(encoding_); }
+  std::string_view name() const { return name_of(encoding_); }
+  // The result lasts until the next call.
+  Result<std::string_view> convert(std::string_view bytes) {
+    if (encoding_ == ClientEncoding::kUtf8 || key_type_ != KeyType::kText) return bytes;
+    return to_utf8(encoding_, bytes, scratch_);
+  }
+
+ private:
+  ClientEncoding encoding_;
+  KeyType key_type_;
+  std::string scratch_;
+};
+
 // The bytes of a value that may be cut over several chunks: a view while they stand in one, a copy otherwise.
 class PartialBytes {
  public:

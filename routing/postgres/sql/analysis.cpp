@@ -8,16 +8,15 @@
 #include "routing/postgres/sql/bindable_literals.h"
 #include "routing/postgres/sql/nesting.h"
 #include "routing/postgres/sql/parse_tree.h"
+#include "routing/postgres/sql/portable_text.h"
 #include "routing/postgres/sql/query_analysis.h"
 #include "routing/postgres/sql/statement_analysis.h"
+#include "routing/postgres/sql/tokenizer.h"
 #include "routing/sqlstate.h"
 
 namespace mosaic::routing {
 
 namespace {
-
-// A statement of this many tokens takes seconds to parse; COPY is the way for so many values.
-constexpr size_t kTokensMax = 1'000'000;
 
 uint32_t highest_parameter(std::string_view text, std::span<const Token> tokens) {
   uint32_t highest = 0;
@@ -79,6 +78,7 @@ void analyze_explain(const PgQuery__ExplainStmt& explain, StatementSource& sourc
   }
   analyze_statement(explain.query, source, part);
   if (!is_executed) part.is_read = true;
+  if (part.execute) part.execute->is_explained = true;
 }
 
 }  // namespace
@@ -117,25 +117,28 @@ StatementPlan invalid_plan(size_t token_count) {
   return plan;
 }
 
-Analysis analyze_text(std::string_view text, std::span<const Token> tokens, const CatalogSnapshot& catalog,
-                      std::span<const std::string> schemas) {
+StatementPlan too_many_tokens_plan() {
+  return refused_plan(
+      0, {sqlstate::kLimitExceeded,
+          fmt::format("the statement has more than {} words (literals, names, operators ...)", kTokensMax),
+          "Statements with more are not parsed.", "Send it in parts, or use COPY."});
+}
+
+Analysis analyze_text(std::string_view text, std::span<const Token> tokens, Reading reading,
+                      const CatalogSnapshot& catalog, std::span<const std::string> schemas) {
   Analysis analysis;
-  if (tokens.size() > kTokensMax) {
+  if (estimate_nesting(text, tokens) > kNestingMax) {
     analysis.plan = refused_plan(
-        tokens.size(),
-        {sqlstate::kLimitExceeded,
-         fmt::format("the statement has {} words, at most {} are allowed", tokens.size(), kTokensMax), "",
-         "Send it in parts, or use COPY."});
+        tokens.size(), {sqlstate::kLimitExceeded,
+                        fmt::format("the statement is nested more than {} levels deep", kNestingMax), "",
+                        "Simplify the expression, or use parameters and arrays instead of generated text."});
     return analysis;
   }
-  if (const uint32_t nesting = estimate_nesting(text, tokens); nesting > kNestingMax) {
-    analysis.plan = refused_plan(
-        tokens.size(),
-        {sqlstate::kLimitExceeded,
-         fmt::format("the statement is nested about {} levels deep, at most {} are allowed", nesting,
-                     kNestingMax),
-         "", "Simplify the expression, or use parameters and arrays instead of generated text."});
-    return analysis;
+  // From here on another text of the same tokens may stand for the statement: a plan speaks of tokens only.
+  const std::optional<PortableText> parsed = text_to_parse(text, tokens, reading);
+  if (parsed) {
+    text = parsed->text;
+    tokens = parsed->tokens;
   }
   const auto tree = ParseTree::parse(text);
   if (!tree) {

@@ -52,8 +52,11 @@ void read_options(NodeList options, StatementSource& source, CopyTarget& target)
       has_escape = true;
     }
     if (name == "header") target.has_header = is_on(*option);
+    if (name == "encoding") target.encoding = find_client_encoding(text);
   }
   if (!has_escape) target.escape = target.quote;
+  // Binary values are in the client's encoding whatever the option says (textrecv).
+  if (target.format == CopyTarget::Format::kBinary) target.encoding.reset();
 }
 
 void read_columns(NodeList names, const Table& table, CopyTarget& target) {
@@ -97,6 +100,7 @@ bool analyze_copy(const PgQuery__CopyStmt& copy, StatementSource& source, Statem
     if (use >= 0) {
       const Table& table = findings.table_of(use);
       target.is_sharded = true;
+      target.key_type = table.key_type;
       target.table = part.uses[static_cast<size_t>(use)].table;
       read_columns(MOSAIC_NODES(copy, attlist), table, target);
       // COPY FROM ... WHERE filters rows after they were sent: it tells nothing about the others.

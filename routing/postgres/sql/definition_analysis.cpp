@@ -176,6 +176,12 @@ bool is_utility(const Node* statement) {
   }
 }
 
+bool executes_prepared(const Node* statement) {
+  return statement->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT &&
+         statement->create_table_as_stmt->query != nullptr &&
+         statement->create_table_as_stmt->query->node_case == PG_QUERY__NODE__NODE_EXECUTE_STMT;
+}
+
 // CREATE TABLE t AS SELECT ... reads what the query names and writes only t.
 bool reads_names(const Node* statement) {
   return statement->node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT ||
@@ -204,6 +210,13 @@ void analyze_definition(const Node* statement, StatementSource& source, Statemen
   const ProtobufCMessage* root = message_of(statement);
   if (root == nullptr) return;
   part.kind = is_utility(statement) ? StatementKind::kUtility : StatementKind::kDdl;
+  if (executes_prepared(statement)) {
+    part.placement = Placement::kDefault;
+    part.refusal = Error{sqlstate::kFeatureNotSupported, "CREATE TABLE AS EXECUTE is not supported",
+                         "Statements that SQL's PREPARE has prepared are kept by Mosaic, not by a server.",
+                         "Write the query itself: CREATE TABLE ... AS SELECT ..."};
+    return;
+  }
   PartFindings findings(source, part);
   findings.add_write();
   std::vector<const PgQuery__RangeVar*> names;

@@ -67,7 +67,7 @@ const char* find_closing_quote_with_escapes(const char* p, const char* end) {
   return nullptr;
 }
 
-const char* find_close(const char* p, const char* end, StringForm form) {
+[[gnu::always_inline]] inline const char* find_close(const char* p, const char* end, StringForm form) {
   switch (form) {
     case StringForm::kPlain:
       return find_closing_quote(p, end);
@@ -99,6 +99,10 @@ const char* find_continuation(const char* p, const char* end) {
 }
 
 }  // namespace
+
+const char* find_line_close(const char* at, const char* end, StringForm form) {
+  return find_close(at + 1, end, form);
+}
 
 const char* find_string_end(const char* at, const char* end, StringForm form) {
   while (true) {
@@ -191,10 +195,12 @@ Number read_number_end(const char* at, const char* end) {
   return number;
 }
 
-std::optional<Literal> read_prefixed_string(const char* at, const char* end) {
+std::optional<Literal> read_prefixed_string(const char* at, const char* end, Reading reading) {
   const char letter = static_cast<char>(*at | 0x20);
   if (letter == 'u') {
     if (!is_at(at + 1, end, '&') || !is_at(at + 2, end, '\'')) return std::nullopt;
+    // "unsafe use of string constant with Unicode escapes"
+    if (!reading.standard_conforming_strings) return Literal{nullptr, TokenKind::kString};
     return Literal{find_string_end(at + 2, end, StringForm::kPlain), TokenKind::kString};
   }
   if (!is_at(at + 1, end, '\'')) return std::nullopt;
@@ -203,17 +209,17 @@ std::optional<Literal> read_prefixed_string(const char* at, const char* end) {
   return Literal{find_string_end(at + 1, end, StringForm::kBits), TokenKind::kBitString};
 }
 
-Literal read_literal(const char* at, const char* end) {
+Literal read_literal(const char* at, const char* end, Reading reading) {
   if (is_digit(at, end) || (is_at(at, end, '.') && is_digit(at + 1, end))) {
     const Number number = read_number_end(at, end);
     return {number.end, number.is_integer ? TokenKind::kInteger : TokenKind::kNumber};
   }
-  if (is_at(at, end, '\'')) return {find_string_end(at, end, StringForm::kPlain), TokenKind::kString};
+  if (is_at(at, end, '\'')) return {find_string_end(at, end, form_of_plain(reading)), TokenKind::kString};
   if (is_at(at, end, '$')) {
     if (find_parameter_end(at, end) != nullptr) return {};
     return {find_dollar_string_end(at, end), TokenKind::kString};
   }
-  return at < end ? read_prefixed_string(at, end).value_or(Literal()) : Literal();
+  return at < end ? read_prefixed_string(at, end, reading).value_or(Literal()) : Literal();
 }
 
 size_t find_literal_start(std::string_view text) {

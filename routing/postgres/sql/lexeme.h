@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 
+#include "routing/postgres/sql/reading.h"
 #include "routing/postgres/sql/token.h"
 
 namespace mosaic::routing {
@@ -15,7 +16,13 @@ namespace mosaic::routing {
 // The opening quote of '...', without its prefix. Continuation lines belong to the string; so do doubled
 // quotes (except in bit strings, B'1' and X'f') and, in E'...', what a backslash escapes.
 enum class StringForm : uint8_t { kPlain, kEscapes, kBits };
+// The quote that ends the line of a string that begins at the opening quote `at`.
+const char* find_line_close(const char* at, const char* end, StringForm form);
 const char* find_string_end(const char* at, const char* end, StringForm form);
+// The form of '...' without a prefix.
+inline StringForm form_of_plain(Reading reading) {
+  return reading.standard_conforming_strings ? StringForm::kPlain : StringForm::kEscapes;
+}
 // $tag$...$tag$; null also when no such string begins here.
 const char* find_dollar_string_end(const char* at, const char* end);
 // $1; null when what follows the dollar is no number, or a number with junk behind it.
@@ -40,9 +47,9 @@ struct Literal {
   TokenKind kind = TokenKind::kInteger;
 };
 // E'...', U&'...', B'...', X'...': strings that begin as a word would. Nothing: no such string begins here.
-std::optional<Literal> read_prefixed_string(const char* at, const char* end);
+std::optional<Literal> read_prefixed_string(const char* at, const char* end, Reading reading);
 // Any literal, a number without its sign; with a null end also when none begins here.
-Literal read_literal(const char* at, const char* end);
+Literal read_literal(const char* at, const char* end, Reading reading);
 // No literal begins before this offset: that of the first digit, quote or dollar, or the text's size.
 size_t find_literal_start(std::string_view text);
 

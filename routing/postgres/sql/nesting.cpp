@@ -1,6 +1,7 @@
 #include "routing/postgres/sql/nesting.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "routing/postgres/sql/keyword.h"
@@ -33,16 +34,16 @@ class NestingEstimate {
     add_token();
     below_ += branch_ + chain_;
     levels_.push_back({bracket, branch_, chain_});
+    ++open_of(bracket);
     branch_ = chain_ = 0;
   }
   void close(char bracket) {
     // A wrong bracket is a syntax error for the parser to find; unwinding keeps the estimate an upper bound.
-    const auto matching = std::find_if(levels_.rbegin(), levels_.rend(),
-                                       [&](const Level& level) { return level.bracket == bracket; });
-    if (matching == levels_.rend()) return add_token();
+    if (open_of(bracket) == 0) return add_token();
     while (true) {
       const Level level = levels_.back();
       levels_.pop_back();
+      --open_of(level.bracket);
       branch_ = level.branch;
       chain_ = level.chain;
       below_ -= branch_ + chain_;
@@ -61,6 +62,7 @@ class NestingEstimate {
   void start_statement() {
     branch_ = chain_ = below_ = 0;
     levels_.clear();
+    open_ = {};
   }
   uint32_t max() const { return max_; }
 
@@ -71,11 +73,13 @@ class NestingEstimate {
     uint32_t chain;
   };
   void note() { max_ = std::max(max_, below_ + branch_ + chain_); }
+  uint32_t& open_of(char bracket) { return open_[bracket == '(' ? 0 : bracket == '[' ? 1 : 2]; }
 
   std::vector<Level> levels_;
-  uint32_t branch_ = 0;  // tokens of the current branch
-  uint32_t chain_ = 0;   // joins and set operations in the current brackets
-  uint32_t below_ = 0;   // the same of all enclosing brackets
+  std::array<uint32_t, 3> open_{};  // how many of each bracket are in levels_
+  uint32_t branch_ = 0;             // tokens of the current branch
+  uint32_t chain_ = 0;              // joins and set operations in the current brackets
+  uint32_t below_ = 0;              // the same of all enclosing brackets
   uint32_t max_ = 0;
 };
 
@@ -84,6 +88,7 @@ class NestingEstimate {
 uint32_t estimate_nesting(std::string_view text, std::span<const Token> tokens) {
   NestingEstimate estimate;
   for (const Token& token : tokens) {
+    if (estimate.max() > kNestingMax) break;
     const std::string_view word = text.substr(token.begin, token.end - token.begin);
     if (token.kind == TokenKind::kPunctuation) {
       switch (word.front()) {

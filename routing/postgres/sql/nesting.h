@@ -12,7 +12,8 @@ namespace mosaic::routing {
 
 inline constexpr uint32_t kNestingMax = 1000;
 
-// An upper bound for the depth of the parse tree, in grammar levels.
+// An upper bound for the depth of the parse tree, in grammar levels; what is above kNestingMax is not counted
+// to its end. Time and memory: that of the tokens, whatever they are.
 uint32_t estimate_nesting(std::string_view text, std::span<const Token> tokens);
 
 }  // namespace mosaic::routing

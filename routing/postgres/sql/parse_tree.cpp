@@ -2,6 +2,7 @@
 
 #include <pg_query.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <string>
@@ -60,6 +61,10 @@ class PackedTree {
   PackedTree& operator=(const PackedTree&) = delete;
 
   bool is_valid() const { return result_.error == nullptr; }
+  ParseFailure failure() const {
+    if (is_valid()) return {};
+    return {result_.error->message, static_cast<uint32_t>(std::max(result_.error->cursorpos, 0))};
+  }
   const PgQueryProtobuf& bytes() const { return result_.parse_tree; }
 
  private:
@@ -76,6 +81,10 @@ std::optional<ParseTree> ParseTree::parse(std::string_view text) {
       arena->allocator(), packed.bytes().len, reinterpret_cast<const uint8_t*>(packed.bytes().data));
   if (root == nullptr) return std::nullopt;
   return ParseTree(std::move(arena), root);
+}
+
+ParseFailure ParseTree::find_failure(std::string_view text) {
+  return PackedTree(std::string(text).c_str()).failure();
 }
 
 ParseTree::ParseTree(std::unique_ptr<Arena> arena, const PgQuery__ParseResult* root)

@@ -6,17 +6,26 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace mosaic::routing {
 
 using Node = PgQuery__Node;
 
+// Why a text is not SQL.
+struct ParseFailure {
+  std::string message;    // libpg_query's, which is PostgreSQL's; empty: it is SQL
+  uint32_t position = 0;  // in characters, from 1; 0: none in particular
+};
+
 class ParseTree {
  public:
   // Nothing when PostgreSQL's grammar rejects the text. Recurses over the tree: check estimate_nesting()
   // first.
   static std::optional<ParseTree> parse(std::string_view text);
+  // Of a text that parse() does not take.
+  static ParseFailure find_failure(std::string_view text);
 
   ParseTree(ParseTree&&) noexcept;
   ParseTree& operator=(ParseTree&&) noexcept;

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <string>
 
-#include "routing/postgres/sql/client_encoding.h"
 #include "routing/postgres/sql/keyword.h"
 #include "routing/postgres/sql/part_findings.h"
+#include "routing/postgres/sql/setting_rules.h"
 #include "routing/postgres/sql/statement_analysis.h"
 #include "routing/sqlstate.h"
 
@@ -92,33 +92,6 @@ std::string value_text(NodeList values, StatementSource& source) {
   return {};
 }
 
-// "on" in the spellings that PostgreSQL takes: unique prefixes of true and yes, on, 1.
-bool is_true(std::string_view value) {
-  const std::string lower = to_lower(value);
-  if (lower.empty()) return false;
-  return std::string_view("true").starts_with(lower) || std::string_view("yes").starts_with(lower) ||
-         lower == "on" || lower == "1";
-}
-
-bool needs_value(std::string_view setting) {
-  return setting == "standard_conforming_strings" || setting == "client_encoding";
-}
-
-std::optional<Error> refuse_value(std::string_view setting, std::string_view value) {
-  if (setting == "standard_conforming_strings" && !is_true(value)) {
-    return Error{
-        sqlstate::kFeatureNotSupported, "standard_conforming_strings must stay on",
-        "With it off, a backslash in '...' escapes the next character: Mosaic and the server would read "
-        "different statements.",
-        "Write strings with escapes as E'...'."};
-  }
-  if (setting == "client_encoding" && !is_safe_client_encoding(value)) {
-    return Error{sqlstate::kFeatureNotSupported, fmt::format("client_encoding {} is not supported", value),
-                 "Its characters may contain bytes that mean something else in SQL.", "Use UTF8."};
-  }
-  return std::nullopt;
-}
-
 void analyze_set(const PgQuery__VariableSetStmt& set, StatementSource& source, StatementPart& part) {
   const std::string name = to_lower(set.name);
   if (set.kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_MULTI) {
@@ -144,7 +117,8 @@ void analyze_set(const PgQuery__VariableSetStmt& set, StatementSource& source, S
   part.kind = StatementKind::kSet;
   change.value_first = find_value(source, part);
   change.value_last = part.last_token;
-  if (needs_value(name)) part.refusal = refuse_value(name, value_text(MOSAIC_NODES(set, args), source));
+  if (has_value_rule(name))
+    part.refusal = find_value_error(name, value_text(MOSAIC_NODES(set, args), source));
   part.setting = std::move(change);
 }
 
@@ -189,16 +163,9 @@ bool analyze_set_config(const PgQuery__SelectStmt& select, StatementSource& sour
   }
   source.mark_literal_read();
   change.name = to_lower(name->sval->sval);
-  if (needs_value(change.name)) {
-    if (const auto* value = as_constant(call->args[1])) {
-      part.refusal = refuse_value(change.name, value->sval->sval);
-    } else {
-      // Its value would slip past the check.
-      part.refusal = Error{sqlstate::kFeatureNotSupported,
-                           fmt::format("set_config('{}') with a parameter is not supported", change.name), "",
-                           "Write the value as a literal."};
-    }
-  }
+  // A parameter's value is looked at by route(), which knows it.
+  if (const auto* value = as_constant(call->args[1]))
+    part.refusal = find_value_error(change.name, value->sval->sval);
   part.kind = StatementKind::kSet;
   part.setting = std::move(change);
   return true;
@@ -212,14 +179,6 @@ void analyze_declare(const PgQuery__DeclareCursorStmt& declare, StatementSource&
     part.kind = StatementKind::kSessionState;
     part.pins.add(Pin::kHoldCursor);
   }
-}
-
-void refuse_sql_prepare(StatementPart& part, StatementKind kind, std::string_view what) {
-  part.kind = kind;
-  part.placement = Placement::kDefault;
-  part.refusal =
-      Error{sqlstate::kFeatureNotSupported, fmt::format("the SQL command {} is not supported", what), "",
-            "Prepare statements in the protocol, as drivers do (Parse and Bind); they work on all shards."};
 }
 
 std::string_view name_of(PgQuery__DiscardMode mode) {
@@ -269,10 +228,10 @@ bool analyze_session_statement(const Node* statement, StatementSource& source, S
       part.name = statement->deallocate_stmt->name;
       return true;
     case PG_QUERY__NODE__NODE_PREPARE_STMT:
-      refuse_sql_prepare(part, StatementKind::kPrepare, "PREPARE");
+      analyze_prepare(*statement->prepare_stmt, source, part);
       return true;
     case PG_QUERY__NODE__NODE_EXECUTE_STMT:
-      refuse_sql_prepare(part, StatementKind::kExecute, "EXECUTE");
+      analyze_execute(*statement->execute_stmt, source, part);
       return true;
     case PG_QUERY__NODE__NODE_LISTEN_STMT:
       pin_to_default_node(part, Pin::kListen);

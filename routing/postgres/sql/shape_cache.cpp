@@ -17,7 +17,15 @@ ShapeCache::~ShapeCache() = default;
 
 uint64_t ShapeCache::hash_of(KeyKind kind, std::string_view key) {
   const uint64_t hash = XXH3_64bits(key.data(), key.size());
-  return kind == KeyKind::kShape ? hash : ~hash;
+  switch (kind) {
+    case KeyKind::kShape:
+      return hash;
+    case KeyKind::kText:
+      return ~hash;
+    case KeyKind::kOldText:
+      return hash * 3;
+  }
+  return hash;
 }
 
 ShapeCache::Entry* ShapeCache::find(KeyKind kind, std::string_view key, uint64_t hash) {
@@ -30,23 +38,23 @@ ShapeCache::Entry* ShapeCache::find(KeyKind kind, std::string_view key, uint64_t
   return nullptr;
 }
 
-ShapeCache::Entry* ShapeCache::find_by_spelling(std::string_view text, std::vector<Token>& tokens,
-                                                Hint& hint) {
+ShapeCache::Entry* ShapeCache::find_by_spelling(std::string_view text, Reading reading,
+                                                std::vector<Token>& tokens, Hint& hint) {
   Entry* entry = guess_of(Spelling::hash_of_beginning(text));
-  if (entry == nullptr || !entry->spelling.matches(text, tokens, hint)) return nullptr;
+  if (entry == nullptr || !entry->spelling.matches(text, reading, tokens, hint)) return nullptr;
   mark_as_used(entry);
   return entry;
 }
 
-void ShapeCache::keep_spelling(Entry& entry, std::string_view text, std::span<const Token> tokens,
-                               const Hint& hint) {
+void ShapeCache::keep_spelling(Entry& entry, std::string_view text, Reading reading,
+                               std::span<const Token> tokens, const Hint& hint) {
   if (text.size() > Spelling::kTextBytesMax) return;
   const uint64_t hash = Spelling::hash_of_beginning(text);
   if (guess_of(entry.spelling_hash) == &entry) guess_of(entry.spelling_hash) = nullptr;
   entry.spelling_hash = hash;
   guess_of(hash) = &entry;
   const size_t bytes_before = entry.spelling.bytes();
-  entry.spelling.assign(text, tokens, hint);
+  entry.spelling.assign(text, reading, tokens, hint);
   const size_t more = entry.spelling.bytes() - bytes_before;
   entry.bytes += more;
   bytes_ += more;

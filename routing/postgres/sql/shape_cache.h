@@ -17,8 +17,11 @@ namespace mosaic::routing {
 class ShapeCache {
  public:
   // What a text is looked up by: its shape, or - where the plan depends on the literals' values - the text
-  // itself.
-  enum class KeyKind : uint8_t { kShape, kText };
+  // itself, under either reading. (Shapes tell the readings apart where it matters.)
+  enum class KeyKind : uint8_t { kShape, kText, kOldText };
+  static KeyKind text_kind(Reading reading) {
+    return reading.standard_conforming_strings ? KeyKind::kText : KeyKind::kOldText;
+  }
 
   struct Entry {
     std::string key;
@@ -54,9 +57,10 @@ class ShapeCache {
                 bool depends_on_literals, uint64_t parse_ns);
   // The entry of this shape that was found last, when `text` is spelled like the text that found it: marked
   // as used, with `tokens` and `hint` of the text. Null: none, find() may know more.
-  Entry* find_by_spelling(std::string_view text, std::vector<Token>& tokens, Hint& hint);
+  Entry* find_by_spelling(std::string_view text, Reading reading, std::vector<Token>& tokens, Hint& hint);
   // What find() or insert() gave for a text, for find_by_spelling(). May evict others.
-  void keep_spelling(Entry& entry, std::string_view text, std::span<const Token> tokens, const Hint& hint);
+  void keep_spelling(Entry& entry, std::string_view text, Reading reading, std::span<const Token> tokens,
+                     const Hint& hint);
   void clear();
   // Evicts until what is held fits.
   void set_bytes_max(size_t bytes_max);

@@ -28,7 +28,9 @@ uint64_t Spelling::hash_of_beginning(std::string_view text) {
   return XXH3_64bits(text.data(), find_literal_start(text));
 }
 
-void Spelling::assign(std::string_view text, std::span<const Token> tokens, const Hint& hint) {
+void Spelling::assign(std::string_view text, Reading reading, std::span<const Token> tokens,
+                      const Hint& hint) {
+  reading_ = reading;
   text_.assign(text);
   tokens_.assign(tokens.begin(), tokens.end());
   hint_ = {};
@@ -40,7 +42,8 @@ void Spelling::assign(std::string_view text, std::span<const Token> tokens, cons
 
 // Tokens have no memory of what stands before them: where both texts have read the same tokens so far, equal
 // bytes are equal tokens again, up to the next literal.
-bool Spelling::matches(std::string_view text, std::vector<Token>& tokens, Hint& hint) const {
+bool Spelling::matches(std::string_view text, Reading reading, std::vector<Token>& tokens, Hint& hint) const {
+  if (reading != reading_) return false;
   tokens.resize(tokens_.size());
   Token* out = tokens.data();
   const char* const begin = text.data();
@@ -58,7 +61,7 @@ bool Spelling::matches(std::string_view text, std::vector<Token>& tokens, Hint& 
       return false;
     at += between;
     if (!begins_alike(*at, text_[token.begin])) return false;
-    const Literal literal = read_literal(at, end);
+    const Literal literal = read_literal(at, end, reading);
     if (literal.end == nullptr || literal.kind != token.kind) return false;
     *out++ = {static_cast<uint32_t>(at - begin), static_cast<uint32_t>(literal.end - begin), token.kind};
     at = literal.end;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "routing/postgres/route.h"
+#include "routing/postgres/sql/reading.h"
 #include "routing/postgres/sql/token.h"
 
 namespace mosaic::routing {
@@ -25,16 +26,17 @@ class Spelling {
 
   // Makes a text with tokens the template; `hint` as in Tokenizer::hint(). Allocates only when it is longer
   // than those before it.
-  void assign(std::string_view text, std::span<const Token> tokens, const Hint& hint);
+  void assign(std::string_view text, Reading reading, std::span<const Token> tokens, const Hint& hint);
   size_t bytes() const { return text_.capacity() + 1 + tokens_.capacity() * sizeof(Token); }
 
-  // Whether `text` is spelled alike; then `tokens` and `hint` are what a Tokenizer would find in it.
-  bool matches(std::string_view text, std::vector<Token>& tokens, Hint& hint) const;
+  // Whether `text` is spelled and read alike; then `tokens` and `hint` are what a Tokenizer would find in it.
+  bool matches(std::string_view text, Reading reading, std::vector<Token>& tokens, Hint& hint) const;
 
  private:
   std::string text_;
   std::vector<Token> tokens_;
   Hint hint_;  // points into text_
+  Reading reading_;
 };
 
 }  // namespace mosaic::routing

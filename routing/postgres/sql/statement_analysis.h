@@ -13,6 +13,10 @@ void analyze_statement(const Node* statement, StatementSource& source, Statement
 
 // BEGIN, SET, SHOW, RESET, DISCARD, DEALLOCATE, PREPARE, LISTEN ... and SELECT set_config() on its own.
 bool analyze_session_statement(const Node* statement, StatementSource& source, StatementPart& part);
+// PREPARE and EXECUTE of SQL: where the inner statement and the arguments stand. EXPLAIN EXECUTE comes here
+// too.
+void analyze_prepare(const PgQuery__PrepareStmt& prepare, const StatementSource& source, StatementPart& part);
+void analyze_execute(const PgQuery__ExecuteStmt& execute, const StatementSource& source, StatementPart& part);
 // COPY in all its forms.
 bool analyze_copy(const PgQuery__CopyStmt& copy, StatementSource& source, StatementPart& part);
 // SELECT, INSERT, UPDATE, DELETE, MERGE: the `query`, which may stand inside of EXPLAIN or DECLARE CURSOR.

@@ -29,6 +29,7 @@ size_t bytes_of(const StatementPart& part) {
   bytes += part.bindable.capacity() * sizeof(uint32_t);
   if (part.setting) bytes += bytes_of(part.setting->name);
   if (part.copy) bytes += bytes_of(part.copy->null_text);
+  if (part.execute) bytes += part.execute->arguments.capacity() * sizeof(ExecuteCall::Argument);
   if (part.refusal) bytes += bytes_of(*part.refusal);
   if (part.one_node_only) bytes += bytes_of(*part.one_node_only);
   return bytes;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "routing/postgres/client_encoding.h"
 #include "routing/postgres/sql/traces.h"
 #include "routing/result.h"
 #include "routing/shard_function.h"
@@ -33,8 +34,8 @@ enum class StatementKind : uint8_t {
   kShow,            // SHOW x
   kDiscard,         // DISCARD ALL | PLANS | SEQUENCES | TEMP
   kDeallocate,      // DEALLOCATE [ALL | name]
-  kPrepare,         // SQL-level PREPARE
-  kExecute,         // SQL-level EXECUTE
+  kPrepare,         // SQL-level PREPARE: for a session to carry out, route() refuses it
+  kExecute,         // SQL-level EXECUTE, also in EXPLAIN: likewise
   kDdl,             // CREATE, ALTER, DROP, TRUNCATE, GRANT ... of tables and other objects
   kSessionState,    // LISTEN, UNLISTEN, LOAD, DECLARE ... WITH HOLD, CREATE TEMP: state that lives in one
                     // server session
@@ -107,7 +108,8 @@ struct SettingChange {
 };
 
 struct CopyTarget {
-  uint16_t table = 0;  // index into CatalogSnapshot::tables(), sharded tables only
+  uint16_t table = 0;                 // index into CatalogSnapshot::tables(), sharded tables only
+  KeyType key_type = KeyType::kInt8;  // of that table
   bool is_sharded = false;
   enum class Format : uint8_t { kText, kCsv, kBinary } format = Format::kText;
   char delimiter = '\t';
@@ -117,6 +119,34 @@ struct CopyTarget {
   bool has_header = false;
   int column_count = 0;  // columns per row; 0: unknown (no column list and the table's columns are unknown)
   int key_column = -1;   // position of the shard key in each row; -1: not among the columns
+  std::optional<ClientEncoding> encoding;  // ENCODING '...', of text and csv; none: the client's
+};
+
+// Tokens [first, last) of the statement.
+struct TokenRange {
+  uint32_t first = 0;
+  uint32_t last = 0;
+  bool operator==(const TokenRange&) const = default;
+};
+
+// PREPARE name (types) AS statement. The name is the part's, folded as PostgreSQL folds it.
+struct PrepareTarget {
+  TokenRange types;  // between the parentheses; empty: none are declared
+  uint32_t type_count = 0;
+  TokenRange statement;          // behind AS
+  uint32_t parameter_count = 0;  // the declared types, or the highest $n where that is more
+};
+
+// EXECUTE name (arguments); the name is the part's.
+struct ExecuteCall {
+  struct Argument {
+    TokenRange text;                 // the expression as written
+    std::optional<KeySource> value;  // a literal or parameter; none: only the server can tell the value
+    uint32_t type_oid = 0;           // what its value is: int8, uuid, or 0 for what any type's input may read
+  };
+  std::vector<Argument> arguments;
+  TokenRange command;         // from EXECUTE on
+  bool is_explained = false;  // stands in EXPLAIN
 };
 
 struct StatementPart {
@@ -148,6 +178,8 @@ struct StatementPart {
       false;  // BEGIN ISOLATION LEVEL REPEATABLE READ / SERIALIZABLE: reads share a snapshot
   std::optional<SettingChange> setting;
   std::optional<CopyTarget> copy;
+  std::optional<PrepareTarget> prepare;
+  std::optional<ExecuteCall> execute;
   std::optional<Error> refusal;  // never routable, whatever the keys: why, and what to write instead
 
   bool pins_session() const { return !pins.is_empty(); }

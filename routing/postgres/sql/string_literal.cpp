@@ -116,13 +116,15 @@ size_t read_escape(std::string_view body, size_t at, std::string& out) {
 
 }  // namespace
 
-std::optional<std::string_view> read_string_literal(std::string_view token, std::string& scratch) {
+std::optional<std::string_view> read_string_literal(std::string_view token, Reading reading,
+                                                    std::string& scratch) {
   if (token.size() >= 2 && token.front() == '$') {
     const size_t tag = token.find('$', 1) + 1;
     return token.substr(tag, token.size() - 2 * tag);
   }
-  const bool has_escapes = !token.empty() && (token.front() == 'E' || token.front() == 'e');
-  if (has_escapes) token.remove_prefix(1);
+  const bool has_prefix = !token.empty() && (token.front() == 'E' || token.front() == 'e');
+  const bool has_escapes = has_prefix || !reading.standard_conforming_strings;
+  if (has_prefix) token.remove_prefix(1);
   if (token.size() < 2 || token.front() != '\'') return std::nullopt;
   std::string_view body = token.substr(1, token.size() - 2);
   if (body.find('\'') == std::string_view::npos &&

@@ -62,8 +62,9 @@ inline Start start_of(char c) { return kStarts[static_cast<unsigned char>(c)]; }
 // cursors stay in registers: that halves the time.
 class Tokenizer::Pass {
  public:
-  Pass(Tokenizer& owner, std::string_view text)
+  Pass(Tokenizer& owner, std::string_view text, Reading reading)
       : owner_(owner),
+        reading_(reading),
         begin_(text.data()),
         end_(begin_ + text.size()),
         token_(owner.tokens_.get()),
@@ -71,27 +72,35 @@ class Tokenizer::Pass {
         out_(owner.shape_.get() + 1) {}
 
   [[gnu::always_inline]] bool run() {
-    bool is_fine = true;
-    for (const char* at = begin_; at < end_;) {
+    const char* at = begin_;
+    while (at != nullptr && at < end_ && !owner_.has_too_many_tokens_) {
+      // Only a text of many tokens is longer: whether they are too many is not asked at each.
+      at = read_until(at, end_ - at > kStretchBytes ? at + kStretchBytes : end_);
+    }
+    owner_.token_count_ = static_cast<size_t>(token_ - owner_.tokens_.get());
+    // The byte before the shape is a space too, so that leading white space leaves no trace.
+    if (out_[-1] == ' ' && owner_.token_count_ > 0) --out_;
+    owner_.shape_size_ = static_cast<size_t>(out_ - owner_.shape_.get()) - 1;
+    return at != nullptr;
+  }
+
+ private:
+  static constexpr ptrdiff_t kStretchBytes = 1 << 20;
+
+  // Up to the first token that begins at `stop` or later.
+  [[gnu::always_inline]] const char* read_until(const char* at, const char* stop) {
+    while (at < stop) {
       at = read_one(at);
-      if (at == nullptr) {
-        is_fine = false;
-        break;
-      }
+      if (at == nullptr) break;
       // One space behind a token is by far the most common; it is worth no dispatch of its own.
       if (at < end_ && *at == ' ') {
         add_gap();
         ++at;
       }
     }
-    owner_.token_count_ = static_cast<size_t>(token_ - owner_.tokens_.get());
-    // The byte before the shape is a space too, so that leading white space leaves no trace.
-    if (out_[-1] == ' ' && owner_.token_count_ > 0) --out_;
-    owner_.shape_size_ = static_cast<size_t>(out_ - owner_.shape_.get()) - 1;
-    return is_fine;
+    return at;
   }
 
- private:
   // Each reads what starts at `at` and returns where the next begins; null: no token of SQL.
   [[gnu::always_inline]] const char* read_one(const char* at) {
     switch (start_of(*at)) {
@@ -120,8 +129,7 @@ class Tokenizer::Pass {
       case Start::kOperator:
         return read_operator_or_comment(at);
       case Start::kQuote:
-        return add_literal(at, find_string_end(at, end_, StringForm::kPlain), TokenKind::kString,
-                           kStringMarker);
+        return read_plain_string(at);
       case Start::kDoubleQuote:
         return read_quoted_word(at, at);
       case Start::kDollar:
@@ -155,6 +163,15 @@ class Tokenizer::Pass {
     return last;
   }
 
+  [[gnu::always_inline]] const char* read_plain_string(const char* first) {
+    if (reading_.standard_conforming_strings) {
+      const char* last = find_string_end(first, end_, StringForm::kPlain);
+      return add_literal(first, last, TokenKind::kString, kStringMarker);
+    }
+    const char* last = find_string_end(first, end_, StringForm::kEscapes);
+    return add_literal(first, last, TokenKind::kString, kOldStringMarker);
+  }
+
   [[gnu::always_inline]] const char* read_word(const char* first) {
     const char* last = copy_word(first, end_, out_);
     out_ += last - first;
@@ -164,7 +181,7 @@ class Tokenizer::Pass {
 
   [[gnu::always_inline]] const char* read_prefix_word(const char* first) {
     if (is_at(first + 1, '\'') || is_at(first + 1, '&')) {
-      if (const std::optional<Literal> literal = read_prefixed_string(first, end_)) {
+      if (const std::optional<Literal> literal = read_prefixed_string(first, end_, reading_)) {
         return add_literal(first, literal->end, literal->kind,
                            literal->kind == TokenKind::kString ? kStringMarker : kBitStringMarker);
       }
@@ -216,12 +233,16 @@ class Tokenizer::Pass {
   }
 
   [[gnu::always_inline]] void grow() {
-    owner_.grow_tokens(static_cast<size_t>(token_ - owner_.tokens_.get()));
+    if (!owner_.grow_tokens(static_cast<size_t>(token_ - owner_.tokens_.get()))) {
+      --token_;  // this one goes over the last; run() stops soon
+      return;
+    }
     token_ = owner_.tokens_.get() + owner_.token_count_;
     tokens_end_ = owner_.tokens_.get() + owner_.token_capacity_;
   }
 
   Tokenizer& owner_;
+  const Reading reading_;
   const char* const begin_;
   const char* const end_;
   Token* token_;
@@ -229,8 +250,9 @@ class Tokenizer::Pass {
   char* out_;
 };
 
-bool Tokenizer::read(std::string_view text) {
+bool Tokenizer::read(std::string_view text, Reading reading) {
   token_count_ = 0;
+  has_too_many_tokens_ = false;
   hint_ = {};
   // A shape is never longer than its text: white space and literals only shrink.
   const size_t wanted = 1 + text.size() + 1 + kShapeSlack;
@@ -239,16 +261,21 @@ bool Tokenizer::read(std::string_view text) {
     shape_ = std::make_unique_for_overwrite<char[]>(shape_capacity_);
     shape_[0] = ' ';
   }
-  return Pass(*this, text).run();
+  return Pass(*this, text, reading).run() && !has_too_many_tokens_;
 }
 
-void Tokenizer::grow_tokens(size_t count) {
+bool Tokenizer::grow_tokens(size_t count) {
   token_count_ = count;
-  const size_t wanted = token_capacity_ == 0 ? 256 : 2 * token_capacity_;
+  if (token_count_ == kTokensMax) {
+    has_too_many_tokens_ = true;
+    return false;
+  }
+  const size_t wanted = token_capacity_ == 0 ? 256 : std::min(2 * token_capacity_, kTokensMax);
   auto grown = std::make_unique_for_overwrite<Token[]>(wanted);
   if (token_count_ > 0) std::memcpy(grown.get(), tokens_.get(), token_count_ * sizeof(Token));
   tokens_ = std::move(grown);
   token_capacity_ = wanted;
+  return true;
 }
 
 void Tokenizer::shrink_to(size_t bytes) {

@@ -17,6 +17,7 @@ class FlagSet {
     for (const Flag flag : flags) add(flag);
   }
   constexpr void add(Flag flag) { bits_ = static_cast<uint8_t>(bits_ | static_cast<uint8_t>(flag)); }
+  constexpr void remove(Flag flag) { bits_ = static_cast<uint8_t>(bits_ & ~static_cast<uint8_t>(flag)); }
   constexpr void add(FlagSet other) { bits_ = static_cast<uint8_t>(bits_ | other.bits_); }
   constexpr bool has(Flag flag) const { return (bits_ & static_cast<uint8_t>(flag)) != 0; }
   constexpr bool is_empty() const { return bits_ == 0; }

@@ -19,6 +19,7 @@ int32_t read_i32(std::string_view bytes, size_t at) {
 
 std::optional<Parameter> Parameters::find(uint32_t index) const {
   if (index >= count_) return std::nullopt;
+  if (!read_.empty()) return read_[index];
   size_t at = 0;
   for (uint32_t i = 0;; ++i) {
     if (at + 4 > values_.size()) return std::nullopt;

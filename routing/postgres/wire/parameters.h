@@ -1,5 +1,6 @@
 #pragma once
-// The parameter values of one Bind message, read in place (PostgreSQL manual, Message Formats, Bind).
+// The parameter values of one Bind message, read in place (PostgreSQL manual, Message Formats, Bind), or of
+// an EXECUTE command, read before.
 
 #include <cstdint>
 #include <optional>
@@ -11,8 +12,10 @@ namespace mosaic::routing {
 struct Parameter {
   bool is_null = false;
   bool is_binary = false;
-  uint32_t type_oid = 0;   // 0: unknown
-  std::string_view bytes;  // points into the message
+  bool is_computed = false;  // an argument of EXECUTE that is an expression: its value is not known
+  bool is_utf8 = false;      // converted already, whatever the client's encoding
+  uint32_t type_oid = 0;     // 0: unknown
+  std::string_view bytes;    // points into the message
 };
 
 // A view: the message and the type list must outlive it. Default-constructed: no parameters.
@@ -25,11 +28,16 @@ class Parameters {
              std::span<const uint32_t> type_oids)
       : formats_(formats), values_(values), type_oids_(type_oids), count_(count) {}
 
+  // Values that were read before, for EXECUTE.
+  explicit Parameters(std::span<const Parameter> values)
+      : read_(values), count_(static_cast<uint16_t>(values.size())) {}
+
   uint16_t count() const { return count_; }
-  // Parameter `index` (0 is $1); nothing when there are fewer. O(index).
+  // Parameter `index` (0 is $1); nothing when there are fewer. O(index) for those of a message.
   std::optional<Parameter> find(uint32_t index) const;
 
  private:
+  std::span<const Parameter> read_;  // empty: those of a message
   std::string_view formats_;
   std::string_view values_;
   std::span<const uint32_t> type_oids_;

@@ -56,10 +56,11 @@ def render_config(sections):
 
 
 class Cluster:
-    def __init__(self, node_count=2, shards=16, config=None):
-        """`config`: {"section": {"key": value}} merged over the defaults. Starts nothing."""
+    def __init__(self, node_count=2, shards=16, config=None, node_settings=None):
+        """`config`: {"section": {"key": value}} merged over the defaults; `node_settings`: for postgresql.conf of each node.
+        Starts nothing."""
         self.folder = make_folder(unprivileged_user())
-        self.nodes = [PostgresNode(f"pg{number + 1}", self.folder) for number in range(node_count)]
+        self.nodes = [PostgresNode(f"pg{number + 1}", self.folder, node_settings) for number in range(node_count)]
         self.port = self.nodes[0].port if is_plain() else reserve_port()
         self.config_path = os.path.join(self.folder, "mosaic.toml")
         self.users_path = os.path.join(self.folder, "users.txt")
@@ -230,6 +231,7 @@ class EndToEndTest(unittest.TestCase):
     node_count = 2
     shards = 16
     config = {}
+    node_settings = {}
     needs_mosaic = False
     cluster = None
     maxDiff = None
@@ -238,7 +240,7 @@ class EndToEndTest(unittest.TestCase):
     def setUpClass(cls):
         if cls.needs_mosaic and is_plain():
             raise RuntimeError(f"{cls.__name__} tests Mosaic itself: it has no meaning against a plain PostgreSQL")
-        cls.cluster = Cluster(cls.node_count, cls.shards, cls.config)
+        cls.cluster = Cluster(cls.node_count, cls.shards, cls.config, cls.node_settings)
         cls.addClassCleanup(cls.cluster.stop)
         cls.cluster.start()
 

@@ -109,11 +109,17 @@ class MosaicProcess:
         self.process = None
 
     def resident_bytes(self):
+        return self._status_bytes("VmRSS")
+
+    def peak_resident_bytes(self):
+        return self._status_bytes("VmHWM")
+
+    def _status_bytes(self, name):
         with open(f"/proc/{self.pid}/status") as status:
             for line in status:
-                if line.startswith("VmRSS:"):
+                if line.startswith(name + ":"):
                     return int(line.split()[1]) * 1024
-        raise AssertionError("no VmRSS")
+        raise AssertionError(f"no {name}")
 
     def log_text(self):
         if not os.path.exists(self.log_path):

@@ -51,7 +51,7 @@ void PrintTo(const Keys& keys, std::ostream* out) {
 // after free.
 Keys read_in_steps(const CopyTarget& target, std::string_view data, size_t step,
                    size_t key_bytes_max = 4096) {
-  CopyRows rows(target, key_bytes_max);
+  CopyRows rows(target, ClientEncoding::kUtf8, key_bytes_max);
   Keys result;
   const auto add = [&](const Result<std::optional<CopyKey>>& key) {
     if (!key) {

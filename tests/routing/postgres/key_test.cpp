@@ -153,7 +153,7 @@ TEST(IdLayout, carries_the_shard_of_instagrams_example) {
 TEST(StringLiteral, is_read_in_every_form) {
   const auto read = [](std::string_view token) {
     std::string scratch;
-    const auto value = read_string_literal(token, scratch);
+    const auto value = read_string_literal(token, Reading{}, scratch);
     return value ? std::string(*value) : std::string("(none)");
   };
   EXPECT_EQ(read("''"), "");

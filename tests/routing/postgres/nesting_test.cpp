@@ -19,6 +19,8 @@ std::string repeat(std::string_view piece, int count) {
   return text;
 }
 
+constexpr int kLimit = static_cast<int>(kTokensMax);
+
 }  // namespace
 
 TEST(Nesting, refuses_texts_that_would_overflow_the_parsers_stack) {
@@ -48,6 +50,50 @@ TEST(Nesting, refuses_texts_that_would_overflow_the_parsers_stack) {
       EXPECT_EQ(decided.error().sqlstate, "54000") << text.substr(0, 40);
     }
   }
+}
+
+TEST(Nesting, takes_time_in_proportion_to_the_text_whatever_the_brackets) {
+  constexpr int kMany = 400'000;
+  for (const std::string& text :
+       {repeat("(", kMany) + repeat("]", kMany), repeat("([", kMany / 2) + repeat(")", kMany),
+        repeat("(", 900) + repeat("]", 2 * kMany), repeat("CASE ", kMany) + repeat(")", kMany)}) {
+    EXPECT_FALSE(route_text(text)) << text.substr(0, 40);
+  }
+}
+
+TEST(TokenLimit, refuses_what_is_longer_without_reading_it_to_its_end) {
+  const std::string at_the_limit = "SELECT 1" + repeat(", 1", kLimit / 2 - 1);
+  for (const std::string& text :
+       {repeat("(", kLimit + 1), repeat("a ", 2 * kLimit), repeat("'' ", kLimit + 7), at_the_limit + "+",
+        "/* mosaic shard=1 */" + repeat(",", 3 * kLimit), repeat("$1", kLimit + 1)}) {
+    const AnalyzedStatement statement = analyze(text);
+    EXPECT_TRUE(statement.tokens.empty());
+    ASSERT_EQ(statement.plan->parts.size(), 1u);
+    EXPECT_EQ(statement.plan->parts[0].last_token, 0u);
+    expect_refusal(text, "54000", "more than 1000000 words");
+  }
+  // What comes next finds nothing of it.
+  expect_shard("SELECT * FROM media WHERE user_id = 5", shard_of_user(5));
+}
+
+TEST(TokenLimit, counts_each_token_once) {
+  Tokenizer tokenizer;
+  EXPECT_TRUE(tokenizer.read(repeat("(", kLimit)));
+  EXPECT_EQ(tokenizer.tokens().size(), kTokensMax);
+  EXPECT_FALSE(tokenizer.has_too_many_tokens());
+  EXPECT_FALSE(tokenizer.read(repeat("(", kLimit + 1)));
+  EXPECT_TRUE(tokenizer.has_too_many_tokens());
+  EXPECT_FALSE(tokenizer.read(repeat("(", kLimit) + "'"));  // refused for what it is
+  EXPECT_FALSE(tokenizer.has_too_many_tokens());
+  EXPECT_TRUE(tokenizer.read("SELECT 1"));
+  EXPECT_EQ(tokenizer.tokens().size(), 2u);
+}
+
+TEST(TokenLimit, lets_large_statements_pass) {
+  expect_shard("INSERT INTO media (user_id, caption) VALUES (5, '" + std::string(50 << 20, 'x') + "')",
+               shard_of_user(5));
+  expect_shard("SELECT * FROM media WHERE user_id = 5 AND id IN (1" + repeat(", 2", 100'000) + ")",
+               shard_of_user(5));
 }
 
 TEST(Nesting, lets_long_but_flat_statements_pass) {

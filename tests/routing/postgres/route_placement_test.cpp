@@ -145,7 +145,7 @@ TEST(RoutePlacement, pins_sessions_that_leave_state_behind) {
   for (const char* text :
        {"LISTEN a", "LOAD 'x'", "CREATE TEMP TABLE t (a int)", "CREATE TEMP VIEW v AS SELECT 1",
         "SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_lock(1, 2) FROM countries",
-        "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT set_config('a', 'b', false), 1",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT set_config(name, 'b', false) FROM unlisted",
         "INSERT INTO pg_temp.t VALUES (1)", "SELECT 1 AS a INTO TEMP t"}) {
     EXPECT_TRUE(part_of(text).pins_session()) << text;
   }

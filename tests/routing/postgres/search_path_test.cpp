@@ -30,7 +30,7 @@ const CatalogSnapshot& shadowed_catalog() {
 
 Placement placement_of(std::string_view text, NameScope names) {
   static Router router{RouterLimits{}};  // one for all: plans of one path must not be taken for another
-  return router.analyze(text, shadowed_catalog(), names).plan->parts.at(0).placement;
+  return router.analyze(text, shadowed_catalog(), {}, names).plan->parts.at(0).placement;
 }
 
 }  // namespace
@@ -80,8 +80,8 @@ TEST(SearchPath, counts_wherever_a_table_is_named) {
 TEST(SearchPath, costs_nothing_where_no_table_is_shadowed) {
   EXPECT_FALSE(sample_catalog().has_shadowed_tables());
   Router router{RouterLimits{}};
-  router.analyze("SELECT * FROM media WHERE user_id = 1", sample_catalog(), {"audit", ""});
-  router.analyze("SELECT * FROM media WHERE user_id = 2", sample_catalog(), {"public", ""});
+  router.analyze("SELECT * FROM media WHERE user_id = 1", sample_catalog(), {}, {"audit", ""});
+  router.analyze("SELECT * FROM media WHERE user_id = 2", sample_catalog(), {}, {"public", ""});
   EXPECT_EQ(router.statistics().hits, 1u) << "one plan for all";
 }
 

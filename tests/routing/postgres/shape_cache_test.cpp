@@ -101,6 +101,25 @@ TEST(ShapeCache, forgets_everything_when_cleared) {
   EXPECT_EQ(find(cache, "shape 1")->plan.parameter_count, 9u);
 }
 
+TEST(Router, says_when_what_it_gave_is_not_to_be_used_any_more) {
+  Router router(RouterLimits{});
+  const CatalogSnapshot& catalog = testing::sample_catalog();
+  const auto grows = [&router](auto&& act) {
+    const uint64_t before = router.generation();
+    act();
+    return router.generation() > before;
+  };
+  EXPECT_TRUE(grows([&] { router.analyze("SELECT 1", catalog); }));
+  EXPECT_TRUE(grows([&] { router.analyze("SELECT 2", catalog); }));  // from the cache
+  EXPECT_TRUE(grows([&] { router.analyze("SELEC", catalog); }));
+  EXPECT_TRUE(grows([&] { router.set_shape_cache_bytes(0); }));
+  EXPECT_TRUE(grows([&] { router.set_shape_cache_bytes(1 << 20); }));
+  EXPECT_FALSE(grows([&] {
+    EXPECT_GT(router.statistics().misses, 0u);
+    router.shapes(10);
+  }));
+}
+
 TEST(Router, parses_once_per_shape) {
   uint64_t (*tick)() = [] {
     static uint64_t now = 0;

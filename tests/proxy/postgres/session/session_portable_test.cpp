@@ -197,6 +197,84 @@ TEST(SessionPortable, runs_nothing_outside_of_a_chained_transaction) {
   }
 }
 
+// What may have left traces was committed or not, the server has them.
+TEST(SessionPortable, leaves_no_server_with_traces_behind_when_it_moves) {
+  for (const char* end : {"COMMIT; BEGIN", "ROLLBACK; BEGIN", "COMMIT AND CHAIN"}) {
+    for (const char* leaves :
+         {"DO $$ BEGIN PERFORM pg_advisory_lock(1); END $$", "SELECT pg_advisory_lock(1)"}) {
+      SCOPED_TRACE(fmt::format("{}, {}", leaves, end));
+      SessionScript s;
+      s.query("BEGIN"), s.send(leaves), s.answer({"BEGIN", "DONE"}, 'T');
+      s.query(end), s.to_server();
+      s.server_complete(std::string_view(end).starts_with("C") ? "COMMIT" : "ROLLBACK");
+      if (!std::string_view(end).ends_with("CHAIN")) s.server_complete("BEGIN");
+      s.server_ready('T');
+      if (s.query(keyed(s, "pg2")) == Intake::kTaken) continue;  // refused: it stays
+      bool is_rested = false;
+      while (s.lease_end() == LeaseEnd::kNone) {
+        const auto sent = s.to_server();
+        ASSERT_FALSE(sent.empty());
+        is_rested |= sent.back().find("RESET ALL") != std::string::npos;
+        s.server_row("0"), s.server_complete("DONE"), s.server_ready('I');
+      }
+      EXPECT_TRUE(is_rested) << "the next client waits for the lock";
+    }
+  }
+}
+
+// --- a transaction that failed here, because no server was to be had ---
+
+void fail_without_server(SessionScript& s) {
+  s.query("BEGIN");
+  s.query(keyed(s, "pg2"));
+  s.session->on_cancel_request();
+  s.outbox.stop_waiting = false;
+  s.query(keyed(s, "pg2"));
+  EXPECT_EQ(s.to_client().back(), "Ready E");
+}
+
+// Runs `text`, on a server if it wants one; the last thing that the client is told.
+std::string last_word_of(SessionScript& s, const std::string& text, char status) {
+  s.send(text);
+  for (const std::string& line : s.to_server()) {
+    if (line.starts_with("Parse")) s.server('1', {});
+    if (line.starts_with("Bind")) s.server('2', {});
+    if (line.starts_with("Execute") || line.starts_with("Query")) s.server_complete("DONE");
+    if (line.starts_with("Query")) s.server_ready(status);
+  }
+  const auto told = s.to_client();
+  EXPECT_THAT(told, Each(Not(StartsWith("Error")))) << text;
+  return told.empty() ? "" : told.back();
+}
+
+TEST(SessionPortable, is_ended_by_a_query_of_several_when_it_has_failed_without_a_server) {
+  for (const char* text : {"ROLLBACK; SELECT 1", "COMMIT; SELECT 1", "ROLLBACK; BEGIN", "COMMIT; BEGIN"}) {
+    SCOPED_TRACE(text);
+    const char status = std::string_view(text).ends_with("BEGIN") ? 'T' : 'I';
+    SessionScript s;
+    fail_without_server(s);
+    EXPECT_EQ(last_word_of(s, text, status), fmt::format("Ready {}", status));
+  }
+}
+
+TEST(SessionPortable, is_chained_when_it_has_failed_without_a_server) {
+  for (const char* text : {"ROLLBACK AND CHAIN", "COMMIT AND CHAIN"}) {
+    SessionScript s;
+    fail_without_server(s);
+    EXPECT_EQ(last_word_of(s, text, 'T'), "Ready T");
+    EXPECT_TRUE(s.session->is_in_transaction());
+  }
+}
+
+TEST(SessionPortable, is_ended_in_one_batch_when_it_has_failed_without_a_server) {
+  SessionScript s;
+  fail_without_server(s);
+  s.send_extended("ROLLBACK"), s.send_extended("SELECT 1"), s.sync();
+  s.answer({}, 'I');
+  EXPECT_THAT(s.to_client(), ElementsAre("ParseComplete", "BindComplete", "Complete ROLLBACK",
+                                         "ParseComplete", "BindComplete", "Complete SELECT 1", "Ready I"));
+}
+
 // --- a segment of the extended protocol: a transaction without BEGIN ---
 
 TEST(SessionPortable, moves_a_segment_to_the_node_of_its_first_key) {

@@ -48,6 +48,61 @@ TEST(Session, sends_a_query_to_its_shard_and_returns_the_lease) {
   EXPECT_TRUE(s.session->can_take());
 }
 
+// RELOAD can shrink the cache while a client waits: what was found for its statement is gone then.
+TEST(Session, looks_a_statement_up_again_when_its_plan_has_gone_meanwhile) {
+  for (int change = 0; change < 3; ++change) {
+    SessionScript s;
+    const int64_t user = s.user_on("pg2");
+    const std::string text = fmt::format("SELECT caption FROM media WHERE user_id = {}", user);
+    const std::string body = text + '\0';
+    ASSERT_EQ(s.session->on_client_frame('Q', body), Intake::kLater);
+    const uint64_t misses = s.router.statistics().misses;
+    if (change == 0) s.router.set_shape_cache_bytes(0);
+    if (change == 1) s.router.analyze("SELECT 1, 2, 3", *s.environment.catalog);  // another client's
+    s.grant();
+    ASSERT_EQ(s.session->on_client_frame('Q', body), Intake::kTaken);
+    EXPECT_THAT(s.to_server(),
+                ElementsAre(fmt::format("Query SELECT caption FROM {}.media WHERE user_id = {}",
+                                        s.schema_of_user(user), user)));
+    EXPECT_EQ(s.router.statistics().misses - misses, change == 2 ? 0u : 1u) << change;
+  }
+}
+
+// The client's text is read as a server has said that it reads it.
+TEST(Session, reads_statements_as_the_server_does) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg2"), other = s.user_on("pg1");
+  const std::string text = fmt::format(
+      "SELECT 1 FROM media WHERE caption <> '\\' AND user_id = {} --' AND user_id = {}", other, user);
+  run_simple(s, fmt::format("SELECT 1 FROM media WHERE user_id = {}", user));
+  EXPECT_EQ(s.query(text), Intake::kLater);
+  EXPECT_EQ(s.grant(), "pg1");
+  s.query(text);
+  s.server('S', std::string("standard_conforming_strings\0off\0", 32));
+  s.server_complete("SELECT 0");
+  s.server_ready('I');
+  s.lease_end();
+  EXPECT_EQ(s.query(text), Intake::kLater);
+  EXPECT_EQ(s.grant(), "pg2");
+}
+
+// While its answer is out, a change of how texts are read leaves open what the next one says.
+TEST(Session, reads_nothing_behind_a_change_of_reading_before_its_sync) {
+  for (const char* change : {"SET standard_conforming_strings = off", "SET client_encoding TO 'LATIN1'",
+                             "RESET ALL", "SELECT set_config('standard_conforming_strings', 'off', false)"}) {
+    SessionScript s;
+    s.parse("", change);
+    ASSERT_EQ(s.bind("", ""), Intake::kLater) << change;
+    s.grant();
+    s.bind("", "");
+    s.execute();
+    s.to_server();
+    EXPECT_EQ(s.parse("", "SELECT 1"), Intake::kTaken);
+    EXPECT_THAT(s.to_server(), ElementsAre(StartsWith("Parse [] mosaic refused a statement: 0A000"), "Flush"))
+        << change;
+  }
+}
+
 TEST(Session, refuses_a_statement_without_a_key_and_goes_on) {
   SessionScript s;
   EXPECT_EQ(s.query("SELECT * FROM media WHERE caption = 'x'"), Intake::kTaken);

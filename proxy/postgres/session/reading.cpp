@@ -1,0 +1,69 @@
+// How the client's text is read (standard_conforming_strings, client_encoding): by what a server has reported
+// last, see ClientView. While what was sent may change it nothing more can be read: the server reports it
+// with its ReadyForQuery (PostgreSQL, ReportChangedGUCOptions() in postgres.c).
+
+#include <utility>
+
+#include "proxy/postgres/session/session.h"
+#include "routing/postgres/sql/portable_text.h"
+#include "routing/postgres/sql/setting_rules.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::proxy {
+
+using routing::AnalyzedStatement;
+using routing::Error;
+using routing::StatementKind;
+
+namespace {
+
+bool may_change_reading(const routing::StatementPart& part) {
+  if (part.kind == StatementKind::kDiscard) return true;
+  return part.setting && (part.setting->kind == routing::SettingChange::Kind::kResetAll ||
+                          routing::is_reading_setting(part.setting->name));
+}
+
+bool ends_settings(StatementKind kind) {
+  return kind == StatementKind::kCommit || kind == StatementKind::kRollback ||
+         kind == StatementKind::kRollbackTo || kind == StatementKind::kPrepareTransaction;
+}
+
+}  // namespace
+
+// `statement` is on its way to the server.
+void Session::note_reading_changes(const AnalyzedStatement& statement) {
+  for (const auto& part : statement.plan->parts) {
+    if (may_change_reading(part)) group_.is_reading_in_doubt = transaction_.changes_reading = true;
+    if (transaction_.changes_reading && ends_settings(part.kind)) group_.is_reading_in_doubt = true;
+  }
+}
+
+Error Session::reading_in_doubt_error() {
+  return Error{
+      routing::sqlstate::kFeatureNotSupported,
+      "a statement behind a change of standard_conforming_strings or client_encoding, before its Sync",
+      "Mosaic reads statements as the server will: it must know first whether the change was made",
+      "send Sync behind the change"};
+}
+
+// PostgreSQL reads a statement when it is parsed, and runs it as it was read then. A server that gets the
+// text only now gets one that means the same under the settings of now.
+PreparedStatement& Session::as_read_now(std::string_view name, PreparedStatement& statement) {
+  const AnalyzedStatement& view = statement.compiled->view();
+  // What is owed to the client has not been read by any server yet.
+  const bool is_unread = statements_.owed() == &statement;
+  std::string text(statement.text());
+  if (!is_unread && routing::depends_on_reading(view.text, view.tokens))
+    text = routing::make_portable(view.text, view.tokens, view.reading).text;
+  std::string types;
+  for (const uint32_t oid : statement.declared_types) {
+    for (const int shift : {24, 16, 8, 0}) types += static_cast<char>(oid >> shift);
+  }
+  PreparedStatement& other =
+      environment_.statements->acquire({name, text, types}, *environment_.router, catalog(), view_.reading());
+  if (is_unread) statements_.owe(other, statements_.is_owed_unnamed());
+  statements_.assign(name, &other, nullptr);
+  return other;
+}
+
+}  // namespace mosaic::proxy

@@ -1,0 +1,23 @@
+#include "routing/postgres/sql/setting_rules.h"
+
+#include <fmt/format.h>
+
+#include "routing/postgres/client_encoding.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::routing {
+
+bool has_value_rule(std::string_view setting) { return setting == "client_encoding"; }
+
+std::optional<Error> find_value_error(std::string_view setting, std::string_view value) {
+  if (!has_value_rule(setting) || is_safe(find_client_encoding(value))) return std::nullopt;
+  return Error{sqlstate::kFeatureNotSupported,
+               fmt::format("client_encoding {} is not supported", value.substr(0, 64)),
+               "Its characters may contain bytes that mean something else in SQL.", "Use UTF8."};
+}
+
+bool is_reading_setting(std::string_view setting) {
+  return setting == "standard_conforming_strings" || setting == "client_encoding";
+}
+
+}  // namespace mosaic::routing

@@ -1,0 +1,21 @@
+#pragma once
+// Values that a client may not give to settings, because Mosaic could not read its statements any more.
+// Asked when the value is known: from the statement's text, or when a parameter is bound.
+
+#include <optional>
+#include <string_view>
+
+#include "routing/result.h"
+
+namespace mosaic::routing {
+
+// `setting`: in lower case. Its value must be looked at before the server gets it.
+bool has_value_rule(std::string_view setting);
+// Why it may not have this value; nothing when it may. Errors: kFeatureNotSupported.
+std::optional<Error> find_value_error(std::string_view setting, std::string_view value);
+
+// What a server parses next depends on this setting, `name` in lower case: whoever changes it must know the
+// new value before the next statement is read.
+bool is_reading_setting(std::string_view setting);
+
+}  // namespace mosaic::routing
