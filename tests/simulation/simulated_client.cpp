@@ -220,6 +220,7 @@ void SimulatedClient::plan_transaction_statement() {
     case 8:
       return query(fmt::format("RELEASE SAVEPOINT {}", name));
     case 9:
+      if (!model_.transaction_node()) return query("ROLLBACK");
       return query(random_.one_in(2) ? "COMMIT AND CHAIN" : "ROLLBACK AND CHAIN");
     case 10:
       return query("COMMIT; BEGIN");
