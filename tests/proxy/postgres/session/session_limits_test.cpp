@@ -326,8 +326,9 @@ TEST(SessionPreparedTransaction, is_found_by_the_extended_protocol_too) {
 
 // --- the last words of a server ---
 
-constexpr std::string_view kFatal(
-    "SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0", 78);
+constexpr char kFatalFields[] =
+    "SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0";
+constexpr std::string_view kFatal(kFatalFields, sizeof kFatalFields);
 
 TEST(SessionLastWords, are_told_once_as_an_error) {
   SessionScript s;
