@@ -99,9 +99,9 @@ class Conversation {
       servers_[node].settings = name_values_.empty();
       servers_[node].parameters = name_values_.intern({{"server_version", "15"}});
     }
-    welcomes_.store(name_values_.empty(), servers_[0].parameters);
+    welcomes_.store("app", name_values_.empty(), servers_[0].parameters);
     session_ = std::make_unique<Session>(environment_, outbox_);
-    session_->on_login({}, 1, 2);
+    session_->on_login("app", {}, 1, 2);
   }
 
   // Sends the client's messages and plays all parts until the client has its ReadyForQuery. False: it got an

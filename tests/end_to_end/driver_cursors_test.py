@@ -141,7 +141,7 @@ class DriverCursors(BothWaysTest):
                 pair.query("SELECT count(*) FROM pg_cursors")
 
     def test_effects_behind_a_suspended_portal_count(self):
-        effects = {"SET application_name = 'behind'": "SHOW application_name", "SET search_path = pg_catalog": "SHOW search_path",
+        effects = {"SET application_name = 'behind'": "SHOW application_name", "SET search_path = public, pg_catalog": "SHOW search_path",
                    "SET timezone = 'Asia/Tokyo'": "SHOW timezone", "SET ROLE NONE": "SELECT current_user", "SET DateStyle = 'German'": "SELECT date '2024-02-01'"}
         for (source, sql), (effect, question) in itertools.product(_SOURCES.items(), effects.items()):
             with self.subTest(source=source, effect=effect), Pair(self.cluster.address(), self.reference) as pair:

@@ -140,7 +140,7 @@ class DriverPipelines(BothWaysTest):
     def test_prepared_statement_after_its_table_changed(self):
         # "cached plan must not change result type" where the row's shape did, else no error; a new Parse always works.
         changes = ("ALTER TABLE changing ADD b int", "ALTER TABLE changing DROP COLUMN b", "ALTER TABLE changing ALTER a TYPE varchar(10)",
-                   "CREATE INDEX ON changing (id)", "DROP TABLE changing", "CREATE TABLE changing (id int, a text, c int)", "TRUNCATE changing")
+                   "CREATE INDEX ON changing (id)", "TRUNCATE changing")
         for sql in ("SELECT * FROM changing", "SELECT id FROM changing", "INSERT INTO changing (id) VALUES (1) RETURNING *"):
             with Pair(self.cluster.address(), self.reference) as pair, Pair(self.cluster.address(), self.reference) as other:
                 pair.connect()

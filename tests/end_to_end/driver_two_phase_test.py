@@ -59,7 +59,9 @@ class DriverTwoPhase(BothWaysTest):
                 self.alike(conversation)
 
     def test_another_client_recovers_and_finishes(self):
-        for module, (where, (table, user)), end in itertools.product((psycopg2, psycopg), _TABLES.items(), ("tpc_commit", "tpc_rollback")):
+        # pg_prepared_xacts is a catalog of each node: what Mosaic shows of it is the default node's (README).
+        tables = {where: of for where, of in _TABLES.items() if where != "sharded"}
+        for module, (where, (table, user)), end in itertools.product((psycopg2, psycopg), tables.items(), ("tpc_commit", "tpc_rollback")):
             def conversation(address, log, module=module, table=table, user=user, end=end):
                 user += 10
                 name = f"{table} {user} recovered"

@@ -116,7 +116,8 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
       return Verdict::kForward;
     case 'N':
       if (front == nullptr) return Verdict::kForward;
-      return is_own || (front->is_ours && !owed.back().is_bound) ? Verdict::kDrop : Verdict::kForward;
+      if (is_own || (front->is_ours && !owed.back().is_bound)) return Verdict::kDrop;
+      return front->kind == Kind::kQuery || front->kind == Kind::kParse ? Verdict::kBody : Verdict::kForward;
     case 'T':
     case 'n':
       if (is_own) return Verdict::kDrop;
@@ -152,6 +153,9 @@ Session::Verdict Session::on_server_body(char type, std::string_view body) {
       return on_error(body);
     case 'Z':
       return on_ready(body.empty() ? 'I' : body[0]);
+    case 'N':  // its position is in the text that the server got
+      forward_error(body, 'N');
+      return Verdict::kDrop;
     default:
       break;
   }
@@ -341,7 +345,7 @@ Session::Verdict Session::on_error(std::string_view body) {
 }
 
 // Positions count characters of the text that the server got; the client knows its own.
-void Session::forward_error(std::string_view body) {
+void Session::forward_error(std::string_view body, char type) {
   const Expectation& front = leg_.owed().front();
   if (front.kind == Kind::kParse && front.statement != nullptr && front.key.shard_plus_one > 0) {
     Route route;
@@ -352,9 +356,10 @@ void Session::forward_error(std::string_view body) {
     text_changes_.clear();
   }
   const bool is_in_bound_text = leg_.owed().back().is_bound;  // which the client has never seen
-  routing::append_error_moved(*outbox_.to_client, body, [&](uint32_t sent) {
+  const auto original = [&](uint32_t sent) {
     return is_in_bound_text ? 0 : routing::original_position(text_changes_, sent);
-  });
+  };
+  routing::append_error_moved(*outbox_.to_client, body, original, type);
 }
 
 }  // namespace mosaic::proxy

@@ -42,7 +42,8 @@ bool Session::may_bind_query() const {
   return environment_.prepare_simple_queries && environment_.prepare_threshold > 0 &&
          environment_.max_prepared_statements > 0 && phase_ == Phase::kReady && leg_.status() == 'I' &&
          !is_pinned() && !transaction_.is_open() && !leg_.is_busy() && !group_.is_as_written &&
-         transaction_.said().empty() && !parses_unlike_others();
+         transaction_.said().empty() && view_.reading().standard_conforming_strings &&
+         !parses_unlike_others();
 }
 
 // In place of the Query message that begins at `query_at` of what goes to the server. False: it stays.

@@ -56,7 +56,7 @@ Session::Intake Session::on_parse(std::string_view body) {
   if (group_.skips_until_sync) return Intake::kTaken;
   if (!message) return refuse(message.error(), false);
   begin_statement();
-  if (group_.is_reading_in_doubt) return refuse(reading_in_doubt_error(), false);
+  if (is_reading_in_doubt(body)) return refuse(reading_in_doubt_error(), false);
   enter(Phase::kGroup);
   if (!message->name.empty()) {
     if (statements_.find(message->name) != nullptr) return refuse_duplicate(*message);
@@ -236,7 +236,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   if (statement == nullptr) return refuse(no_such_statement(message->statement), false);
   begin_statement();
   enter(Phase::kGroup);
-  if (group_.is_reading_in_doubt) {
+  if (is_reading_in_doubt(body)) {
     if (statements_.owed() != nullptr) statements_.fail_owed();
     return refuse(reading_in_doubt_error(), false);
   }
@@ -246,6 +246,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   const auto& parts = view.plan->parts;
   if (transaction_.is_lost() && !is_for_lost_transaction(view))
     return refuse(failed_transaction_error(), false);
+  if (const auto error = shadowed_name_error(view, true)) return settle_then_refuse(*error);
   const Parameters parameters = message->parameters(statement->types());
   std::erase_if(portal_effects_, [&](const PortalEffects& p) { return p.portal == message->portal; });
   statements_.drop_portal(message->portal);
@@ -337,11 +338,8 @@ Session::Intake Session::on_bind(std::string_view body) {
   add_portal_effects(message->portal, std::move(effects));
   const bool may_hold_rows = parts.size() != 1 || parts[0].kind == StatementKind::kQuery ||
                              parts[0].kind == StatementKind::kShow || !transaction_.is_portable(parts[0]);
-  if (message->portal.empty()) {
-    group_.has_open_portal = true;
-  } else if (may_hold_rows) {
-    transaction_.bind();
-  }
+  // The unnamed portal does not outlive the next Bind or query anyway.
+  if (!message->portal.empty() && may_hold_rows) transaction_.bind();
   if (parts.size() == 1 && parts[0].kind == StatementKind::kCopyIn && parts[0].copy &&
       parts[0].copy->is_sharded) {
     begin_copy(*parts[0].copy, route.shard);
@@ -449,11 +447,8 @@ Session::Intake Session::on_execute(std::string_view body) {
   const auto made = std::find_if(portal_effects_.begin(), portal_effects_.end(),
                                  [&](const PortalEffects& p) { return p.portal == message->portal; });
   if (made != portal_effects_.end()) execute.made_effects().on_complete = made->effects;
-  if (message->row_limit > 0) {
-    transaction_.bind();
-  } else {
+  if (message->row_limit == 0) {
     if (made != portal_effects_.end()) portal_effects_.erase(made);
-    if (message->portal.empty()) group_.has_open_portal = false;
   }
   return Intake::kTaken;
 }
@@ -521,7 +516,6 @@ Session::Intake Session::on_close(std::string_view body) {
     leg_.reply(kCloseComplete);
     return Intake::kTaken;
   }
-  if (message->name.empty()) group_.has_open_portal = false;
   begin_on_leg();
   routing::append_close(leg_.out(), 'P', message->name);
   leg_.expect(Kind::kClose);
@@ -544,8 +538,13 @@ Session::Intake Session::on_sync() {
     }
   }
   waiting_.route.reset();
-  const bool is_unused =
-      leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned() && !is_unclean_;
+  const bool is_unused = leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned();
+  if (is_unused && is_unclean_) {  // behind DISCARD ALL
+    group_ = {};
+    append_ready();
+    release_server();
+    return Intake::kTaken;
+  }
   if (is_unused) end_lease(LeaseEnd::kReturn);  // what it was for was answered from memory meanwhile
   if (!leg_.is_held()) {
     group_ = {};
@@ -558,7 +557,6 @@ Session::Intake Session::on_sync() {
     come_to_rest();
     return Intake::kTaken;
   }
-  if (group_.has_open_portal) transaction_.bind();
   leg_.send_sync();
   enter(Phase::kInFlight);
   return Intake::kTaken;

@@ -75,8 +75,7 @@ NodeId Session::likely_node() const {
 bool Session::may_leave_node() const {
   const bool is_failed = leg_.status() == 'E' && !group_.may_recover;
   const bool can_be_said_again = leg_.status() != 'T' || !transaction_.said().empty();
-  return can_be_said_again && !transaction_.is_bound() && !is_failed && pins_.is_empty() &&
-         !group_.has_open_portal;
+  return can_be_said_again && !transaction_.is_bound() && !is_failed && pins_.is_empty();
 }
 
 // What was said there is taken back, and said again where the next statement goes. A Sync first: what is

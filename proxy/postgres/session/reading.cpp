@@ -2,6 +2,7 @@
 // last, see ClientView. While what was sent may change it nothing more can be read: the server reports it
 // with its ReadyForQuery (PostgreSQL, ReportChangedGUCOptions() in postgres.c).
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/postgres/session/session.h"
@@ -36,6 +37,32 @@ void Session::note_reading_changes(const AnalyzedStatement& statement) {
     if (may_change_reading(part)) group_.is_reading_in_doubt = transaction_.changes_reading = true;
     if (transaction_.changes_reading && ends_settings(part.kind)) group_.is_reading_in_doubt = true;
   }
+}
+
+// Text of ASCII without a backslash means the same by every setting.
+bool Session::is_reading_in_doubt(std::string_view message) const {
+  return group_.is_reading_in_doubt && std::any_of(message.begin(), message.end(), [](char c) {
+           return c == '\\' || static_cast<unsigned char>(c) >= 0x80;
+         });
+}
+
+// A name that the search path decides, where it is not looked at: in statements that were prepared, and
+// behind SET LOCAL. Only where another schema has a table of a listed table's name.
+std::optional<Error> Session::shadowed_name_error(const AnalyzedStatement& statement, bool is_prepared) {
+  if (!catalog().has_shadowed_tables() || !(is_prepared || transaction_.has_local_search_path)) return {};
+  const auto names_shadowed = [this](const routing::StatementPart& part) {
+    return std::any_of(part.uses.begin(), part.uses.end(), [this](const routing::TableUse& use) {
+      return catalog().tables()[use.table].is_shadowed();
+    });
+  };
+  const auto& parts = statement.plan->parts;
+  if (std::none_of(parts.begin(), parts.end(), names_shadowed)) return {};
+  if (!transaction_.has_local_search_path && view_.search_path().empty()) return {};
+  return Error{routing::sqlstate::kFeatureNotSupported,
+               "the search_path decides which table of this name is meant, and may name another one",
+               "Another schema has a table of this name; prepared statements, and those behind SET LOCAL "
+               "search_path, name tables by their own.",
+               "Write the table's schema."};
 }
 
 Error Session::reading_in_doubt_error() {

@@ -211,7 +211,7 @@ Session::Intake Session::on_query(std::string_view body) {
   // PostgreSQL, drop_unnamed_stmt() in exec_simple_query().
   if (statements_.size() > 0 && statements_.find("") != nullptr) statements_.assign("", nullptr, nullptr);
   begin_statement();
-  if (group_.is_reading_in_doubt) return refuse(reading_in_doubt_error(), true);
+  if (is_reading_in_doubt(body)) return refuse(reading_in_doubt_error(), true);
   const bool is_analyzed = waiting_.route && analyzed_generation_ == environment_.router->generation() &&
                            analyzed_.text.data() == text->data();
   if (!is_analyzed) {
@@ -238,6 +238,7 @@ Session::Intake Session::on_query(std::string_view body) {
     }
     return Intake::kTaken;
   }
+  if (const auto error = shadowed_name_error(analyzed_, false)) return refuse(*error, true);
   if (is_unrouted_copy(analyzed_)) {
     if (!leg_.owed().is_empty()) return drain();
     begin_unrouted_copy(analyzed_, false);
@@ -354,6 +355,8 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
     // SET LOCAL, also TO DEFAULT, and set_config(..., true).
     if (part.setting && part.setting->is_local && affects_parsing(part.setting->name))
       transaction_.has_local_settings = true;
+    if (part.setting && part.setting->is_local && part.setting->name == "search_path")
+      transaction_.has_local_search_path = true;
   }
 }
 

@@ -136,7 +136,6 @@ class Session {
     bool has_error = false;
     bool skips_until_sync = false;
     bool has_settling_failed = false;
-    bool has_open_portal = false;       // it was not executed yet
     bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
     bool may_recover = false;           // the end of a failed transaction is under way
     bool is_reading_in_doubt = false;   // what was sent may change how text is read
@@ -161,7 +160,10 @@ class Session {
                                            const routing::Parameters& parameters);
   bool is_answered_in_failed_transaction(const routing::AnalyzedStatement& statement) const;
   void note_reading_changes(const routing::AnalyzedStatement& statement);
+  bool is_reading_in_doubt(std::string_view message) const;
   static routing::Error reading_in_doubt_error();
+  std::optional<routing::Error> shadowed_name_error(const routing::AnalyzedStatement& statement,
+                                                    bool is_prepared);
   void note_sent(const routing::AnalyzedStatement& statement, const Effects* effects);
   void count_query(const routing::Route& route);
   Intake refuse(const routing::Error& error, bool is_simple);
@@ -253,7 +255,7 @@ class Session {
   Verdict on_description(char type, std::string_view body);
   Verdict on_completion(char type, std::string_view body);
   Verdict on_copy_in_response();
-  void forward_error(std::string_view body);
+  void forward_error(std::string_view body, char type = 'E');  // or 'N': a notice
 
   // group_endings.cpp
   Verdict on_ready(char status);

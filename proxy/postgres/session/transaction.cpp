@@ -107,6 +107,7 @@ void Transaction::reset() {
   is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ =
       can_go_back_ = false;
   has_local_settings = may_change_pins = has_changed_schema = changes_reading = false;
+  has_local_search_path = false;
   untold_settings.clear();
   traces = {};
   pins = {};

@@ -63,6 +63,7 @@ class Transaction {
 
   // A SET LOCAL that decides how constants are read is part of it.
   bool has_local_settings = false;
+  bool has_local_search_path = false;
   // A setting that decides how text is read is changed in it: its end may change it back.
   bool changes_reading = false;
   // What ran may leave behind, known exactly or not, also where it failed: a session lock outlives an error.

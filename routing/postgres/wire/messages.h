@@ -35,10 +35,10 @@ class FrameWriter {
 
 // --- server to client ---
 void append_error(ByteBuffer& out, const Error& error, std::string_view severity = "ERROR");
-// An ErrorResponse as a server sent it (`body`), its position field (P) replaced by move(position); left out
-// where that is 0.
+// An ErrorResponse (or NoticeResponse, by `type`) as a server sent it (`body`), its position field (P)
+// replaced by move(position); left out where that is 0.
 template <typename Move>
-void append_error_moved(ByteBuffer& out, std::string_view body, Move move);
+void append_error_moved(ByteBuffer& out, std::string_view body, Move move, char type = 'E');
 void append_notice(ByteBuffer& out, const Error& notice, std::string_view severity = "NOTICE");
 void append_ready(ByteBuffer& out, char transaction_status);
 void append_command_complete(ByteBuffer& out, std::string_view tag);
@@ -83,8 +83,8 @@ std::string quote_literal(std::string_view text);
 std::string quote_identifier(std::string_view name);
 
 template <typename Move>
-void append_error_moved(ByteBuffer& out, std::string_view body, Move move) {
-  FrameWriter frame(out, 'E');
+void append_error_moved(ByteBuffer& out, std::string_view body, Move move, char type) {
+  FrameWriter frame(out, type);
   while (!body.empty() && body[0] != 0) {
     const size_t end = body.find('\0');
     if (end == std::string_view::npos) break;
