@@ -97,13 +97,19 @@ void FakePool::check_rest(const Server& server) {
   if (!is_quiet) complain("returned with bytes under way");
   const auto& believed = server.memory.settings->entries();
   const auto& real = server.model.settings();
-  const bool is_equal = std::equal(
-      believed.begin(), believed.end(), real.begin(), real.end(), [](const auto& a, const auto& b) {
-        return a.first == b.first && a.second.substr(1) == b.second;  // behind the tag of its form
-      });
+  const bool is_equal = std::equal(believed.begin(), believed.end(), real.begin(), real.end(),
+                                   [](const auto& a, const auto& b) {
+                                     std::string value = a.second.substr(1);  // behind the tag of its form
+                                     std::erase(value, '\'');
+                                     return a.first == b.first && value == b.second;
+                                   });
   if (!is_equal)
     complain(fmt::format("its settings are {}, Mosaic believes {}; it was told:\n  {}", to_text(real),
                          to_text(believed), fmt::join(server.model.history(), "\n  ")));
+  if (const std::string traces = server.model.traces(); !traces.empty()) {
+    complain(fmt::format("the next client finds {}; it was told:\n  {}", traces,
+                         fmt::join(server.model.history(), "\n  ")));
+  }
   const size_t named = server.memory.statements.size() + server.memory.to_close.size();
   if (named != server.model.named_statements()) {
     complain(fmt::format("it has {} prepared statements, Mosaic believes in {}",

@@ -94,7 +94,8 @@ void ModelServer::on_query(std::string_view text, ByteBuffer& out) {
     statement.remove_prefix(std::min(statement.find_first_not_of(' '), statement.size()));
     if (statement.empty()) continue;
     ++ran;
-    if (!run_statement(statement, {}, true, out)) break;
+    Portal portal{std::string(statement), {}};
+    if (!run_statement(portal, true, 0, out)) break;
     if (is_copying_ || is_running_) return;
   }
   if (ran == 0) routing::append_empty(out, 'I');
@@ -109,7 +110,12 @@ void ModelServer::end_group(ByteBuffer& out) {
 }
 
 void ModelServer::end_transaction(bool is_commit) {
-  (is_commit ? settled_ : settings_) = is_commit ? settings_ : settled_;
+  if (is_commit) {
+    state_.settings = state_.session;  // SET LOCAL ends
+    settled_ = state_;
+  } else {
+    state_ = settled_;
+  }
   status_ = 'I';
   marks_.clear();
   portals_.clear();
@@ -119,7 +125,7 @@ void ModelServer::end_transaction(bool is_commit) {
 bool ModelServer::fail(std::string_view sqlstate, std::string_view message, ByteBuffer& out) {
   routing::append_error(out, Error{std::string(sqlstate), std::string(message), "", ""});
   if (status_ == 'I') {
-    settings_ = settled_;  // the implicit transaction is over
+    state_ = settled_;  // the implicit transaction is over
   } else {
     status_ = 'E';
   }
@@ -202,6 +208,11 @@ void ModelServer::on_describe(std::string_view body, ByteBuffer& out) {
       return fail_group();
     }
     text = found->second;
+    if (status_ == 'E' &&
+        returns_rows(text)) {  // PostgreSQL, exec_describe_statement_message() in postgres.c
+      fail("25P02", "current transaction is aborted", out);
+      return fail_group();
+    }
     routing::FrameWriter frame(out, 't');
     const auto count = static_cast<uint16_t>(std::count(text.begin(), text.end(), '$'));
     out.append_u16(count);
@@ -226,33 +237,87 @@ void ModelServer::on_execute(std::string_view body, ByteBuffer& out) {
     fail("34000", "portal does not exist", out);
     return fail_group();
   }
-  const Portal portal = found->second;
-  if (!run_statement(portal.text, portal.values, false, out)) fail_group();
+  BodyReader reader(body.substr(found->first.size() + 1));
+  // The statement may end the transaction, and the portal with it.
+  Portal portal = found->second;
+  const std::string name = found->first;
+  if (!run_statement(portal, false, static_cast<int>(reader.read_u32()), out)) return fail_group();
+  if (const auto left = portals_.find(name); left != portals_.end())
+    left->second.sent_rows = portal.sent_rows;
 }
 
 // --- statements ---
 
-bool ModelServer::run_statement(std::string_view text, const std::vector<std::string>& values,
-                                bool is_described, ByteBuffer& out) {
+bool ModelServer::run_statement(Portal& portal, bool is_described, int row_limit, ByteBuffer& out) {
+  const std::string_view text = portal.text;
   if (text.starts_with("mosaic refused")) return fail("42601", "syntax error", out);
   if (status_ == 'E' && !ends_transaction(text)) return fail("25P02", "current transaction is aborted", out);
   bool is_known = false;
-  const bool is_ok = run_transaction_statement(text, out, is_known);
-  if (is_known) return is_ok;
-  if (text.starts_with("SET ") || text.starts_with("RESET ") || text == "DISCARD ALL")
+  bool is_ok = run_transaction_statement(text, out, is_known);
+  if (!is_known) is_ok = run_session_statement(text, out, is_known);
+  if (!is_known) is_ok = run_housekeeping(text, out, is_known);
+  return is_known ? is_ok : run_on_table(portal, is_described, row_limit, out);
+}
+
+void ModelServer::answer_row(std::string_view value, std::string_view tag, ByteBuffer& out) {
+  const std::optional<std::string> row[] = {std::string(value)};
+  routing::append_data_row(out, row);
+  routing::append_command_complete(out, tag);
+}
+
+std::string ModelServer::traces() const {
+  std::string text = state_.is_listening ? "a channel " : "";
+  for (const std::string& trace : traces_) text += trace + ' ';
+  return text;
+}
+
+bool ModelServer::run_session_statement(std::string_view text, ByteBuffer& out, bool& is_known) {
+  is_known = true;
+  if (text.starts_with("SET ") || text.starts_with("RESET ") || text == "DISCARD ALL" ||
+      text.find("set_config(") != std::string_view::npos)
     return run_setting(text, out);
-  if (text.starts_with("UNLISTEN") || text.starts_with("CLOSE ALL") || text.starts_with("DISCARD")) {
+  if (text.starts_with("LISTEN") || text.starts_with("UNLISTEN")) {
+    const bool is_listen = text.starts_with("LISTEN");
+    if (const auto refused = is_listen ? refusal_of_node(0) : std::nullopt)
+      return fail(*refused, "refused", out);
+    state_.is_listening = is_listen;
+    routing::append_command_complete(out, is_listen ? "LISTEN" : "UNLISTEN");
+    return true;
+  }
+  if (text.starts_with("DEALLOCATE ")) {
+    const std::string name(text.substr(text.find(' ') + 1));
+    if (role_ == Role::kNode) complain("names of clients' statements live in Mosaic: " + std::string(text));
+    if (name == "ALL") {
+      statements_.clear();
+    } else if (statements_.erase(name) == 0) {
+      return fail("26000", "prepared statement does not exist", out);
+    }
+    routing::append_command_complete(out, name == "ALL" ? "DEALLOCATE ALL" : "DEALLOCATE");
+    return true;
+  }
+  return !(is_known = false);
+}
+
+bool ModelServer::run_housekeeping(std::string_view text, ByteBuffer& out, bool& is_known) {
+  is_known = role_ == Role::kNode;
+  if (text.starts_with("CLOSE ALL") || text.starts_with("DISCARD ")) {
+    if (text == "CLOSE ALL") traces_.erase("cursor");
+    if (text == "DISCARD TEMP") traces_.erase("table");
+    if (text == "DISCARD SEQUENCES") traces_.erase("sequence");
     routing::append_command_complete(out, text.substr(0, text.find(' ')));
     return true;
   }
-  if (text.starts_with("SELECT pg_catalog.")) {
-    // Statements that others have prepared: none.
-    const std::optional<std::string> row[] = {std::string("0")};
-    routing::append_data_row(out, row);
-    routing::append_command_complete(out, "SELECT 1");
+  if (text.starts_with("SELECT CASE WHEN EXISTS")) {  // what is left?
+    answer_row(state_.is_listening ? "L" : "", "SELECT 1", out);
     return true;
   }
-  return run_on_table(text, values, is_described, out);
+  if (text.starts_with("SELECT pg_catalog.")) {
+    if (text.find("pg_advisory_unlock_all") != std::string_view::npos) traces_.erase("lock");
+    const bool is_count = text.find("pg_prepared_statements") != std::string_view::npos;
+    answer_row(is_count && traces_.contains("plan") ? "1" : "0", "SELECT 1", out);
+    return true;
+  }
+  return !(is_known = false);
 }
 
 bool ModelServer::run_transaction_statement(std::string_view text, ByteBuffer& out, bool& is_known) {
@@ -263,22 +328,31 @@ bool ModelServer::run_transaction_statement(std::string_view text, ByteBuffer& o
                         [&](const Mark& mark) { return mark.savepoint == savepoint(); });
   };
   if (text.starts_with("BEGIN")) {
-    if (status_ == 'I') settled_ = settings_;
     status_ = 'T';
     routing::append_command_complete(out, "BEGIN");
   } else if (text.starts_with("SAVEPOINT")) {
-    marks_.push_back({savepoint(), settings_});
+    marks_.push_back({savepoint(), state_});
     routing::append_command_complete(out, "SAVEPOINT");
+  } else if (text.starts_with("RELEASE")) {
+    const auto found = find_mark();
+    if (found == marks_.rend()) return fail("3B001", "savepoint does not exist", out);
+    marks_.erase(found.base() - 1, marks_.end());
+    routing::append_command_complete(out, "RELEASE");
   } else if (text.starts_with("ROLLBACK TO")) {
     const auto found = find_mark();
     if (found == marks_.rend()) return fail("3B001", "savepoint does not exist", out);
-    settings_ = found->settings;
+    state_ = found->state;
     marks_.erase(found.base(), marks_.end());
     status_ = 'T';
     routing::append_command_complete(out, "ROLLBACK");
   } else if (ends_transaction(text)) {
     const bool is_commit = text.starts_with("COMMIT") && status_ != 'E';
+    const auto node = transaction_node_;
     end_transaction(is_commit);
+    if (text.ends_with("AND CHAIN")) {
+      status_ = 'T';
+      transaction_node_ = node;  // it can not be begun anew elsewhere
+    }
     routing::append_command_complete(out, is_commit ? "COMMIT" : "ROLLBACK");
   } else {
     is_known = false;
@@ -286,24 +360,46 @@ bool ModelServer::run_transaction_statement(std::string_view text, ByteBuffer& o
   return true;
 }
 
-// SET name TO value, RESET name, RESET ALL; DISCARD ALL.
+// SET [LOCAL] name TO value, SELECT set_config('name', 'value', is_local), RESET name, RESET ALL, and who one
+// is; DISCARD ALL.
 bool ModelServer::run_setting(std::string_view text, ByteBuffer& out) {
   if (text.starts_with("DISCARD")) {
-    settings_.clear();
+    state_ = {};
     statements_.clear();
+    traces_.clear();
     routing::append_command_complete(out, "DISCARD ALL");
     return true;
   }
+  const auto assign = [this](const std::string& name, const std::string& value, bool is_local) {
+    if (is_local && status_ == 'I' && is_simple_) return;  // nothing is open that it could last for
+    state_.settings[name] = value;
+    if (!is_local) state_.session[name] = value;
+  };
+  if (const size_t call = text.find("set_config("); call != std::string_view::npos) {
+    std::vector<std::string> parts;  // between quotes, and not
+    std::string_view rest = text.substr(call);
+    for (size_t at; (at = rest.find('\'')) != std::string_view::npos; rest.remove_prefix(at + 1))
+      parts.emplace_back(rest.substr(0, at));
+    assign(parts[1], parts[3], rest.find("true") != std::string_view::npos);
+    answer_row(parts[3], "SELECT 1", out);
+    return true;
+  }
   const bool is_set = text.starts_with("SET ");
-  const std::string_view rest = text.substr(text.find(' ') + 1);
+  const bool is_local = text.starts_with("SET LOCAL ");
+  const std::string_view rest = text.substr(is_local ? 10 : text.find(' ') + 1);
   std::string name(rest.substr(0, rest.find(' ')));
   std::erase(name, '"');
   if (is_set) {
-    settings_[name] = std::string(rest.substr(rest.rfind(' ') + 1));
+    assign(name, std::string(rest.substr(rest.rfind(' ') + 1)), is_local);
   } else if (name == "ALL") {
-    settings_.clear();
+    state_.settings.clear();
+    state_.session.clear();
+    traces_.erase("setting");
+  } else if (name == "ROLE") {
+    traces_.erase("role");
   } else {
-    settings_.erase(name);
+    state_.settings.erase(name);
+    state_.session.erase(name);
   }
   routing::append_command_complete(out, is_set ? "SET" : "RESET");
   return true;
@@ -312,6 +408,7 @@ bool ModelServer::run_setting(std::string_view text, ByteBuffer& out) {
 namespace {
 
 std::optional<int64_t> user_in(std::string_view text, const std::vector<std::string>& values) {
+  if (text.find("media") == std::string_view::npos) return std::nullopt;
   if (!values.empty()) return std::stoll(values[0]);
   const std::string_view key = text.starts_with("INSERT") ? "VALUES (" : "user_id = ";
   const size_t at = text.find(key);
@@ -322,14 +419,16 @@ std::optional<int64_t> user_in(std::string_view text, const std::vector<std::str
 std::string token_in(std::string_view text, const std::vector<std::string>& values) {
   if (values.size() > 1) return values[1];
   const size_t begin = text.find('\'');
-  return begin == std::string_view::npos ? ""
-                                         : std::string(text.substr(begin + 1, text.rfind('\'') - begin - 1));
+  if (begin != std::string_view::npos)
+    return std::string(text.substr(begin + 1, text.rfind('\'') - begin - 1));
+  return values.empty() ? "" : values[0];
 }
 
 }  // namespace
 
-bool ModelServer::run_on_table(std::string_view text, const std::vector<std::string>& values,
-                               bool is_described, ByteBuffer& out) {
+bool ModelServer::run_on_table(Portal& portal, bool is_described, int row_limit, ByteBuffer& out) {
+  const std::string_view text = portal.text;
+  const std::vector<std::string>& values = portal.values;
   if (text.starts_with("COPY")) {
     is_copying_ = true;
     copied_.clear();
@@ -350,15 +449,26 @@ bool ModelServer::run_on_table(std::string_view text, const std::vector<std::str
     return true;
   }
   const size_t limit = text.find("LIMIT ");
-  const int rows = limit == std::string_view::npos ? 1 : std::stoi(std::string(text.substr(limit + 6)));
+  const int all_rows = limit == std::string_view::npos ? 1 : std::stoi(std::string(text.substr(limit + 6)));
+  const int left = all_rows - portal.sent_rows;
+  const bool is_suspended = row_limit > 0 && row_limit <= left;
+  const int rows = is_suspended ? row_limit : left;
+  portal.sent_rows += rows;
+  // SELECT 'token' FROM leave_lock(): PostgreSQL takes some of it back with the transaction, but not all.
+  if (const size_t call = text.find("leave_"); call != std::string_view::npos)
+    traces_.insert(std::string(text.substr(call + 6, text.find('(', call) - call - 6)));
   if (is_described) {
     const routing::ColumnDescription columns[] = {{"caption"}, {"setting"}};
     routing::append_row_description(out, columns);
   }
-  const auto setting = settings_.find("work_mem");
-  const std::optional<std::string> row[] = {token, setting == settings_.end() ? "" : setting->second};
+  const auto setting = state_.settings.find("work_mem");
+  const std::optional<std::string> row[] = {token, setting == state_.settings.end() ? "" : setting->second};
   for (int i = 0; i < rows; ++i) routing::append_data_row(out, row);
   if (token.ends_with("fail")) return fail("22012", "division by zero for " + token, out);
+  if (is_suspended) {
+    routing::append_empty(out, 's');
+    return true;
+  }
   if (token.ends_with("late") && status_ == 'I') {  // a deferred constraint, checked when it commits
     if (is_simple_) return fail("23503", "constraint violated by " + token, out);
     late_ = token;
@@ -369,8 +479,15 @@ bool ModelServer::run_on_table(std::string_view text, const std::vector<std::str
 
 std::optional<std::string> ModelServer::refusal_of(std::string_view text, std::optional<int64_t> user) {
   if (role_ == Role::kNode) return std::nullopt;
+  if (text.find("leave_") != std::string_view::npos) return refusal_of_node(0);
   if (!user) return text.find("media") == std::string_view::npos ? std::nullopt : std::optional("MZ010");
-  const uint16_t node = rules_->node_of(*user);
+  return refusal_of_node(rules_->node_of(*user));
+}
+
+// What is not known to be clean is left to the default node, 0; so are channels, and who listens stays there.
+std::optional<std::string> ModelServer::refusal_of_node(uint16_t node) {
+  if (role_ == Role::kNode) return std::nullopt;
+  if (settled_.is_listening && node != 0) return "MZ014";
   if (status_ == 'T' && transaction_node_ && *transaction_node_ != node) return "MZ014";
   if (status_ == 'T') transaction_node_ = node;
   return std::nullopt;

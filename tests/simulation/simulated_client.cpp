@@ -77,7 +77,7 @@ std::string SimulatedClient::bind_bytes(std::string_view statement, int64_t user
 }
 
 int64_t SimulatedClient::user() {
-  if (status_ == 'I') node_ = random_.below(users_.size());
+  if (status_ == 'I') node_ = model_.is_listening() ? 0 : random_.below(users_.size());
   return users_[node_][random_.below(users_[node_].size())];
 }
 
@@ -91,6 +91,21 @@ std::string SimulatedClient::select_text(int64_t user, std::string_view token) {
       fmt::format("SELECT caption FROM media WHERE user_id = {} AND caption = '{}'", user, token);
   if (random_.one_in(4)) text += fmt::format(" LIMIT {}", random_.below(40));
   return text;
+}
+
+// Any node answers it alike.
+std::string SimulatedClient::constant_text(std::string_view token) {
+  return fmt::format("SELECT '{}' AS caption", token);
+}
+
+std::string SimulatedClient::execute_bytes(uint32_t row_limit) const {
+  ByteBuffer out;
+  {
+    FrameWriter frame(out, 'E');
+    out.append_c_string("");
+    out.append_u32(row_limit);
+  }
+  return std::string(out.view());
 }
 
 std::string SimulatedClient::insert_text(int64_t user, std::string_view token) {
@@ -110,7 +125,16 @@ void SimulatedClient::plan() {
     if (status_ != 'I') query("ROLLBACK");
     return;
   }
-  switch (random_.below(15)) {
+  switch (random_.below(20)) {
+    case 15:
+    case 16:
+      return plan_session_statement();
+    case 17:
+      return plan_portions();
+    case 18:
+      return plan_names();
+    case 19:
+      return query(constant_text(token(random_.one_in(8) ? "fail" : "")));
     case 0:
     case 1:
     case 2:
@@ -191,7 +215,15 @@ void SimulatedClient::plan_transaction_statement() {
     return;
   }
   const char name = random_.one_in(2) ? 'a' : 'b';
-  switch (random_.below(7)) {
+  switch (random_.below(11)) {
+    case 7:
+    case 8:
+      return query(fmt::format("RELEASE SAVEPOINT {}", name));
+    case 9:
+      if (!model_.transaction_node()) return query("ROLLBACK");
+      return query(random_.one_in(2) ? "COMMIT AND CHAIN" : "ROLLBACK AND CHAIN");
+    case 10:
+      return query("COMMIT; BEGIN");
     case 0:
       return query(fmt::format("SAVEPOINT {}", name));
     case 1:
@@ -259,11 +291,91 @@ void SimulatedClient::plan_pipeline() {
     const int64_t of_node = users_[node_][random_.below(users_[node_].size())];
     bytes += parse_bytes("", random_.one_in(3) ? kInsertText : kSelectText) +
              bind_bytes("", of_node, token(random_.one_in(10) ? "fail" : "")) + kExecute;
+    if (random_.one_in(8)) bytes += kFlush;
     if (random_.one_in(3)) bytes += kSync;
     if (random_.one_in(8)) bytes += target_bytes('C', 'P', "");
+    if (random_.one_in(6)) bytes += statement_bytes(constant_text(token()));
+    if (random_.one_in(8)) bytes += statement_bytes(fmt::format("DEALLOCATE s{}", random_.below(5)));
+    if (random_.one_in(10)) bytes += statement_bytes(fmt::format("SET work_mem TO {}", random_.below(5)));
   }
   add(bytes + kSync);
 }
+
+std::string SimulatedClient::statement_bytes(std::string_view text) const {
+  return parse_bytes("", text) + bind_bytes("", 0, "") + kExecute;
+}
+
+// What it leaves in the server session, known to Mosaic or not.
+void SimulatedClient::plan_session_statement() {
+  constexpr const char* kTraces[] = {"lock", "table", "cursor", "role", "setting", "sequence", "plan"};
+  switch (random_.below(6)) {
+    case 0:
+      return query(fmt::format("SELECT set_config('work_mem', '{}', {})", token(),
+                               random_.one_in(2) ? "true" : "false"));
+    case 1:
+      if (status_ == 'I') break;  // a warning, and nothing else
+      return query(fmt::format("SET LOCAL work_mem TO {}", random_.below(5)));
+    case 2:
+      if (status_ == 'I' && random_.one_in(3)) return query("LISTEN photos");
+      break;
+    default:
+      break;
+  }
+  if (model_.is_listening() && status_ == 'I' && random_.one_in(2)) return query("UNLISTEN photos");
+  const std::string text = fmt::format("SELECT '{}' FROM leave_{}()", token(random_.one_in(6) ? "fail" : ""),
+                                       kTraces[random_.below(std::size(kTraces))]);
+  // In a pipeline it would be refused at another message.
+  const bool is_elsewhere = status_ != 'I' && model_.transaction_node().value_or(0) != 0;
+  if (model_.status() == 'T' && !is_elsewhere) node_ = 0;
+  if (!is_elsewhere && random_.one_in(3)) return add(statement_bytes(text) + kSync);
+  query(text);
+}
+
+// A statement in portions, and what comes in between.
+void SimulatedClient::plan_portions() {
+  const uint64_t all = 1 + random_.below(6);
+  std::string bytes = parse_bytes("", fmt::format("{} LIMIT {}", kSelectText, all)) +
+                      bind_bytes("", user(), token(random_.one_in(8) ? "fail" : ""));
+  for (uint64_t left = 1 + random_.below(3); left > 0; --left) {
+    bytes += execute_bytes(static_cast<uint32_t>(1 + random_.below(4)));
+    if (random_.one_in(4)) bytes += kFlush;
+    if (random_.one_in(4)) bytes += target_bytes('C', 'S', fmt::format("s{}", random_.below(5)));
+  }
+  if (random_.one_in(2)) bytes += kExecute;
+  if (random_.one_in(3)) bytes += statement_bytes(fmt::format("SET work_mem TO {}", random_.below(5)));
+  add(bytes + kSync);
+}
+
+// Names that are given and taken where an error may come before.
+void SimulatedClient::plan_names() {
+  const auto name = [this] { return fmt::format("s{}", random_.below(5)); };
+  std::string bytes;
+  user();  // chooses the node
+  for (uint64_t left = 1 + random_.below(5); left > 0; --left) {
+    switch (random_.below(6)) {
+      case 0:
+        bytes += target_bytes('C', 'S', name());
+        break;
+      case 1:
+        bytes += statement_bytes("DEALLOCATE " + (random_.one_in(6) ? "ALL" : name()));
+        break;
+      case 2:
+        bytes += bind_bytes(name(), user_on_node(), token(random_.one_in(4) ? "fail" : "")) + kExecute;
+        break;
+      case 3:
+        bytes += target_bytes('D', 'S', name());
+        break;
+      default:
+        bytes += parse_bytes(name(), random_.one_in(3) ? kInsertText : kSelectText);
+    }
+    if (random_.one_in(4)) bytes += random_.one_in(2) ? kFlush : kSync;
+  }
+  if (random_.one_in(5)) return query("DEALLOCATE " + (random_.one_in(4) ? "ALL" : name()));
+  add(bytes + kSync);
+}
+
+// Where the rest of the act is.
+int64_t SimulatedClient::user_on_node() { return users_[node_][random_.below(users_[node_].size())]; }
 
 // --- the conversation ---
 

@@ -56,6 +56,9 @@ class SimulatedClient {
   void plan_prepared();
   void plan_flush();
   void plan_pipeline();
+  void plan_session_statement();
+  void plan_portions();
+  void plan_names();
   void add(std::string bytes, Wait wait = Wait::kReady, bool only_if_ok = false);
   void query(std::string_view text) { add(query_bytes(text)); }
   void tell_model(std::string_view bytes);
@@ -69,9 +72,13 @@ class SimulatedClient {
   std::string query_bytes(std::string_view text) const;
   std::string parse_bytes(std::string_view name, std::string_view text) const;
   std::string bind_bytes(std::string_view statement, int64_t user, std::string_view token) const;
+  std::string execute_bytes(uint32_t row_limit) const;
+  std::string statement_bytes(std::string_view text) const;  // Parse, Bind, Execute
+  static std::string constant_text(std::string_view token);
   std::string select_text(int64_t user, std::string_view token);
   static std::string insert_text(int64_t user, std::string_view token);
   int64_t user();  // on the transaction's node
+  int64_t user_on_node();
   std::string token(std::string_view suffix = "");
 
   int number_;

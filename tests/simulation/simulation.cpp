@@ -390,8 +390,9 @@ std::string Simulation::first_complaint() const {
     std::string complaint = client->complaint();
     for (const auto& link : links_) {
       if (link->client == client.get() && link->server != nullptr)
-        complaint += fmt::format("\n  its server was told:\n    {}",
-                                 fmt::join(link->server->model.history(), "\n    "));
+        complaint +=
+            fmt::format("\n  its server, of node {}, was told:\n    {}", link->server->memory.node.value,
+                        fmt::join(link->server->model.history(), "\n    "));
     }
     return complaint;
   }

@@ -137,7 +137,8 @@ TEST(SessionNames, keeps_the_unnamed_statement_when_its_parse_is_skipped) {
   prepare(s, "", "SELECT 7");
   with_lease(s, [&] { return s.bind("", ""); });
   s.execute(), s.parse("", "SELECT 8");
-  s.sync(), s.to_server();
+  s.sync();
+  EXPECT_THAT(s.to_server(), ElementsAre("Bind []", "Execute []", "Parse [] SELECT 8", "Sync"));
   s.server('2', {}), s.server_error("22012", "division by zero"), s.server_ready('I');
   s.to_client(), s.lease_end();
   EXPECT_EQ(describes(s, ""), "ParameterDescription");

@@ -23,6 +23,13 @@ std::string keyed(const SessionScript& s, const char* node) {
   return fmt::format("SELECT 1 FROM media WHERE user_id = {}", s.user_on(node));
 }
 
+// The look has found nothing: the server goes, by way of a rest where something else may be left.
+void expect_let_go(SessionScript& s) {
+  if (s.session->phase() == Session::Phase::kResting) s.answer_rest();
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  EXPECT_FALSE(s.session->is_pinned());
+}
+
 struct PinCase {
   const char* makes;
   const char* makes_tag;
@@ -65,10 +72,7 @@ TEST(SessionPins, releases_the_server_when_it_says_that_nothing_is_left) {
     s.send(pin.makes), s.answer({pin.makes_tag}, 'I'), s.answer_look(pin.letter);
     ASSERT_EQ(s.query(pin.ends), Intake::kTaken);
     s.answer({pin.ends_tag}, 'I'), s.answer_look("");
-    // What DROP runs is not known.
-    if (s.session->phase() == Session::Phase::kResting) s.answer_rest();
-    EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
-    EXPECT_FALSE(s.session->is_pinned());
+    expect_let_go(s);
     EXPECT_EQ(s.query(keyed(s, "pg2")), Intake::kLater);
     EXPECT_EQ(s.wanted_node(), "pg2");
   }
@@ -93,8 +97,7 @@ TEST(SessionPins, is_released_at_once_by_a_transaction_that_was_rolled_back) {
     s.query("BEGIN"), s.send(pin.makes), s.answer({"BEGIN", pin.makes_tag}, 'T');
     s.query("ROLLBACK"), s.answer({"ROLLBACK"}, 'I');
     s.answer_look("");
-    if (s.session->phase() == Session::Phase::kResting) s.answer_rest();  // what CREATE runs is not known
-    EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+    expect_let_go(s);
   }
 }
 
@@ -112,22 +115,34 @@ TEST(SessionPins, tells_the_one_reason_that_is_left) {
   s.send("LISTEN x"), s.answer({"LISTEN"}, 'I'), s.answer_look("L");
   s.send("CREATE TEMP TABLE t (a int)"), s.answer({"CREATE TABLE"}, 'I'), s.answer_look("LT");
   s.send("UNLISTEN *"), s.answer({"UNLISTEN"}, 'I'), s.answer_look("T");
-  s.to_client(), s.client_out.clear();
+  s.to_client();
   s.query(keyed(s, "pg2"));
-  EXPECT_NE(s.client_out.view().find("a temporary object"), std::string_view::npos);
-  EXPECT_EQ(s.client_out.view().find("for: LISTEN"), std::string_view::npos);
+  EXPECT_NE(s.client_out.view().find("It is kept for: a temporary object."), std::string_view::npos);
   EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ014"), "Ready I"));
 }
 
 // A setting that was changed by other means than SET is like that no more.
 TEST(SessionPins, is_released_by_reset_all_of_an_unknown_setting) {
   SessionScript s;
-  s.send("UPDATE pg_settings SET setting = '1MB' WHERE name = 'work_mem'"), s.answer({}, 'I'),
-      s.answer_look("");
+  s.send("UPDATE pg_settings SET setting = '1MB' WHERE name = 'work_mem'"), s.answer({"UPDATE 1"}, 'I');
+  s.answer_look("");
   EXPECT_TRUE(s.session->is_pinned());
   s.send("RESET ALL"), s.answer({"RESET"}, 'I');
-  if (s.session->phase() == Session::Phase::kResting && s.session->is_pinned()) s.answer_look("");
-  EXPECT_FALSE(s.session->is_pinned());
+  expect_let_go(s);
+}
+
+// What set_config() amid a statement has set only the server knows: it is asked.
+TEST(SessionPins, reads_a_setting_back_that_a_statement_has_made) {
+  SessionScript s;
+  s.send("SELECT set_config('work_mem', '1' || 'MB', false), 1"), s.answer({}, 'I');
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete SELECT 1", "Ready I"));
+  EXPECT_THAT(s.to_server(), ElementsAre("Query SELECT pg_catalog.current_setting('work_mem',true)"));
+  s.server_row("1MB"), s.server_complete("SELECT 1"), s.server_ready('I');
+  if (s.session->phase() == Session::Phase::kResting) s.answer_look("");
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  const std::string* value = s.memory.settings->find("work_mem");
+  ASSERT_NE(value, nullptr);
+  EXPECT_EQ(*value, "R1MB");
 }
 
 TEST(SessionPins, brings_the_server_of_a_pinned_client_to_rest_when_it_goes) {
@@ -171,6 +186,7 @@ TEST(SessionPins, rests_the_server_of_a_discard_all_by_the_extended_protocol) {
   SessionScript s;
   pin(s);
   s.parse("", "DISCARD ALL"), s.bind("", ""), s.execute(), s.sync();
+  EXPECT_THAT(s.answer({}, 'I'), ElementsAre("Sync"));
   EXPECT_THAT(s.to_client(), ElementsAre("ParseComplete", "BindComplete", "Complete DISCARD ALL", "Ready I"));
   EXPECT_EQ(s.lease_end(), LeaseEnd::kNone) << "the next client would get the notifications";
   s.answer_rest();
@@ -184,6 +200,18 @@ TEST(SessionPins, rests_the_server_of_a_discard_all_before_another_node_in_the_s
   s.parse("", "SELECT 1 FROM media WHERE user_id = $1");
   s.bind("", "", {std::to_string(s.user_on("pg2"))});
   EXPECT_NE(s.lease_end(), LeaseEnd::kReturn) << "the next client would get the notifications";
+}
+
+// PostgreSQL refuses it there (PreventInTransactionBlock() in xact.c).
+TEST(SessionPins, leaves_a_discard_all_within_a_pipeline_to_the_server) {
+  SessionScript s;
+  pin(s);
+  s.send_extended("SELECT 1"), s.send_extended("DISCARD ALL"), s.sync();
+  EXPECT_THAT(s.to_server(), testing::Contains("Parse [] DISCARD ALL"));
+  s.server('1', {}), s.server('2', {}), s.server_complete("SELECT 1"), s.server('1', {}), s.server('2', {});
+  s.server_error("25001", "DISCARD ALL cannot run inside a transaction block"), s.server_ready('I');
+  s.answer_look("L");
+  EXPECT_TRUE(s.session->is_pinned());
 }
 
 TEST(SessionPins, forgets_names_and_settings_at_discard_all) {

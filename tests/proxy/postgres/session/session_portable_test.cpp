@@ -156,7 +156,7 @@ TEST(SessionPortable, is_bound_by_a_read_under_repeatable_read) {
               ElementsAre(kRefused));
 }
 
-TEST(SessionPortable, is_not_bound_by_a_reference_table_that_is_the_same_everywhere) {
+TEST(SessionPortable, is_not_bound_by_a_reference_table_which_all_nodes_have) {
   SessionScript s;
   EXPECT_THAT(then_keyed_on_pg2(s, {{"BEGIN", ""}, {"SELECT * FROM countries", "SELECT 1"}}),
               ElementsAre("BEGIN", StartsWith("Query SELECT 1")));
@@ -195,6 +195,85 @@ TEST(SessionPortable, runs_nothing_outside_of_a_chained_transaction) {
     ASSERT_FALSE(told.empty());
     EXPECT_THAT(told[0], testing::AnyOf("BEGIN READ ONLY", kRefused));
   }
+}
+
+// What may have left traces was committed or not, the server has them.
+TEST(SessionPortable, leaves_no_server_with_traces_behind_when_it_moves) {
+  for (const char* end : {"COMMIT; BEGIN", "ROLLBACK; BEGIN", "COMMIT AND CHAIN"}) {
+    for (const char* leaves :
+         {"DO $$ BEGIN PERFORM pg_advisory_lock(1); END $$", "SELECT pg_advisory_lock(1)"}) {
+      SCOPED_TRACE(fmt::format("{}, {}", leaves, end));
+      SessionScript s;
+      s.query("BEGIN"), s.send(leaves), s.answer({"BEGIN", "DONE"}, 'T');
+      s.query(end), s.to_server();
+      s.server_complete(std::string_view(end).starts_with("C") ? "COMMIT" : "ROLLBACK");
+      if (!std::string_view(end).ends_with("CHAIN")) s.server_complete("BEGIN");
+      s.server_ready('T');
+      if (s.query(keyed(s, "pg2")) == Intake::kTaken) continue;  // refused: it stays
+      bool is_rested = false;
+      while (s.lease_end() == LeaseEnd::kNone) {
+        const auto sent = s.to_server();
+        ASSERT_FALSE(sent.empty());
+        is_rested |= sent.back().find("RESET ALL") != std::string::npos;
+        s.server_row("0"), s.server_complete("DONE"), s.server_ready('I');
+      }
+      EXPECT_TRUE(is_rested) << "the next client waits for the lock";
+    }
+  }
+}
+
+// --- a transaction that failed here, because no server was to be had ---
+
+void fail_without_server(SessionScript& s) {
+  s.query("BEGIN"), s.query("SELECT * FROM media");
+  while (s.wants_lease()) {
+    s.outbox.lease_request.reset();
+    s.session->on_lease_failed(routing::Error{"MZ020", "node is down", "", ""});
+  }
+  ASSERT_EQ(s.to_client().back(), "Ready E");
+}
+
+// Runs `text`, on a server if it wants one; the last thing that the client is told.
+std::string last_word_of(SessionScript& s, const std::string& text, char status) {
+  s.send(text);
+  for (const std::string& line : s.to_server()) {
+    if (line.starts_with("Parse")) s.server('1', {});
+    if (line.starts_with("Bind")) s.server('2', {});
+    if (line.starts_with("Execute") || line.starts_with("Query")) s.server_complete("DONE");
+    if (line.starts_with("Query")) s.server_ready(status);
+  }
+  const auto told = s.to_client();
+  EXPECT_THAT(told, Each(Not(StartsWith("Error")))) << text;
+  return told.empty() ? "" : told.back();
+}
+
+TEST(SessionPortable, is_ended_by_a_query_of_several_when_it_has_failed_without_a_server) {
+  for (const char* text : {"ROLLBACK; SELECT 1", "COMMIT; SELECT 1", "ROLLBACK; BEGIN", "COMMIT; BEGIN"}) {
+    SCOPED_TRACE(text);
+    const char status = std::string_view(text).ends_with("BEGIN") ? 'T' : 'I';
+    SessionScript s;
+    fail_without_server(s);
+    EXPECT_EQ(last_word_of(s, text, status), fmt::format("Ready {}", status));
+  }
+}
+
+TEST(SessionPortable, is_chained_when_it_has_failed_without_a_server) {
+  for (const char* text : {"ROLLBACK AND CHAIN", "COMMIT AND CHAIN"}) {
+    SessionScript s;
+    fail_without_server(s);
+    EXPECT_EQ(last_word_of(s, text, 'T'), "Ready T");
+    EXPECT_TRUE(s.session->is_in_transaction());
+  }
+}
+
+TEST(SessionPortable, is_ended_in_one_batch_when_it_has_failed_without_a_server) {
+  SessionScript s;
+  fail_without_server(s);
+  s.send_extended("ROLLBACK"), s.send_extended("SELECT 1");
+  if (s.sync() == Intake::kLater) s.grant(), s.sync();
+  s.answer({}, 'I');
+  EXPECT_THAT(s.to_client(), ElementsAre("ParseComplete", "BindComplete", "Complete ROLLBACK",
+                                         "ParseComplete", "BindComplete", "Complete SELECT 1", "Ready I"));
 }
 
 // --- a segment of the extended protocol: a transaction without BEGIN ---

@@ -147,7 +147,7 @@ SessionScript::SessionScript() {
   environment.traffic.resize(2);
   environment.shard_queries.resize(8);
   memory.settings = name_values.empty();
-  memory.parameters = name_values.intern({{"server_version", "15"}});
+  memory.parameters = name_values.intern({{"application_name", ""}, {"server_version", "15"}});
   outbox.to_client = &client_out;
   outbox.to_server = &server_out;
   welcomes.store("app", name_values.empty(), memory.parameters);
