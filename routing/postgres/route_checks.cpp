@@ -55,8 +55,9 @@ std::optional<Error> find_bound_value_error(const SettingChange& setting, const 
 
 Error unknown_prepared(const StatementPart& part) {
   return {sqlstate::kFeatureNotSupported,
-          fmt::format("the SQL command {} is not supported", part.prepare ? "PREPARE" : "EXECUTE"), "",
-          "Prepare statements in the protocol, as drivers do (Parse and Bind); they work on all shards."};
+          fmt::format("{} can not stand beside other statements in one query",
+                      part.prepare ? "PREPARE" : "EXECUTE"),
+          "", "Send it as a query of its own."};
 }
 
 }  // namespace mosaic::routing

@@ -109,6 +109,12 @@ struct TextChange {
 // Replaces `changes`.
 void collect_text_changes(const AnalyzedStatement& statement, const Route& route,
                           const CatalogSnapshot& catalog, std::vector<TextChange>& changes);
+// The same where only a name was replaced, by one of `new_length` characters.
+void collect_renaming_changes(const AnalyzedStatement& statement, TokenRange name, size_t new_length,
+                              std::vector<TextChange>& changes);
+// Adds those of a text that stands in a larger one, where `before` comes before it.
+void add_inner_changes(std::string_view before, std::span<const TextChange> inner,
+                       std::vector<TextChange>& changes);
 // A position (from 1) in the text that was sent, as a position in the client's text.
 uint32_t original_position(std::span<const TextChange> changes, uint32_t sent_position);
 

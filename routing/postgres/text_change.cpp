@@ -59,6 +59,23 @@ void collect_text_changes(const AnalyzedStatement& statement, const Route& route
   }
 }
 
+void collect_renaming_changes(const AnalyzedStatement& statement, TokenRange name, size_t new_length,
+                              std::vector<TextChange>& changes) {
+  const uint32_t begin = statement.tokens[name.first].begin, end = statement.tokens[name.last - 1].end;
+  changes.assign(
+      1, {count_characters(statement.text.substr(0, begin)),
+          count_characters(statement.text.substr(begin, end - begin)), static_cast<uint32_t>(new_length)});
+}
+
+void add_inner_changes(std::string_view before, std::span<const TextChange> inner,
+                       std::vector<TextChange>& changes) {
+  const uint32_t offset = count_characters(before);
+  for (TextChange change : inner) {
+    change.at += offset;
+    changes.push_back(change);
+  }
+}
+
 uint32_t original_position(std::span<const TextChange> changes, uint32_t sent_position) {
   uint32_t grown = 0;  // how much longer the sent text is before the change at hand
   for (const TextChange& change : changes) {

@@ -185,11 +185,15 @@ class Garbage(EndToEndTest):
             self.assertEqual(error.type, "E")
             self.assertIn(b"C08P01\0", error.body)
 
-    def test_function_call_is_refused_and_the_client_goes_on(self):
+    def test_function_calls_that_can_not_be_read(self):
         client = self.raw().login()
-        client.send(wire.frame("F", struct.pack("!ihhh", 1598, 0, 0, 0)))
-        frames = client.take_reply()
-        self.assertEqual(wire.error_fields(frames[0].body)["C"], "0A000")
+        for body in (b"", b"\0", struct.pack("!ihhi", 1598, 0, 1, 2 ** 31 - 1), struct.pack("!ihh", 1598, 32767, 0)):
+            client.send(wire.frame("F", body))
+            frames = client.take_reply()
+            self.assertEqual([frame.type for frame in frames], ["E", "Z"])
+            self.assertIn(b"C08P01\0", frames[0].body)
+        client.send(wire.frame("F", struct.pack("!ihhh", 1598, 0, 0, 0)))  # random()
+        self.assertEqual([frame.type for frame in client.take_reply()], ["V", "Z"])
         self.assertEqual(client.query("SELECT 1"), [("1",)])
 
     def test_copy_messages_outside_of_copy_are_ignored(self):

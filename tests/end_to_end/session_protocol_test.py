@@ -1,6 +1,6 @@
 """The extended protocol as PostgreSQL speaks it: what is skipped behind an error has no effect, names of failed statements are
-free, every answer comes, in its place and in its order; COPY with Sync and Flush in every place; function calls; a lost
-backend. Frame by frame beside a plain PostgreSQL."""
+free, every answer comes, in its place and in its order; COPY with Sync and Flush in every place; SQL PREPARE; function calls;
+a lost backend. Frame by frame beside a plain PostgreSQL."""
 
 import unittest
 
@@ -40,6 +40,7 @@ class Skipping(OracleTest):
                        ["SELECT coalesce(current_setting('app.user', true), '')"]),
         "a write": (run(INSERT), [ROWS]), "Close of a portal": ([C("P", "part")], []),
         "Bind": ([B("p", "kept")], [[E("p"), S]]), "a query": ([Q("SELECT 7")], ["SELECT 8"]),
+        "PREPARE": (run("PREPARE x AS SELECT 7"), ["EXECUTE x"]),
         "LISTEN": (run("LISTEN gossip"), ["SELECT pg_listening_channels()"]),
         "RESET ALL": (run("RESET ALL"), ["SHOW intervalstyle"]),
         "COPY": (run(COPY_NOTES) + [data("{u}\tnever\n"), DONE], [NOTES]), "SAVEPOINT": (run("SAVEPOINT a"), ["SELECT 1"]),
@@ -273,7 +274,46 @@ class Copy(OracleTest):
 
 
 class SqlStatements(OracleTest):
-    """E9: function calls; set_config of the encoding."""
+    """E9: PREPARE, EXECUTE, DEALLOCATE by SQL, of one client each; function calls; set_config of the encoding."""
+
+    def test_prepare_and_execute(self):
+        keyed = "PREPARE k (bigint) AS SELECT name, number FROM samples WHERE user_id = $1 ORDER BY 1"
+        self.check_each({
+            "of no table": ["PREPARE one AS SELECT 1 AS x", "EXECUTE one", "DEALLOCATE one", "EXECUTE one"],
+            "keyed": [keyed, "EXECUTE k({u})", "EXECUTE k({u})"],
+            "another user": [keyed, "EXECUTE k({u})", "EXECUTE k({v})", "EXECUTE k({w})"],
+            "untyped": ["PREPARE k AS SELECT name FROM samples WHERE user_id = $1 AND name = $2", "EXECUTE k({u}, 'n1')"],
+            "a constant key": ["PREPARE k AS " + ROWS, "EXECUTE k"],
+            "a write": ["PREPARE w (int) AS UPDATE samples SET number = $1 WHERE user_id = {u} RETURNING user_id",
+                        "EXECUTE w(70)", ROWS], "twice": ["PREPARE one AS SELECT 1", "PREPARE one AS SELECT 2",
+                                                          "EXECUTE one"],
+                                                          "wrong": ["PREPARE bad AS SELEC", "PREPARE bad AS SELECT nothing",
+                                                                    "EXECUTE bad"],
+            "too few values": [keyed, "EXECUTE k", "EXECUTE k({u}, 2)", "EXECUTE k('x')"],
+            "in a transaction": ["BEGIN", keyed, "EXECUTE k({u})", "ROLLBACK", "EXECUTE k({u})"],
+            "in a failed one": [keyed, "BEGIN", "SELECT 1 / 0", "EXECUTE k({u})", "ROLLBACK", "EXECUTE k({u})"],
+            "used by Bind": ["PREPARE k (bigint) AS SELECT name FROM samples WHERE user_id = $1 AND name = 'n1'",
+                             [D("S", "k"), B("", "k", ["{u}"]), E(), S], [C("S", "k"), S], "EXECUTE k({u})"],
+                             "parsed, used by EXECUTE": [[P("k",
+                                                            "SELECT name FROM samples WHERE user_id = $1 AND name = 'n1'"),
+                                                            S], "EXECUTE k({u})", "DEALLOCATE k", [B("", "k", ["{u}"]), S]],
+            "DEALLOCATE ALL": ["PREPARE a AS SELECT 1", "PREPARE b AS SELECT 2", "EXECUTE b", "DEALLOCATE ALL", "EXECUTE a"],
+            "DISCARD ALL": ["PREPARE a AS SELECT 1", "DISCARD ALL", "EXECUTE a"],
+            "by the extended protocol": [[*run("PREPARE a AS SELECT 1 AS x"), S], [*run("EXECUTE a", describe=True), S],
+                                         [*run("DEALLOCATE a"), S], [*run("EXECUTE a"), S]],
+                                         "another client": ["PREPARE a AS SELECT 1",
+                                                            by_another("EXECUTE a", "PREPARE a AS SELECT 2", "EXECUTE a"),
+                                                            "EXECUTE a"],
+            "EXPLAIN EXECUTE": ["PREPARE a AS SELECT 1 AS x",
+                                                "EXPLAIN (COSTS OFF) EXECUTE a"],
+            "quoted": ['PREPARE "A b" AS SELECT 1', 'EXECUTE "A b"', 'DEALLOCATE "A b"', "DEALLOCATE nothing"],
+            "an insert with defaults": ["PREPARE i (bigint, text) AS INSERT INTO samples (user_id, name) VALUES ($1, $2)",
+                                        "EXECUTE i({u}, 'by execute')", ROWS],
+            "settings at its time": ["SET datestyle = 'German'", "PREPARE d AS SELECT '2024-05-06'::date",
+                                     "SET datestyle = 'ISO'", "EXECUTE d"],
+                                     "row limit": ["BEGIN", "PREPARE g AS SELECT n FROM generate_series(1, 5) n",
+                                                   [P("", "EXECUTE g"), B("p", ""), E("p", 2), S], [E("p", 2), S], "COMMIT"],
+        })
 
     def test_function_calls(self):
         """By OID of built-in functions: PostgreSQL's pg_proc.dat."""

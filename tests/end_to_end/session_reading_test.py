@@ -8,6 +8,7 @@ from harness.dialogue import B, D, DONE, E, P, Q, S, Speaker, data, run, spelled
 from harness.mosaic_process import run_mosaic
 from harness.oracle import OracleTest, by_another
 from harness.processes import wait_until
+from harness.wire_client import ServerError, WireClient
 
 ROWS = "SELECT name, number FROM samples WHERE user_id = {u} ORDER BY 1"
 
@@ -153,6 +154,83 @@ class Equality(OracleTest):
                          "numbers as texts": ["SELECT name FROM samples WHERE user_id = ' {u} ' ORDER BY 1",
                                               "SELECT name FROM samples WHERE user_id = '+{u}' ORDER BY 1",
                                               "SELECT name FROM samples WHERE user_id = '0{u}' ORDER BY 1"]})
+
+
+class SearchPath(OracleTest):
+    """D4: which table a name is, is for the search path to say."""
+
+    def test_a_table_of_another_schema(self):
+        select, prepared = "SELECT caption FROM media WHERE user_id = {u}", P("s",
+                "SELECT caption FROM media WHERE user_id = $1")
+        insert = "INSERT INTO media (user_id, caption) VALUES ({u}, 'from public')"
+        use = [B("", "s", ["{u}"]), E(), S]
+        self.check_each({about: [insert, *steps] for about, steps in {
+            "audit first": ["SET search_path = audit, public", select, "RESET search_path", select],
+            "audit last": ["SET search_path = public, audit", select], "audit alone": ["SET search_path = audit", select],
+            "quoted": ["SET search_path = \"audit\", public", select],
+            "by set_config": ["SELECT set_config('search_path', 'audit,public', false)", select],
+            "SET SCHEMA": ["SET SCHEMA 'audit'", select],
+            "prepared under it": ["SET search_path = audit, public", [prepared, *use], "RESET ALL", use],
+            "prepared before it": [[prepared, *use], "SET search_path = audit, public", use, "SET search_path = public",
+                                   use], "named in full": ["SET search_path = audit, public",
+                                                           "SELECT caption FROM public.media WHERE user_id = {u}",
+                                                           "SELECT caption FROM audit.media WHERE user_id = {u}"],
+            "named in full, always": ["SELECT caption FROM audit.media WHERE user_id = {u}"],
+            "other tables as ever": ["SET search_path = audit, public", ROWS], "a write that may not be": ["SET search_path = audit, public", insert, "UPDATE media SET caption = 'x' WHERE user_id = {u}"],
+            "rolled back": ["BEGIN", "SET search_path = audit, public", "ROLLBACK", select],
+            "a CTE of that name": ["WITH media AS (SELECT 'cte' AS caption, {u} AS user_id) " + select],
+        }.items()})
+        for parameters in ({"search_path": "audit, public"}, {"options": "-c search_path=audit,public"}):
+            with self.case(parameters):
+                self.check(select, [prepared, *use], "SET search_path = public", select, "RESET search_path", select,
+                           prepare=False, **parameters)
+
+
+    @unittest.skipIf(is_plain(), "what is refused")
+    def test_what_only_a_server_could_tell_is_refused(self):
+        select = "SELECT caption FROM media WHERE user_id = 5"
+        for queries in (["BEGIN", "SET LOCAL search_path = audit, public", select],
+                        [f"SET search_path = audit, public; {select}"],
+                        [f"{select}; RESET search_path; {select}"],
+                        ["SELECT a.caption FROM media a JOIN audit.media b USING (user_id) WHERE user_id = 5"],
+                        ["CREATE TEMP TABLE media AS SELECT 5::bigint AS user_id"]):
+            with self.case(queries), WireClient(self.cluster.port) as client:
+                client.login()
+                *before, last = queries
+                for query in before:
+                    client.query(query)
+                with self.assertRaises(ServerError) as caught:
+                    client.query(last)
+                self.assertIn(caught.exception.sqlstate, ("0A000", "MZ015"))
+
+
+class Notifications(OracleTest):
+    """D5, of one node: the rest is in known_differences.py."""
+
+    def test_what_is_sent_on_the_listeners_node_is_heard(self):
+        hint = "/* mosaic user_id={u} */ "
+
+        def heard(speaker):
+            parts = []
+
+            def is_heard():
+                parts.extend(part for part in speaker.say([Q("SELECT 1")]) if part[0] == "A")
+                return parts
+            try:
+                wait_until(is_heard, "a notification", deadline_s=5)
+            except AssertionError:
+                parts.append(("nothing heard",))
+            return sorted(parts)
+
+        listen = [hint + "LISTEN zz"]
+        for about, send in {"NOTIFY": hint + "NOTIFY zz, 'plain'", "pg_notify": hint + "SELECT pg_notify('zz', 'function')",
+                            "of a row": "SELECT pg_notify('zz', name) FROM samples WHERE user_id = {u} AND name = 'n1'",
+                            "a trigger": "INSERT INTO hooks VALUES ({u}, 'NOTIFY zz, ''trigger''')",
+                            "DO": hint + "DO $$ BEGIN NOTIFY zz, 'do'; END $$",
+                            "RETURNING": "UPDATE samples SET number = 1 WHERE user_id = {u} AND name = 'n2' RETURNING pg_notify('zz', name)"}.items():
+            with self.case(about):
+                self.check(*listen, by_another(send), heard, "UNLISTEN *")
+                self.check(*listen, by_another("BEGIN", "SELECT 1 FROM samples WHERE user_id = {u}", send, "COMMIT"), heard)
 
 
 class RefusedAtInit(unittest.TestCase):

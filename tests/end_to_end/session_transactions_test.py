@@ -239,6 +239,7 @@ class Transactions(OracleTest):
             "CLOSE ALL": ["BEGIN", ROWS, "DECLARE kept CURSOR WITH HOLD FOR SELECT 1", "COMMIT", "CLOSE ALL"],
             "a cursor rolled back": ["BEGIN", ROWS, "DECLARE kept CURSOR WITH HOLD FOR SELECT 1", "ROLLBACK"],
             "DISCARD ALL": ["LISTEN a", "SELECT pg_advisory_lock(81)", "CREATE TEMP TABLE aside (a int)", "DISCARD ALL"],
+            "PREPARE, DEALLOCATE": ["PREPARE one AS SELECT 1", "EXECUTE one", "DEALLOCATE one"],
 
             "two, one by one": ["LISTEN a", "SELECT pg_advisory_lock(81)", "UNLISTEN a", "SELECT pg_advisory_unlock(81)"],
         }.items()})

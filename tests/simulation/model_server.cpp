@@ -307,6 +307,8 @@ bool ModelServer::run_housekeeping(std::string_view text, ByteBuffer& out, bool&
     routing::append_command_complete(out, text.substr(0, text.find(' ')));
     return true;
   }
+  if (text == "SELECT 1 OPERATOR(pg_catalog./) 0")  // a transaction that has failed is to be failed here
+    return fail("22012", "division by zero", out);
   if (text.starts_with("SELECT CASE WHEN EXISTS")) {  // what is left?
     answer_row(state_.is_listening ? "L" : "", "SELECT 1", out);
     return true;

@@ -220,7 +220,8 @@ void SimulatedClient::plan_transaction_statement() {
     case 8:
       return query(fmt::format("RELEASE SAVEPOINT {}", name));
     case 9:
-      if (!model_.transaction_node()) return query("ROLLBACK");
+      // One that has failed before it had a node is chained on any.
+      if (model_.status() != 'T' || !model_.transaction_node()) return query("ROLLBACK");
       return query(random_.one_in(2) ? "COMMIT AND CHAIN" : "ROLLBACK AND CHAIN");
     case 10:
       return query("COMMIT; BEGIN");
@@ -363,6 +364,8 @@ void SimulatedClient::plan_names() {
         bytes += bind_bytes(name(), user_on_node(), token(random_.one_in(4) ? "fail" : "")) + kExecute;
         break;
       case 3:
+        // Of one that was never described no server can tell in a failed transaction.
+        if (model_.status() != 'I') break;
         bytes += target_bytes('D', 'S', name());
         break;
       default:

@@ -64,6 +64,8 @@ void Session::undo(Expectation& expectation) {
       leg_.server().statements.erase(expectation.key);
     }
   }
+  const bool is_prepare = expectation.kind == Kind::kExecute || expectation.kind == Kind::kQuery;
+  if (is_prepare && expectation.statement != nullptr) leg_.server().statements.erase(expectation.key);
   if (expectation.kind == Kind::kClose && expectation.is_ours)
     leg_.server().to_close.push_back(expectation.key);
 }
@@ -195,7 +197,8 @@ Session::Verdict Session::on_completion(char type, std::string_view body) {
   Expectation& front = leg_.owed().front();
   const bool is_ours = front.is_ours;
   if (!is_ours || front.kind == Kind::kBind) attempt_.stop();
-  if (front.kind == Kind::kParse && front.statement != nullptr) {
+  const bool is_prepare = front.kind == Kind::kExecute || front.kind == Kind::kQuery;
+  if ((front.kind == Kind::kParse || is_prepare) && front.statement != nullptr) {
     front.statement->is_accepted = true;
     if (front.statement->schema_version != environment_.statements->schema_version()) {
       front.statement->schema_version = environment_.statements->schema_version();
@@ -311,6 +314,10 @@ Session::Verdict Session::on_error(std::string_view body) {
   if (may_try_again(front, body)) {
     group_.has_error = false;
     group_.is_retrying = true;
+    if (front.kind == Kind::kQuery) {  // its ReadyForQuery follows
+      enter(Phase::kLeaving);
+      return Verdict::kDrop;
+    }
     skip_to_sync();
     group_.skips_until_sync = false;
     if (owed.is_empty()) leg_.send_own_sync(Purpose::kRetry);
@@ -352,7 +359,7 @@ void Session::forward_error(std::string_view body, char type) {
     route.target = Route::Target::kShard;
     route.shard.value = front.key.shard_plus_one - 1;
     routing::collect_text_changes(front.statement->compiled->view(), route, catalog(), text_changes_);
-  } else if (front.kind != Kind::kQuery) {
+  } else if (front.kind != Kind::kQuery && !(front.kind == Kind::kParse && front.is_renamed)) {
     text_changes_.clear();
   }
   const bool is_in_bound_text = leg_.owed().back().is_bound;  // which the client has never seen

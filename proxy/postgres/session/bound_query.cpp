@@ -53,8 +53,8 @@ bool Session::send_bound(const routing::AnalyzedStatement& statement, const rout
   const QueryBinder::BoundQuery* query = binder.bind(statement);
   if (query == nullptr || !binder.is_familiar(*query, environment_.prepare_threshold)) return false;
   StatementCache& cache = *environment_.statements;
-  PreparedStatement& prepared =
-      cache.acquire({"", query->text, query->types}, *environment_.router, catalog(), statement.reading);
+  PreparedStatement& prepared = cache.acquire({"", query->text, query->types}, *environment_.router,
+                                              catalog(), statement.reading, {}, scope());
   const pool::StatementKey key = key_of(prepared, route);
   const bool server_has_it = !prepared.is_unbindable && leg_.server().statements.touch(key);
   if (prepared.is_unbindable || (!server_has_it && !admits_statement())) {
@@ -96,7 +96,8 @@ void Session::keep_bound_tag(std::string_view body) {
 bool Session::may_try_again(const Expectation& front, std::string_view body) {
   if (!attempt_.is_kept()) return false;
   const bool is_bound_query = !leg_.owed().is_empty() && leg_.owed().back().is_bound;
-  const std::string sqlstate = routing::parse_error_fields(body).sqlstate;
+  const routing::Error error = routing::parse_error_fields(body);
+  const std::string& sqlstate = error.sqlstate;
   if (is_bound_query) {
     if (front.kind == Kind::kQuery || !may_be_of_form(sqlstate)) return false;
     // With a stale plan the statement goes anyway.
@@ -111,6 +112,14 @@ bool Session::may_try_again(const Expectation& front, std::string_view body) {
   // A name that is ours, and that the server does not know: somebody has dropped it behind our back.
   const bool names_ours = (front.kind == Kind::kBind || front.kind == Kind::kDescribeStatement) &&
                           !front.is_unnamed && front.key.statement != 0;
+  const bool is_execute =
+      front.kind == Kind::kQuery && front.key.statement != 0 && front.statement == nullptr;
+  if (is_execute && sqlstate == routing::sqlstate::kInvalidStatementName &&
+      error.message.find(pool::ServerStatementName(front.key).view()) != std::string::npos) {
+    leg_.server().statements.erase(front.key);  // of EXECUTE
+    ++environment_.healed_statements;
+    return true;
+  }
   if (!names_ours || sqlstate != routing::sqlstate::kInvalidStatementName) return false;
   leg_.server().statements.erase(front.key);
   ++environment_.healed_statements;

@@ -73,14 +73,15 @@ struct Expectation {
     kReadBack,   // what set_config() amid a statement has set
     kRest,       // brings the server session to rest
     kSearch,     // which node has a prepared transaction?
+    kFail,       // makes the server fail as the client's transaction has failed
     kAbandoned,  // the end of a client's transaction whose client has gone
-    kPrepare,    // SQL PREPARE of a statement that the server lacks
   };
   Kind kind = Kind::kSync;
   Purpose purpose = Purpose::kAssign;  // kOwnQuery, and kSync that is ours
   bool is_ours = false;                // the client did not ask for it: success is not forwarded
   bool is_unnamed = false;             // kParse, kBind, kDescribeStatement: the server's unnamed statement
   bool is_client_unnamed = false;      // kParse: the client's unnamed statement, gone when it fails
+  bool is_renamed = false;             // kParse: of PREPARE or EXECUTE, which were given the server's name
   bool is_bound = false;               // kQuery: its messages are Bind, Describe, Execute and Sync
   uint16_t completed_parts = 0;        // kQuery
   uint32_t local_bytes = 0;            // kLocal; kQuery that is bound: of its CommandComplete

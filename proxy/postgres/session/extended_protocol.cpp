@@ -38,14 +38,6 @@ Error no_such_portal(std::string_view name) {
   return Error{"34000", fmt::format("portal \"{}\" does not exist", name), "", ""};
 }
 
-// What may be said in a transaction that is lost.
-bool is_for_lost_transaction(const AnalyzedStatement& statement) {
-  const auto& parts = statement.plan->parts;
-  return parts.empty() || (parts.size() == 1 && (parts[0].kind == StatementKind::kCommit ||
-                                                 parts[0].kind == StatementKind::kRollback ||
-                                                 parts[0].kind == StatementKind::kRollbackTo));
-}
-
 }  // namespace
 
 // --- Parse ---
@@ -60,16 +52,7 @@ Session::Intake Session::on_parse(std::string_view body) {
   enter(Phase::kGroup);
   if (!message->name.empty()) {
     if (statements_.find(message->name) != nullptr) return refuse_duplicate(*message);
-    const bool are_many = statements_.size() >= environment_.max_client_prepared_statements;
-    if (are_many || statements_.bytes() + message->text.size() > environment_.max_client_prepared_bytes) {
-      return refuse(Error{sqlstate::kLimitExceeded, "too many prepared statements in this connection",
-                          are_many ? fmt::format("max_client_prepared_statements = {}",
-                                                 environment_.max_client_prepared_statements)
-                                   : fmt::format("{} bytes; max_client_prepared_bytes = {}",
-                                                 statements_.bytes(), environment_.max_client_prepared_bytes),
-                          "DEALLOCATE statements that are no longer used"},
-                    false);
-    }
+    if (const auto error = naming_error(message->name, message->text.size())) return refuse(*error, false);
   }
   PreparedStatement& statement = name_statement(*message);
   ++statement.parses;
@@ -77,7 +60,7 @@ Session::Intake Session::on_parse(std::string_view body) {
   const auto node = leg_.is_held() ? leg_.node() : catalog().default_node();
   ++environment_.traffic[node.value].client_parses;
   const AnalyzedStatement& view = statement.compiled->view();
-  if (transaction_.is_lost() && !is_for_lost_transaction(view)) {
+  if (transaction_.is_lost() && !may_end_lost_transaction(view)) {
     statements_.fail_owed();
     return refuse(failed_transaction_error(), false);
   }
@@ -91,10 +74,11 @@ Session::Intake Session::refuse_duplicate(const routing::ParseMessage& message) 
   const Error duplicate{sqlstate::kDuplicateStatement,
                         fmt::format("prepared statement \"{}\" already exists", message.name), "", ""};
   StatementCache& cache = *environment_.statements;
-  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog(), view_.reading());
+  PreparedStatement& statement =
+      cache.acquire(message, *environment_.router, catalog(), view_.reading(), {}, scope());
   const bool is_fine = statement.is_accepted && leg_.status() != 'E';
   Intake intake = Intake::kTaken;
-  if (transaction_.is_lost() && !is_for_lost_transaction(statement.compiled->view())) {
+  if (transaction_.is_lost() && !may_end_lost_transaction(statement.compiled->view())) {
     intake = refuse(failed_transaction_error(), false);
   } else if (is_fine || transaction_.is_lost()) {
     intake = refuse(duplicate, false);
@@ -160,6 +144,10 @@ void Session::tell_parse_complete() {
 Session::Intake Session::settle_parse(bool with_description) {
   PreparedStatement& statement = *statements_.owed();
   environment_.statements->refresh(statement, *environment_.router, catalog());
+  if (is_sql_prepared(statement.compiled->view())) {
+    tell_parse_complete();  // what a server would look at is its grammar only
+    return Intake::kTaken;
+  }
   const auto end_wait = [this] {
     waiting_.route.reset();
     waiting_.is_describing = false;
@@ -240,18 +228,18 @@ Session::Intake Session::on_bind(std::string_view body) {
     if (statements_.owed() != nullptr) statements_.fail_owed();
     return refuse(reading_in_doubt_error(), false);
   }
-  if (statement->reading != view_.reading()) statement = &as_read_now(message->statement, *statement);
+  if (!is_as_now(*statement)) statement = &as_read_now(message->statement, *statement);
   environment_.statements->refresh(*statement, *environment_.router, catalog());
   const AnalyzedStatement& view = statement->compiled->view();
   const auto& parts = view.plan->parts;
-  if (transaction_.is_lost() && !is_for_lost_transaction(view))
+  if (transaction_.is_lost() && !may_end_lost_transaction(view))
     return refuse(failed_transaction_error(), false);
-  if (const auto error = shadowed_name_error(view, true)) return settle_then_refuse(*error);
+  if (const auto error = shadowed_name_error(view)) return settle_then_refuse(*error);
   const Parameters parameters = message->parameters(statement->types());
   std::erase_if(portal_effects_, [&](const PortalEffects& p) { return p.portal == message->portal; });
   statements_.drop_portal(message->portal);
 
-  const size_t required = std::max<size_t>(view.plan->parameter_count, statement->types().size());
+  const size_t required = statement->parameter_count();
   const bool is_invalid = parts.size() == 1 && parts[0].kind == StatementKind::kInvalid;
   if (message->parameter_count != required && !is_invalid) {
     // Said here, because the server knows the statement by another name.
@@ -269,21 +257,11 @@ Session::Intake Session::on_bind(std::string_view body) {
       if (is_unrouted) {
         if (settle_parse(false) == Intake::kLater) return Intake::kLater;
         if (group_.skips_until_sync) return Intake::kTaken;
-      } else {
-        tell_parse_complete();
       }
     }
-    const size_t bytes = sizeof(LocalPortal) + message->portal.size() + message->after_names.size();
-    if (statements_.portal_bytes() + bytes > environment_.max_held_bytes) {
-      return refuse(Error{sqlstate::kLimitExceeded, "too many portals wait for their Execute",
-                          fmt::format("max_held_bytes = {}", environment_.max_held_bytes),
-                          "execute or close portals before so many, or raise max_held_bytes"},
-                    false);
-    }
-    statements_.add_portal(message->portal, *statement, message->after_names);
-    leg_.reply(kBindComplete);
-    return Intake::kTaken;
+    return bind_here(*message, *statement);
   }
+  if (is_sql_prepared(view)) return bind_execute(*message, *statement);
   if (!waiting_.route && ends_prepared_transaction(view)) {
     if (waiting_.error) return settle_then_refuse(*std::exchange(waiting_.error, nullptr));
     search_prepared_transaction(view);
@@ -347,6 +325,21 @@ Session::Intake Session::on_bind(std::string_view body) {
   return Intake::kTaken;
 }
 
+// Its Execute is answered by Mosaic.
+Session::Intake Session::bind_here(const routing::BindMessage& message, PreparedStatement& statement) {
+  if (statements_.owed() != nullptr) tell_parse_complete();
+  const size_t bytes = sizeof(LocalPortal) + message.portal.size() + message.after_names.size();
+  if (statements_.portal_bytes() + bytes > environment_.max_held_bytes) {
+    return refuse(Error{sqlstate::kLimitExceeded, "too many portals wait for their Execute",
+                        fmt::format("max_held_bytes = {}", environment_.max_held_bytes),
+                        "execute or close portals before so many, or raise max_held_bytes"},
+                  false);
+  }
+  statements_.add_portal(message.portal, statement, message.after_names);
+  leg_.reply(kBindComplete);
+  return Intake::kTaken;
+}
+
 void Session::add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects) {
   if (effects) portal_effects_.push_back({std::string(portal), std::move(effects->on_complete)});
 }
@@ -379,10 +372,11 @@ Session::Intake Session::on_describe(std::string_view body) {
     if (statements_.owed() != nullptr) statements_.fail_owed();
     return refuse(reading_in_doubt_error(), false);
   }
-  if (statement->reading != view_.reading()) statement = &as_read_now(message->name, *statement);
+  if (!is_as_now(*statement)) statement = &as_read_now(message->name, *statement);
   environment_.statements->refresh(*statement, *environment_.router, catalog());
   if (transaction_.is_lost() && !(has_description(*statement) && statement->returns_no_rows()))
     return refuse(failed_transaction_error(), false);
+  if (is_sql_prepared(statement->compiled->view())) return describe_sql_prepared(statement->compiled->view());
   if (is_of_owed) {
     const bool is_known = has_description(*statement) && leg_.status() != 'E';
     if (settle_parse(true) == Intake::kLater) return Intake::kLater;
@@ -460,6 +454,7 @@ Session::Intake Session::on_execute(std::string_view body) {
 }
 
 Session::Intake Session::execute_local(LocalPortal& portal) {
+  const std::string name = portal.name;
   const AnalyzedStatement& view = portal.statement->compiled->view();
   const auto& parts = view.plan->parts;
   // What it does, it does behind all that was sent before.
@@ -474,6 +469,14 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
   }
   if (portal.has_run) {
     return refuse(Error{"55000", fmt::format("portal \"{}\" cannot be run", portal.name), "", ""}, false);
+  }
+  if (parts[0].execute && is_sql_prepared(view)) return execute_unknown(portal);
+  if (parts[0].prepare && is_local(parts[0])) {
+    const Intake intake = run_prepare(view, false);
+    if (intake == Intake::kTaken) {
+      if (LocalPortal* still = statements_.find_portal(name)) still->has_run = true;
+    }
+    return intake;
   }
   if (!is_local(parts[0])) {
     // A server has come into it since the Bind, or has to.

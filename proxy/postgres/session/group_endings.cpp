@@ -96,9 +96,11 @@ void Session::on_own_ready(Purpose purpose, char status) {
     case Purpose::kSearch:
       on_search_answer();
       break;
+    case Purpose::kFail:
+      on_failed_again(status);
+      break;
     case Purpose::kRetry:
     case Purpose::kAbandoned:
-    case Purpose::kPrepare:
       break;
   }
 }
@@ -260,7 +262,11 @@ void Session::on_rested() {
     return;
   }
   end_lease(is_at_rest ? LeaseEnd::kReturn : LeaseEnd::kDiscard);
-  come_to_rest();
+  if (phase_ == Phase::kLeaving) {
+    go_on_elsewhere();
+  } else {
+    come_to_rest();
+  }
 }
 
 }  // namespace mosaic::proxy

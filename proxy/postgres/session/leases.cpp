@@ -92,19 +92,19 @@ void Session::leave_node() {
 
 void Session::on_left(char status) {
   // What ran before in the same segment may have left more than its ROLLBACK takes back.
-  const bool is_clean = !is_unclean_ && transaction_.traces.is_empty() && transaction_.pins.is_empty();
-  const LeaseEnd end = is_clean ? LeaseEnd::kReturn : LeaseEnd::kDiscard;
+  if (transaction_.traces.has(routing::Trace::kUnknown) || !transaction_.pins.is_empty()) is_unclean_ = true;
+  if (transaction_.traces.has(routing::Trace::kSequences)) leg_.server().has_used_sequences = true;
   if (group_.has_error) {
     // The client has been told; it stays in what the server says it is in.
     group_.skips_until_sync = true;
     if (status == 'I') {
       view_.roll_back(&leg_.server().settings);
       transaction_.reset();
-      end_lease(end);
+      leave();
     } else {
       transaction_.on_ready(status, true);
+      enter(waiting_.phase_after);
     }
-    enter(waiting_.phase_after);
     return;
   }
   if (status != 'I') {
@@ -120,7 +120,22 @@ void Session::on_left(char status) {
   }
   ++environment_.moved_transactions;
   transaction_.set_told(false);
-  end_lease(end);
+  transaction_.traces = {};
+  transaction_.pins = {};
+  leave();
+}
+
+// At rest already, or once it is.
+void Session::leave() {
+  if (is_unclean_) {
+    bring_to_rest();
+    return;
+  }
+  end_lease(LeaseEnd::kReturn);
+  go_on_elsewhere();
+}
+
+void Session::go_on_elsewhere() {
   if (waiting_.phase_after == Phase::kCopyUnrouted) {
     route_copy();
   } else {
@@ -216,6 +231,30 @@ void Session::on_server_prepared() {
     finish_welcome(parameters);
     return;
   }
+  if (transaction_.is_lost()) return fail_again();
+  resume();
+}
+
+// What begins with the end of a failed transaction and goes on is a server's to answer: one is brought to
+// where the transaction has failed.
+void Session::fail_again() {
+  std::string text;
+  for (const std::string& said : transaction_.said()) text += said + ';';
+  leg_.send_own_query(Purpose::kFail, text + "SELECT 1 OPERATOR(pg_catalog./) 0");
+  enter(Phase::kPreparing);
+}
+
+void Session::on_failed_again(char status) {
+  waiting_.own_error.reset();
+  if (status != 'E') {
+    end_lease(LeaseEnd::kDiscard);
+    go_on_without_server(Error{sqlstate::kConnectionFailure,
+                               "the failed transaction could not be brought to another server", "",
+                               "End it with a ROLLBACK of its own."});
+    return;
+  }
+  transaction_.on_failed_again();
+  view_.follow(leg_.server().settings);
   resume();
 }
 

@@ -56,7 +56,8 @@ bool Session::is_local(const StatementPart& part) const {
   if (part.refusal) return false;
   const bool is_end = part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback;
   if (transaction_.is_lost())
-    return is_end || (part.kind == StatementKind::kRollbackTo && transaction_.can_go_back());
+    return (is_end && is_plain_end(part)) ||
+           (part.kind == StatementKind::kRollbackTo && transaction_.can_go_back());
   if (leg_.status() == 'E') return false;  // the server's own errors, and the ends of its transaction
   const bool is_open_here = transaction_.is_open() && !leg_.is_held();
   const bool has_room = transaction_.has_room(part.name.size() + 64, environment_.max_held_bytes);
@@ -77,6 +78,7 @@ bool Session::is_local(const StatementPart& part) const {
     case StatementKind::kReset:
       return is_hint(part);
     case StatementKind::kDeallocate:
+    case StatementKind::kPrepare:  // by run_prepare()
       return true;
     case StatementKind::kDiscard:
       // What DISCARD PLANS, SEQUENCES and TEMP drop is there only in a server session of its own.
@@ -227,6 +229,17 @@ void Session::append_local(const LocalReply& reply) {
     routing::append_empty(*outbox_.to_client, 'I');
   } else {
     routing::append_command_complete(*outbox_.to_client, reply.tag);
+  }
+}
+
+// The answer to a simple query.
+void Session::answer_here(const LocalReply& reply) {
+  append_local(reply);
+  append_ready();
+  if (leg_.is_held() && leg_.status() == 'I' && !leg_.is_busy()) {
+    release_server();
+  } else {
+    come_to_rest();
   }
 }
 

@@ -48,23 +48,37 @@ bool Session::is_reading_in_doubt(std::string_view message) const {
          });
 }
 
-// A name that the search path decides, where it is not looked at: in statements that were prepared, and
-// behind SET LOCAL. Only where another schema has a table of a listed table's name.
-std::optional<Error> Session::shadowed_name_error(const AnalyzedStatement& statement, bool is_prepared) {
-  if (!catalog().has_shadowed_tables() || !(is_prepared || transaction_.has_local_search_path)) return {};
+// A name that the search path decides, behind a change of it that only the server knows: SET LOCAL, or an
+// earlier statement of the same query. Only where another schema has a table of a listed table's name.
+std::optional<Error> Session::shadowed_name_error(const AnalyzedStatement& statement) {
+  if (!catalog().has_shadowed_tables()) return {};
+  const auto& parts = statement.plan->parts;
+  const auto may_change_path = [](const routing::StatementPart& part) {
+    return part.kind == StatementKind::kDiscard || ends_settings(part.kind) ||
+           (part.setting && (part.setting->kind == routing::SettingChange::Kind::kResetAll ||
+                             part.setting->name == "search_path")) ||
+           std::find(part.untold_settings.begin(), part.untold_settings.end(), "search_path") !=
+               part.untold_settings.end();
+  };
+  const bool is_in_doubt = transaction_.has_local_search_path || group_.changes_settings ||
+                           (parts.size() > 1 && std::any_of(parts.begin(), parts.end(), may_change_path));
+  if (!is_in_doubt) return {};
   const auto names_shadowed = [this](const routing::StatementPart& part) {
     return std::any_of(part.uses.begin(), part.uses.end(), [this](const routing::TableUse& use) {
       return catalog().tables()[use.table].is_shadowed();
     });
   };
-  const auto& parts = statement.plan->parts;
   if (std::none_of(parts.begin(), parts.end(), names_shadowed)) return {};
-  if (!transaction_.has_local_search_path && view_.search_path().empty()) return {};
-  return Error{routing::sqlstate::kFeatureNotSupported,
-               "the search_path decides which table of this name is meant, and may name another one",
-               "Another schema has a table of this name; prepared statements, and those behind SET LOCAL "
-               "search_path, name tables by their own.",
-               "Write the table's schema."};
+  return Error{
+      routing::sqlstate::kFeatureNotSupported,
+      "the search_path decides which table of this name is meant, and may name another one",
+      "Another schema has a table of this name, and the path was changed by SET LOCAL, or just before.",
+      "Write the table's schema, or change the path by SET in a query of its own."};
+}
+
+// Read, and its names looked up, as a text would be that came now.
+bool Session::is_as_now(const PreparedStatement& statement) const {
+  return statement.reading == view_.reading() && statement.scope == scope();
 }
 
 Error Session::reading_in_doubt_error() {
@@ -75,21 +89,23 @@ Error Session::reading_in_doubt_error() {
       "send Sync behind the change"};
 }
 
-// PostgreSQL reads a statement when it is parsed, and runs it as it was read then. A server that gets the
-// text only now gets one that means the same under the settings of now.
+// PostgreSQL reads a statement when it is parsed, and runs it as it was read then; what its names mean it
+// looks up anew (RevalidateCachedQuery() in plancache.c). A server that gets the text only now gets one that
+// means the same under the settings of now.
 PreparedStatement& Session::as_read_now(std::string_view name, PreparedStatement& statement) {
   const AnalyzedStatement& view = statement.compiled->view();
   // What is owed to the client has not been read by any server yet.
   const bool is_unread = statements_.owed() == &statement;
   std::string text(statement.text());
-  if (!is_unread && routing::depends_on_reading(view.text, view.tokens))
+  if (!is_unread && statement.reading != view_.reading() &&
+      routing::depends_on_reading(view.text, view.tokens))
     text = routing::make_portable(view.text, view.tokens, view.reading).text;
   std::string types;
   for (const uint32_t oid : statement.declared_types) {
     for (const int shift : {24, 16, 8, 0}) types += static_cast<char>(oid >> shift);
   }
-  PreparedStatement& other =
-      environment_.statements->acquire({name, text, types}, *environment_.router, catalog(), view_.reading());
+  PreparedStatement& other = environment_.statements->acquire(
+      {name, text, types}, *environment_.router, catalog(), view_.reading(), statement.sql_types(), scope());
   if (is_unread) statements_.owe(other, statements_.is_owed_unnamed());
   statements_.assign(name, &other, nullptr);
   return other;

@@ -21,12 +21,13 @@ namespace sqlstate = routing::sqlstate;
 PreparedStatement& Session::name_statement(const routing::ParseMessage& message) {
   StatementCache& cache = *environment_.statements;
   if (PreparedStatement* present = statements_.find(message.name)) {
-    if (present->is_that_of(message, view_.reading()) && cache.is_current(*present)) {
+    if (present->is_that_of(message, view_.reading(), scope()) && cache.is_current(*present)) {
       cache.refresh(*present, *environment_.router, catalog());
       return *present;
     }
   }
-  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog(), view_.reading());
+  PreparedStatement& statement =
+      cache.acquire(message, *environment_.router, catalog(), view_.reading(), {}, scope());
   statements_.assign(message.name, &statement, &statements_.owed_undo());
   return statement;
 }
@@ -70,6 +71,7 @@ bool Session::admits_statement() {
 // Whether a server has, or is to be given, a statement of the client's as its unnamed one.
 bool Session::goes_unnamed(const PreparedStatement& statement, std::string_view name,
                            const pool::StatementKey& key) {
+  if (statement.sql_type_count > 0) return false;
   if (parses_unlike_others()) {
     leg_.server().unnamed.reset();  // whatever it holds was parsed under other settings
     return true;
@@ -84,14 +86,18 @@ Expectation& Session::send_parse(PreparedStatement& statement, bool is_unnamed, 
   const pool::StatementKey key = key_of(statement, route);
   pool::ServerMemory& server = leg_.server();
   if (!is_unnamed) {
-    while (const auto evicted = server.statements.evict(environment_.max_prepared_statements)) {
-      server.to_close.push_back(*evicted);
-    }
-    leg_.send_closes();
-    server.statements.insert(key);
+    keep_as(key);
   } else {
     server.unnamed.reset();
     if (!parses_unlike_others()) server.unnamed = key;
+  }
+  ++environment_.traffic[leg_.node().value].server_parses;
+  environment_.statements->retain(statement);
+  if (statement.sql_type_count > 0) {
+    Expectation& prepare = send_prepare(statement, key, route);
+    prepare.key = key;
+    prepare.statement = &statement;
+    return prepare;
   }
   routing::ByteBuffer& out = leg_.out();
   {
@@ -102,12 +108,10 @@ Expectation& Session::send_parse(PreparedStatement& statement, bool is_unnamed, 
     out.append_u16(static_cast<uint16_t>(statement.declared_types.size()));
     for (const uint32_t oid : statement.declared_types) out.append_u32(oid);
   }
-  environment_.statements->retain(statement);
   Expectation& expectation = leg_.expect(Kind::kParse, is_ours);
   expectation.is_unnamed = is_unnamed;
   expectation.key = key;
   expectation.statement = &statement;
-  ++environment_.traffic[leg_.node().value].server_parses;
   return expectation;
 }
 

@@ -154,11 +154,14 @@ void Session::begin_statement() {
 
 AnalyzedStatement Session::analyze(std::string_view text) {
   if (!catalog().has_shadowed_tables()) return environment_.router->analyze(text, catalog(), view_.reading());
-  const std::string search_path = view_.search_path();
+  return environment_.router->analyze(text, catalog(), view_.reading(), names_of(scope()));
+}
+
+// What decides which table a name means now; nothing where no table is shadowed.
+std::string Session::scope() const {
+  if (!catalog().has_shadowed_tables()) return {};
   const std::string* role = view_.told()->find("session_authorization");
-  return environment_.router->analyze(
-      text, catalog(), view_.reading(),
-      {search_path, role == nullptr ? std::string_view() : std::string_view(*role)});
+  return scope_of({view_.search_path(), role == nullptr ? std::string_view() : std::string_view(*role)});
 }
 
 Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parameters& parameters) {
@@ -218,10 +221,12 @@ Session::Intake Session::on_query(std::string_view body) {
     analyzed_ = analyze(*text);
     analyzed_generation_ = environment_.router->generation();
   }
+  const auto& parts = analyzed_.plan->parts;
+  if (is_sql_prepared(analyzed_))
+    return parts[0].prepare ? run_prepare(analyzed_, true) : run_execute(analyzed_);
   if (waiting_.route) return send_query(analyzed_, *waiting_.route);
 
-  const auto& parts = analyzed_.plan->parts;
-  if (transaction_.is_lost() && !parts.empty() && !(parts.size() == 1 && is_local(parts[0])))
+  if (transaction_.is_lost() && !may_end_lost_transaction(analyzed_))
     return refuse(failed_transaction_error(), true);
   const bool is_here = parts.empty() ? !leg_.is_held() : parts.size() == 1 && is_local(parts[0]);
   if (is_here) {
@@ -229,16 +234,10 @@ Session::Intake Session::on_query(std::string_view body) {
     const LocalReply reply =
         parts.empty() ? LocalReply{"", std::nullopt, true} : run_local(parts[0], analyzed_, Parameters());
     if (reply.error) return refuse(*reply.error, true);
-    append_local(reply);
-    append_ready();
-    if (leg_.is_held() && leg_.status() == 'I' && !leg_.is_busy()) {
-      release_server();
-    } else {
-      come_to_rest();
-    }
+    answer_here(reply);
     return Intake::kTaken;
   }
-  if (const auto error = shadowed_name_error(analyzed_, false)) return refuse(*error, true);
+  if (const auto error = shadowed_name_error(analyzed_)) return refuse(*error, true);
   if (is_unrouted_copy(analyzed_)) {
     if (!leg_.owed().is_empty()) return drain();
     begin_unrouted_copy(analyzed_, false);
@@ -451,6 +450,17 @@ Error Session::failed_transaction_error() {
   }
   return Error{sqlstate::kInFailedTransaction,
                "current transaction is aborted, commands ignored until end of transaction block", "", ""};
+}
+
+// Nothing else may be said in a transaction that is lost; and not before the client knows of the loss.
+bool Session::may_end_lost_transaction(const AnalyzedStatement& statement) const {
+  const auto& parts = statement.plan->parts;
+  if (parts.empty()) return true;
+  if (parts.size() == 1 && is_local(parts[0])) return true;
+  const StatementKind first = parts[0].kind;
+  const bool is_end = first == StatementKind::kCommit || first == StatementKind::kRollback;
+  return transaction_.is_loss_told() &&
+         (is_end || (first == StatementKind::kRollbackTo && transaction_.can_go_back()));
 }
 
 void Session::come_to_rest() {

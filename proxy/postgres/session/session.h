@@ -6,10 +6,10 @@
 //
 // The files: session.cpp (events, simple queries, refusals), leases.cpp (which server, from asking to
 // leaving), extended_protocol.cpp (Parse ... Sync), server_statements.cpp (which server has which statement,
-// under which name), bound_query.cpp (simple queries as prepared statements), answers.cpp (what servers
-// answer), group_endings.cpp (ReadyForQuery, and
-// bringing servers to rest), local_statements.cpp
-// (statements answered here), copying.cpp (COPY in), session_ending.cpp (how it all ends).
+// under which name), sql_prepared.cpp (PREPARE and EXECUTE of SQL), bound_query.cpp (simple queries as
+// prepared statements), answers.cpp (what servers answer), group_endings.cpp (ReadyForQuery, and bringing
+// servers to rest), local_statements.cpp (statements answered here), copying.cpp (COPY in),
+// session_ending.cpp (how it all ends).
 
 #include <cstdint>
 #include <memory>
@@ -156,14 +156,15 @@ class Session {
   Intake on_function_call(std::string_view body);
   Intake send_query(const routing::AnalyzedStatement& statement, const routing::Route& route);
   routing::AnalyzedStatement analyze(std::string_view text);
+  std::string scope() const;
+  bool is_as_now(const PreparedStatement& statement) const;
   routing::Result<routing::Route> route_of(const routing::AnalyzedStatement& statement,
                                            const routing::Parameters& parameters);
   bool is_answered_in_failed_transaction(const routing::AnalyzedStatement& statement) const;
   void note_reading_changes(const routing::AnalyzedStatement& statement);
   bool is_reading_in_doubt(std::string_view message) const;
   static routing::Error reading_in_doubt_error();
-  std::optional<routing::Error> shadowed_name_error(const routing::AnalyzedStatement& statement,
-                                                    bool is_prepared);
+  std::optional<routing::Error> shadowed_name_error(const routing::AnalyzedStatement& statement);
   void note_sent(const routing::AnalyzedStatement& statement, const Effects* effects);
   void count_query(const routing::Route& route);
   Intake refuse(const routing::Error& error, bool is_simple);
@@ -171,6 +172,7 @@ class Session {
   void append_ready();
   char visible_status() const;
   routing::Error failed_transaction_error();
+  bool may_end_lost_transaction(const routing::AnalyzedStatement& statement) const;
   void finish_welcome(const pool::NameValuesRef& parameters);
   pool::NameValuesRef welcome_key() const;
   pool::NameValuesRef with_application_name(const pool::NameValuesRef& parameters) const;
@@ -192,6 +194,8 @@ class Session {
   bool may_leave_node() const;
   void leave_node();
   void on_left(char status);
+  void leave();
+  void go_on_elsewhere();
   Intake drain();
   Intake end_segment();
   void begin_on_leg(bool may_be_repeated = false);
@@ -199,6 +203,8 @@ class Session {
   void on_assigned();
   void go_on_without_server(const routing::Error& error);
   bool ask_next_node(const routing::Error& error);
+  void fail_again();
+  void on_failed_again(char status);
   void resume();
   routing::NodeId likely_node() const;
   routing::Error other_node_error(const routing::Route& route) const;
@@ -218,6 +224,7 @@ class Session {
   Intake on_sync();
   Intake settle_parse(bool with_description);
   Intake settle_then_refuse(const routing::Error& error);
+  Intake bind_here(const routing::BindMessage& message, PreparedStatement& statement);
   Intake execute_local(LocalPortal& portal);
   void tell_parse_complete();
   void add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects);
@@ -236,6 +243,28 @@ class Session {
   bool goes_unnamed(const PreparedStatement& statement, std::string_view name, const pool::StatementKey& key);
   Expectation& send_parse(PreparedStatement& statement, bool is_unnamed, const routing::Route& route,
                           bool is_ours);
+
+  // sql_prepared.cpp
+  struct Execution {
+    PreparedStatement* prepared = nullptr;
+    routing::AnalyzedStatement view;  // of it, with EXECUTE's hint
+    routing::Route route;
+    pool::StatementKey key;
+  };
+  bool is_sql_prepared(const routing::AnalyzedStatement& statement) const;
+  std::optional<routing::Error> naming_error(std::string_view name, size_t text_bytes) const;
+  Intake run_prepare(const routing::AnalyzedStatement& statement, bool is_simple);
+  void keep_as(const pool::StatementKey& key);
+  Expectation& send_prepare(const PreparedStatement& statement, const pool::StatementKey& key,
+                            const routing::Route& route);
+  routing::Result<Execution> execution_of(const routing::AnalyzedStatement& statement, bool is_described);
+  std::string begin_execution(const routing::AnalyzedStatement& statement, Execution& execution, bool runs);
+  std::unique_ptr<Effects> note_execution(const Execution& execution);
+  Intake run_execute(const routing::AnalyzedStatement& statement);
+  Intake bind_execute(const routing::BindMessage& message, PreparedStatement& bound);
+  Intake execute_unknown(LocalPortal& portal);
+  void parse_renamed(std::string_view text);
+  Intake describe_sql_prepared(const routing::AnalyzedStatement& statement);
 
   // bound_query.cpp
   bool may_bind_query() const;
@@ -280,6 +309,7 @@ class Session {
   LocalReply set_hint(const routing::StatementPart& part, const routing::AnalyzedStatement& statement,
                       const routing::Parameters& parameters);
   void append_local(const LocalReply& reply);
+  void answer_here(const LocalReply& reply);
 
   // copying.cpp
   Intake on_copy_frame(char type, std::string_view body);

@@ -1,6 +1,8 @@
 // How conversations end: the client goes or cancels, the server is lost, time is up, Mosaic shuts down.
 // Whatever the phase, the server comes to rest or is closed, and nobody gets another one's replies.
 
+#include <fmt/format.h>
+
 #include <cassert>
 #include <utility>
 
@@ -153,7 +155,9 @@ void Session::on_cancel_request() {
 
 void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   assert(leg_.is_held());
-  const Error loss = leg_.last_words ? *leg_.last_words : error;
+  Error loss = leg_.last_words ? *leg_.last_words : error;
+  if (leg_.last_words && loss.detail.empty())
+    loss.detail = fmt::format("These were the last words of node \"{}\".", catalog().node_name(leg_.node()));
   const Phase before = phase_;
   const bool was_in_transaction = leg_.status() != 'I' || transaction_.is_open();
   const bool was_pinned = is_pinned();

@@ -4,17 +4,33 @@
 
 namespace mosaic::proxy {
 
+std::string scope_of(const routing::NameScope& names) {
+  return std::string(names.role).append(1, '\1').append(names.search_path);
+}
+
+routing::NameScope names_of(std::string_view scope) {
+  const size_t role = scope.find('\1');
+  if (role == std::string_view::npos) return {};
+  return {scope.substr(role + 1), scope.substr(0, role)};
+}
+
 StatementCache::StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_step)
     : bytes_max_(bytes_max), next_id_(first_id), id_step_(id_step), first_current_id_(first_id) {}
 
 PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message, routing::Router& router,
-                                           const routing::CatalogSnapshot& catalog,
-                                           routing::Reading reading) {
+                                           const routing::CatalogSnapshot& catalog, routing::Reading reading,
+                                           SqlTypes sql_types, std::string_view scope) {
   const auto count = static_cast<uint16_t>(message.type_bytes.size() / sizeof(uint32_t));
-  key_.assign(1, reading.standard_conforming_strings ? '\1' : '\0')
+  const char kind =
+      (reading.standard_conforming_strings ? 1 : 0) | (sql_types.count > 0 ? 2 : 0) | (scope.empty() ? 0 : 4);
+  key_.assign(1, kind)
       .append(reinterpret_cast<const char*>(&count), sizeof count)
       .append(message.type_bytes)
-      .append(message.text);
+      .append(sql_types.text);
+  // No text of a client has a null byte.
+  if (sql_types.count > 0) key_.push_back('\0');
+  if (!scope.empty()) key_.append(scope).push_back('\0');
+  key_.append(message.text);
   auto found = statements_.find(key_);
   if (found != statements_.end() && !is_current(*found->second)) {
     retire(found);
@@ -33,6 +49,9 @@ PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message,
   statement.key = std::move(key_);  // as long as the text
   statement.reading = reading;
   statement.declared_types = message.type_oids();
+  statement.scope = scope;
+  statement.sql_type_count = sql_types.count;
+  statement.sql_type_bytes = sql_types.count > 0 ? sql_types.text.size() + 1 : 0;
   statement.references = 1;
   refresh(statement, router, catalog);
   statements_.emplace(statement.key, std::move(made));
@@ -44,7 +63,7 @@ void StatementCache::refresh(PreparedStatement& statement, routing::Router& rout
                              const routing::CatalogSnapshot& catalog) {
   if (statement.compiled && statement.tables_fingerprint == catalog.tables_fingerprint()) return;
   statement.compiled = std::make_unique<routing::CompiledStatement>(
-      router.analyze(statement.text(), catalog, statement.reading));
+      router.analyze(statement.text(), catalog, statement.reading, names_of(statement.scope)));
   statement.tables_fingerprint = catalog.tables_fingerprint();
   statement.is_accepted = false;
   bytes_ -= statement.bytes;

@@ -3,9 +3,11 @@
 // and row description. Bounded in bytes (`statement_cache_bytes`): what no client refers to goes first-in
 // first-out by last use.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -14,12 +16,22 @@
 
 namespace mosaic::proxy {
 
+// The types that SQL's PREPARE declares, between the parentheses as written.
+struct SqlTypes {
+  std::string_view text;
+  uint32_t count = 0;
+};
+
 struct PreparedStatement {
   uint64_t id = 0;  // unique in the process: part of the statement's name on servers
-  std::string key;  // how it is read, number of declared types, these as in the Parse message, and the text
+  // How it is read, number of declared types, these as in the Parse message or as PREPARE has them, the text.
+  std::string key;
   routing::Reading reading;
   std::unique_ptr<routing::CompiledStatement> compiled;
   std::vector<uint32_t> declared_types;  // as in Parse; 0: let the server decide
+  uint32_t sql_type_count = 0;           // as in PREPARE: servers are given it by one
+  size_t sql_type_bytes = 0;             // of them in the key
+  std::string scope;                     // what its names were looked up by, see scope_of()
   // Known once a server has described or parsed it under `schema_version`; types are the same on every shard.
   std::vector<uint32_t> parameter_types;
   std::string description;  // the frames ParameterDescription and RowDescription (or NoData)
@@ -36,22 +48,38 @@ struct PreparedStatement {
 
   // The key begins with the reading and the number of types, or types could pass for text.
   static constexpr size_t kCountBytes = 1 + sizeof(uint16_t);
-  bool is_that_of(const routing::ParseMessage& message, routing::Reading its_reading = {}) const {
+  bool is_that_of(const routing::ParseMessage& message, routing::Reading its_reading = {},
+                  std::string_view its_scope = {}) const {
     const size_t type_bytes = declared_types.size() * sizeof(uint32_t);
-    return reading == its_reading && type_bytes == message.type_bytes.size() && text() == message.text &&
+    return sql_type_count == 0 && reading == its_reading && scope == its_scope &&
+           type_bytes == message.type_bytes.size() && text() == message.text &&
            std::string_view(key).substr(kCountBytes, type_bytes) == message.type_bytes;
   }
   std::string_view text() const {
-    return std::string_view(key).substr(kCountBytes + declared_types.size() * sizeof(uint32_t));
+    return std::string_view(key).substr(kCountBytes + declared_types.size() * sizeof(uint32_t) +
+                                        sql_type_bytes + scope_bytes());
   }
+  SqlTypes sql_types() const {
+    return {std::string_view(key).substr(kCountBytes, sql_type_bytes > 0 ? sql_type_bytes - 1 : 0),
+            sql_type_count};
+  }
+  size_t scope_bytes() const { return scope.empty() ? 0 : scope.size() + 1; }
   // By its description: it ends in NoData.
   bool returns_no_rows() const { return description.ends_with(std::string_view("n\0\0\0\4", 5)); }
+  // How many values it takes, as far as it is known.
+  size_t parameter_count() const {
+    return std::max<size_t>({compiled->plan().parameter_count, types().size(), sql_type_count});
+  }
   const std::vector<uint32_t>& types() const {
     return parameter_types.empty() ? declared_types : parameter_types;
   }
   // What one client's name for it counts as (`max_client_prepared_bytes`). Does not change while it lives.
   size_t bytes_of_name() const { return sizeof(PreparedStatement) + 2 * key.size(); }
 };
+
+// What decides names, as one text; empty where no table is shadowed (Table::is_shadowed()).
+std::string scope_of(const routing::NameScope& names);
+routing::NameScope names_of(std::string_view scope);
 
 class StatementCache {
  public:
@@ -61,7 +89,8 @@ class StatementCache {
   // The statement with this text, read like this, and these types, made when new; the caller gets a
   // reference.
   PreparedStatement& acquire(const routing::ParseMessage& message, routing::Router& router,
-                             const routing::CatalogSnapshot& catalog, routing::Reading reading = {});
+                             const routing::CatalogSnapshot& catalog, routing::Reading reading = {},
+                             SqlTypes sql_types = {}, std::string_view scope = {});
   // One more reference to a statement that the caller knows to be referenced.
   void retain(PreparedStatement& statement) { ++statement.references; }
   void release(PreparedStatement& statement);

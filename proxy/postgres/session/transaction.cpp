@@ -4,9 +4,12 @@ namespace mosaic::proxy {
 
 using routing::StatementKind;
 
+// Of what was said only how it began still counts.
 void Transaction::lose(const routing::Error& error, bool is_told) {
+  std::string begin = said_.empty() ? "BEGIN" : std::move(said_.front());
   reset();
   is_open_ = true;
+  said_.push_back(std::move(begin));
   loss_ = std::make_unique<routing::Error>(error);
   is_loss_told_ = is_told;
 }
@@ -14,6 +17,11 @@ void Transaction::lose(const routing::Error& error, bool is_told) {
 void Transaction::fail(const routing::Error& error) {
   loss_ = std::make_unique<routing::Error>(error);
   is_loss_told_ = can_go_back_ = true;
+}
+
+void Transaction::on_failed_again() {
+  go_back();
+  is_told_ = true;
 }
 
 void Transaction::say(std::string text, size_t bytes_max) {

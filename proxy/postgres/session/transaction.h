@@ -27,6 +27,8 @@ class Transaction {
   void lose(const routing::Error& error, bool is_told);
   // No server took part yet: it can be rolled back to a savepoint.
   void fail(const routing::Error& error);
+  // A server is in the state that it failed in.
+  void on_failed_again();
   bool can_go_back() const { return can_go_back_; }
   void go_back() {
     loss_.reset();

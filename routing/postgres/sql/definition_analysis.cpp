@@ -260,6 +260,7 @@ void analyze_definition(const Node* statement, StatementSource& source, Statemen
   if (part.placement == Placement::kAnywhere) {
     part.placement = Placement::kDefault;
     part.follows_hint = statement->node_case == PG_QUERY__NODE__NODE_DO_STMT ||
+                        statement->node_case == PG_QUERY__NODE__NODE_NOTIFY_STMT ||
                         statement->node_case == PG_QUERY__NODE__NODE_CALL_STMT;
   }
   if (makes_temporary(statement, created)) {

@@ -72,6 +72,7 @@ void analyze_prepare(const PgQuery__PrepareStmt& prepare, const StatementSource&
   part.name = prepare.name;
   PrepareTarget target;
   uint32_t token = skip_name(source, part.first_token + 1);
+  target.name = {part.first_token + 1, token};
   if (source.text_of(token) == "(") {
     const std::vector<TokenRange> types = split_list(source, token, part.last_token);
     if (!types.empty()) {
@@ -95,7 +96,8 @@ void analyze_execute(const PgQuery__ExecuteStmt& execute, const StatementSource&
   uint32_t token = part.first_token;
   while (token < part.last_token && !is_keyword(source.text_of(token), "execute")) ++token;
   call.command = {token, part.last_token};
-  token = skip_name(source, token + 1);
+  call.name = {token + 1, skip_name(source, token + 1)};
+  token = call.name.last;
   if (source.text_of(token) == "(") {
     const std::vector<TokenRange> texts = split_list(source, token, part.last_token);
     const NodeList expressions = MOSAIC_NODES(execute, params);

@@ -131,6 +131,7 @@ struct TokenRange {
 
 // PREPARE name (types) AS statement. The name is the part's, folded as PostgreSQL folds it.
 struct PrepareTarget {
+  TokenRange name;   // as written
   TokenRange types;  // between the parentheses; empty: none are declared
   uint32_t type_count = 0;
   TokenRange statement;          // behind AS
@@ -146,6 +147,7 @@ struct ExecuteCall {
   };
   std::vector<Argument> arguments;
   TokenRange command;         // from EXECUTE on
+  TokenRange name;            // as written
   bool is_explained = false;  // stands in EXPLAIN
 };
 
