@@ -222,8 +222,10 @@ Session::Intake Session::on_query(std::string_view body) {
     analyzed_generation_ = environment_.router->generation();
   }
   const auto& parts = analyzed_.plan->parts;
-  if (is_sql_prepared(analyzed_))
-    return parts[0].prepare ? run_prepare(analyzed_, true) : run_execute(analyzed_);
+  if (is_sql_prepared(analyzed_)) {
+    const routing::CompiledStatement kept(analyzed_);  // what it names will be analysed as well
+    return parts[0].prepare ? run_prepare(kept.view(), true) : run_execute(kept.view());
+  }
   if (waiting_.route) return send_query(analyzed_, *waiting_.route);
 
   if (transaction_.is_lost() && !may_end_lost_transaction(analyzed_))

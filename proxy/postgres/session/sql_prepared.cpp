@@ -73,7 +73,7 @@ std::optional<Error> Session::naming_error(std::string_view name, size_t text_by
 
 // --- PREPARE ---
 
-// `is_simple`: a query of its own, else the Execute of a portal.
+// `is_simple`: a query of its own, else the Execute of a portal. `statement` must outlive other analyses.
 Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is_simple) {
   const StatementPart& part = statement.plan->parts[0];
   const PrepareTarget& target = *part.prepare;
@@ -114,7 +114,8 @@ Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is
   waiting_.route.reset();
   begin_on_leg();
   keep_as(key);
-  const std::string_view name = pool::ServerStatementName(key).view();
+  const pool::ServerStatementName server_name(key);
+  const std::string_view name = server_name.view();
   routing::ByteBuffer renamed;
   renamed.append(before(statement, target.name));
   renamed.append(name);
