@@ -65,6 +65,11 @@ size_t ClientConnection::process_client(std::string_view bytes) {
       break;
     }
     if (header->type == 'd' && routing::is_valid(*header)) {
+      // Data that comes with its COPY, in one write, waits for the server to take it.
+      if (!session_->is_copying() && session_->on_client_frame('d', {}) == Session::Intake::kLater) {
+        run_actions();
+        continue;
+      }
       copy_remaining_ = static_cast<uint32_t>(header->body_bytes());
       taken += routing::kFrameHeaderBytes;
       continue;

@@ -13,6 +13,7 @@ import asyncpg
 
 from harness import wire_client as wire
 from harness.both_ways import BothWaysTest
+from harness.cluster import is_plain
 from harness.pair import Pair
 
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
@@ -110,6 +111,13 @@ class DriverCopy(BothWaysTest):
         pair.exchange(*prefix, wire.parse("s0", sql), wire.describe("S", "s0"), wire.SYNC)
         return pair.exchange(wire.bind("", "s0"), wire.execute(), wire.SYNC, until="GZ")
 
+    def _both_fail(self, pair, *messages):
+        pair.send(*messages)
+        for client, sqlstate in zip(pair.clients, ("22P02" if is_plain() else "MZ016", "22P02")):
+            frames = client.take_until("Z")
+            self.assertEqual([frame.type for frame in frames][-2:], ["E", "Z"])
+            self.assertEqual(wire.error_fields(frames[-2].body)["C"], sqlstate)
+
     def _finish(self, pair, table, user):
         pair.exchange(wire.close("S", "s0"), wire.SYNC)
         pair.query(f"SELECT name FROM {table.split()[0]} WHERE user_id = {user} ORDER BY 1")
@@ -149,7 +157,9 @@ class DriverCopy(BothWaysTest):
                     if begin:
                         pair.exchange(wire.parse("", "BEGIN"), wire.bind("", ""), wire.execute(), wire.SYNC)
                     self._start(pair, f"COPY {table} FROM STDIN")
-                    pair.exchange(*messages, wire.SYNC)
+                    # What is no key Mosaic says in its own words: README, "What behaves unlike one PostgreSQL".
+                    is_no_key = where == "sharded" and fault == "bad row"
+                    (self._both_fail if is_no_key else pair.exchange)(*([pair] if is_no_key else []), *messages, wire.SYNC)
                     pair.query("ROLLBACK")
                     self._finish(pair, table, 7830)
 
@@ -160,7 +170,11 @@ class DriverCopy(BothWaysTest):
                 with self.subTest(where=where, row=row, end=end):
                     pair = self.pair()
                     sql = f"COPY {table} FROM STDIN"
-                    pair.exchange(wire.parse("", sql), wire.bind("", ""), wire.execute(), wire.frame("d", row), end, wire.SYNC)
+                    messages = (wire.parse("", sql), wire.bind("", ""), wire.execute(), wire.frame("d", row), end, wire.SYNC)
+                    if where == "sharded" and row.startswith(b"bad"):
+                        self._both_fail(pair, *messages)
+                    else:
+                        pair.exchange(*messages)
                     pair.exchange(wire.parse("s0", "SELECT 1"), wire.SYNC)
                     self._finish(pair, table, 7840)
 

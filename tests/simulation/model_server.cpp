@@ -349,12 +349,8 @@ bool ModelServer::run_transaction_statement(std::string_view text, ByteBuffer& o
     routing::append_command_complete(out, "ROLLBACK");
   } else if (ends_transaction(text)) {
     const bool is_commit = text.starts_with("COMMIT") && status_ != 'E';
-    const auto node = transaction_node_;
     end_transaction(is_commit);
-    if (text.ends_with("AND CHAIN")) {
-      status_ = 'T';
-      transaction_node_ = node;  // it can not be begun anew elsewhere
-    }
+    if (text.ends_with("AND CHAIN")) status_ = 'T';
     routing::append_command_complete(out, is_commit ? "COMMIT" : "ROLLBACK");
   } else {
     is_known = false;

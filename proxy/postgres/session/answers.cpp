@@ -66,7 +66,7 @@ void Session::undo(Expectation& expectation) {
   }
   const bool is_prepare = expectation.kind == Kind::kExecute || expectation.kind == Kind::kQuery;
   if (is_prepare && expectation.statement != nullptr) leg_.server().statements.erase(expectation.key);
-  if (expectation.kind == Kind::kClose && expectation.is_ours)
+  if (expectation.kind == Kind::kClose && expectation.is_ours && expectation.key.statement != 0)
     leg_.server().to_close.push_back(expectation.key);
 }
 

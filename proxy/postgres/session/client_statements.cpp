@@ -44,15 +44,19 @@ void ClientStatements::assign(std::string_view name, PreparedStatement* statemen
 }
 
 void ClientStatements::drop_all(std::vector<NameChange>* undo) {
-  for (auto& [name, statement] : names_) {
-    if (undo != nullptr) {
-      undo->push_back({name, statement});
-    } else {
-      release(statement);
+  for (auto at = names_.begin(); at != names_.end();) {
+    if (at->first.empty()) {  // the unnamed one is not among them (PostgreSQL, prepare.c)
+      ++at;
+      continue;
     }
+    bytes_ -= at->second->bytes_of_name();
+    if (undo != nullptr) {
+      undo->push_back({at->first, at->second});
+    } else {
+      release(at->second);
+    }
+    at = names_.erase(at);
   }
-  names_.clear();
-  bytes_ = 0;
 }
 
 void ClientStatements::take_back(std::vector<NameChange>& changes) {
@@ -74,10 +78,11 @@ LocalPortal* ClientStatements::find_portal(std::string_view name) {
   return found == portals_.end() ? nullptr : &*found;
 }
 
-void ClientStatements::add_portal(std::string_view name, PreparedStatement& statement,
-                                  std::string_view parameters) {
+LocalPortal& ClientStatements::add_portal(std::string_view name, PreparedStatement& statement,
+                                          std::string_view parameters) {
   cache_.retain(statement);
-  portals_.push_back({std::string(name), &statement, std::string(parameters), false});
+  return portals_.emplace_back(
+      LocalPortal{std::string(name), &statement, std::string(parameters), false, false});
 }
 
 void ClientStatements::drop_portal(std::string_view name) {

@@ -21,6 +21,7 @@ struct LocalPortal {
   PreparedStatement* statement;  // with a reference
   std::string parameters;        // the Bind message behind the names
   bool has_run = false;
+  bool is_on_server = false;  // its name is taken there as well
 };
 
 class ClientStatements {
@@ -37,7 +38,7 @@ class ClientStatements {
   // Gives `name` to a statement whose reference comes along, or takes it away (null). What the name stood for
   // goes into `undo`, or is released where that is null.
   void assign(std::string_view name, PreparedStatement* statement, std::vector<NameChange>* undo);
-  void drop_all(std::vector<NameChange>* undo);
+  void drop_all(std::vector<NameChange>* undo);  // with a name
   // Takes changes back, the last first.
   void take_back(std::vector<NameChange>& changes);
   // The changes have come true.
@@ -45,7 +46,7 @@ class ClientStatements {
 
   // --- portals of statements that are answered here ---
   LocalPortal* find_portal(std::string_view name);
-  void add_portal(std::string_view name, PreparedStatement& statement, std::string_view parameters);
+  LocalPortal& add_portal(std::string_view name, PreparedStatement& statement, std::string_view parameters);
   void drop_portal(std::string_view name);
   void drop_portals();
   size_t portal_bytes() const;

@@ -203,6 +203,13 @@ void ClientView::roll_back(pool::NameValuesRef* server) {
   marks_.clear();
 }
 
+bool ClientView::has_start_up(std::string_view name) const {
+  if (!name.empty()) return startup_->find(name) != nullptr;
+  const auto& entries = startup_->entries();
+  return std::any_of(entries.begin(), entries.end(),
+                     [](const auto& entry) { return entry.first != "application_name"; });
+}
+
 void ClientView::reset_all() {
   wanted_ = startup_;
   hints_.clear();

@@ -39,6 +39,8 @@ class ClientView {
   void roll_back(pool::NameValuesRef* server);  // null: there is none any more
   bool has_marks() const { return !marks_.empty(); }
   void reset_all();  // DISCARD ALL
+  // The client gave it at start-up, so that servers reset it to another value. "": any but application_name.
+  bool has_start_up(std::string_view name) const;
   // A setting was changed by other means than SET, and the server was asked for its value.
   void adopt(const std::string& name, const std::string& value, pool::NameValuesRef& server);
   // DateStyle is set in parts: what is kept is the whole that the server reported.

@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+
 #include "proxy/postgres/session/session.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
@@ -22,6 +25,21 @@ bool Session::is_unrouted_copy(const AnalyzedStatement& statement) const {
          view_.hint().kind == routing::Hint::Kind::kNone &&
          statement.comment_hint.kind == routing::Hint::Kind::kNone && leg_.status() != 'E' &&
          !transaction_.is_lost();
+}
+
+// As far as it is known without a server.
+bool Session::is_read_only() const {
+  if (const auto by_mode = transaction_.is_read_only()) return *by_mode;
+  const std::string* value = view_.wanted()->find("default_transaction_read_only");
+  if (value == nullptr) return false;
+  // Any of the words for true (PostgreSQL manual, "Setting Parameters"), behind the tag.
+  std::string word = value->substr(std::min(value->find_first_not_of("' ", 1), value->size()));
+  std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
+  return word.starts_with("t") || word.starts_with("y") || word.starts_with("1") || word.starts_with("on");
+}
+
+Error Session::read_only_copy_error() {
+  return Error{"25006", "cannot execute COPY FROM in a read-only transaction", "", ""};
 }
 
 void Session::begin_copy(const routing::CopyTarget& target, routing::ShardId shard) {

@@ -85,6 +85,10 @@ void add_setting(const AnalyzedStatement& statement, const StatementPart& part, 
   }
 }
 
+bool is_mode(const StatementPart& part) {
+  return part.kind == StatementKind::kBegin || part.kind == StatementKind::kSetTransaction;
+}
+
 // What would have to be said to another server, if the transaction went on there; empty: nothing.
 std::string said_by(const AnalyzedStatement& statement, const StatementPart& part,
                     const Parameters& parameters) {
@@ -145,9 +149,10 @@ std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
       default:
         break;
     }
-    if (is_bound) continue;
+    if (is_bound && !is_mode(part)) continue;
     if (std::string said = said_by(statement, part, parameters); !said.empty())
-      effects.push_back({Effect::Kind::kSpoken, i, "", std::move(said)});
+      effects.push_back(
+          {is_mode(part) ? Effect::Kind::kMode : Effect::Kind::kSpoken, i, "", std::move(said)});
   }
   if (effects.empty()) return nullptr;
   auto made = std::make_unique<Effects>();
@@ -158,7 +163,8 @@ std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
 void Session::apply(const Effect& effect) {
   switch (effect.kind) {
     case Effect::Kind::kSpoken:
-      transaction_.say(effect.value, environment_.max_held_bytes);
+    case Effect::Kind::kMode:
+      transaction_.say(effect.value, effect.kind == Effect::Kind::kMode, environment_.max_held_bytes);
       break;
     case Effect::Kind::kDdl:
       on_schema_change();

@@ -27,6 +27,7 @@ struct Effect {
     kRelease,     // `name`
     kRollbackTo,  // `name`
     kSpoken,      // `value`: the statement's text, for another server to be told the same
+    kMode,        // likewise, of what kind the transaction is
     kDdl,
     kForgetPlans,  // the server has dropped all its prepared statements
   };

@@ -27,6 +27,32 @@ namespace {
 constexpr std::string_view kParseComplete("1\0\0\0\4", 5), kBindComplete("2\0\0\0\4", 5),
     kCloseComplete("3\0\0\0\4", 5), kNoData("n\0\0\0\4", 5);
 
+// Commands that take no parameters and return no rows, whatever a server may say of them.
+bool answers_with_nothing(const AnalyzedStatement& statement) {
+  const auto& parts = statement.plan->parts;
+  if (parts.empty()) return true;
+  if (parts.size() > 1) return false;
+  switch (parts[0].kind) {
+    case StatementKind::kBegin:
+    case StatementKind::kCommit:
+    case StatementKind::kRollback:
+    case StatementKind::kSavepoint:
+    case StatementKind::kRelease:
+    case StatementKind::kRollbackTo:
+    case StatementKind::kSetTransaction:
+    case StatementKind::kSetConstraints:
+    case StatementKind::kReset:
+    case StatementKind::kDeallocate:
+    case StatementKind::kDiscard:
+    case StatementKind::kPrepare:
+      return true;
+    case StatementKind::kSet:
+      return parts[0].setting && !parts[0].setting->is_set_config;
+    default:
+      return false;
+  }
+}
+
 Error no_such_statement(std::string_view name) {
   return Error{sqlstate::kInvalidStatementName,
                name.empty() ? "unnamed prepared statement does not exist"
@@ -76,11 +102,12 @@ Session::Intake Session::refuse_duplicate(const routing::ParseMessage& message) 
   StatementCache& cache = *environment_.statements;
   PreparedStatement& statement =
       cache.acquire(message, *environment_.router, catalog(), view_.reading(), {}, scope());
-  const bool is_fine = statement.is_accepted && leg_.status() != 'E';
+  const AnalyzedStatement& view = statement.compiled->view();
+  const bool is_fine = (statement.is_accepted || is_settled_here(view)) && leg_.status() != 'E';
   Intake intake = Intake::kTaken;
-  if (transaction_.is_lost() && !may_end_lost_transaction(statement.compiled->view())) {
+  if (transaction_.is_lost() && !may_end_lost_transaction(view)) {
     intake = refuse(failed_transaction_error(), false);
-  } else if (is_fine || transaction_.is_lost()) {
+  } else if (is_fine || is_sql_prepared(view) || transaction_.is_lost()) {
     intake = refuse(duplicate, false);
   } else {
     const Result<Route> route = describing_route(statement);
@@ -128,6 +155,14 @@ void Session::reply_named(std::string_view bytes, std::vector<NameChange>& chang
   }
 }
 
+// What a server would look at is its grammar only (PostgreSQL, transformStmt() in analyze.c: utility commands
+// are kept as they are).
+bool Session::is_settled_here(const AnalyzedStatement& statement) const {
+  if (is_sql_prepared(statement)) return true;
+  const bool is_failed = leg_.status() == 'E' || transaction_.is_lost();
+  return !is_failed && !statement.plan->parts.empty() && answers_with_nothing(statement);
+}
+
 void Session::tell_parse_complete() {
   const bool is_told_now = leg_.owed().is_empty();
   if (is_told_now && attempt_.was_told_parse()) {
@@ -144,14 +179,15 @@ void Session::tell_parse_complete() {
 Session::Intake Session::settle_parse(bool with_description) {
   PreparedStatement& statement = *statements_.owed();
   environment_.statements->refresh(statement, *environment_.router, catalog());
-  if (is_sql_prepared(statement.compiled->view())) {
-    tell_parse_complete();  // what a server would look at is its grammar only
-    return Intake::kTaken;
-  }
   const auto end_wait = [this] {
     waiting_.route.reset();
     waiting_.is_describing = false;
   };
+  if (is_settled_here(statement.compiled->view())) {
+    tell_parse_complete();
+    end_wait();
+    return Intake::kTaken;
+  }
   const bool is_known =
       with_description
           ? has_description(statement)
@@ -235,7 +271,12 @@ Session::Intake Session::on_bind(std::string_view body) {
   if (transaction_.is_lost() && !may_end_lost_transaction(view))
     return refuse(failed_transaction_error(), false);
   if (const auto error = shadowed_name_error(view)) return settle_then_refuse(*error);
+  if (sees_reset(view)) return settle_then_refuse(reset_error());
   const Parameters parameters = message->parameters(statement->types());
+  if (!message->portal.empty() && statements_.find_portal(message->portal) != nullptr) {
+    return settle_then_refuse(
+        Error{"42P03", fmt::format("cursor \"{}\" already exists", message->portal), "", ""});
+  }
   std::erase_if(portal_effects_, [&](const PortalEffects& p) { return p.portal == message->portal; });
   statements_.drop_portal(message->portal);
 
@@ -314,6 +355,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   std::unique_ptr<Effects> effects = effects_of(view, parameters);
   note_sent(view, effects.get());
   add_portal_effects(message->portal, std::move(effects));
+  if (message->portal.empty()) has_unnamed_portal_ = true;
   const bool may_hold_rows = parts.size() != 1 || parts[0].kind == StatementKind::kQuery ||
                              parts[0].kind == StatementKind::kShow || !transaction_.is_portable(parts[0]);
   // The unnamed portal does not outlive the next Bind or query anyway.
@@ -335,9 +377,20 @@ Session::Intake Session::bind_here(const routing::BindMessage& message, Prepared
                         "execute or close portals before so many, or raise max_held_bytes"},
                   false);
   }
-  statements_.add_portal(message.portal, statement, message.after_names);
-  leg_.reply(kBindComplete);
+  LocalPortal& portal = statements_.add_portal(message.portal, statement, message.after_names);
+  portal.is_on_server = !message.portal.empty() && leg_.is_held() && (leg_.is_busy() || leg_.status() != 'I');
+  if (portal.is_on_server) {  // which may have one of that name
+    leg_.bind_nothing(message.portal);
+  } else {
+    leg_.reply(kBindComplete);
+  }
   return Intake::kTaken;
+}
+
+// Statements of ours leave the server an unnamed portal that is none of the client's; what has failed there
+// in a transaction leaves one too, which is the client's.
+bool Session::may_have_portal(std::string_view name) const {
+  return leg_.is_held() && (!name.empty() || has_unnamed_portal_ || leg_.status() == 'E');
 }
 
 void Session::add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects) {
@@ -361,7 +414,7 @@ Session::Intake Session::on_describe(std::string_view body) {
       leg_.reply(kNoData);  // statements that are answered here return no rows
       return Intake::kTaken;
     }
-    if (!leg_.is_held()) return refuse(no_such_portal(message->name), false);
+    if (!may_have_portal(message->name)) return refuse(no_such_portal(message->name), false);
     begin_on_leg();
     routing::append_describe(leg_.out(), 'P', message->name);
     leg_.expect(Kind::kDescribePortal);
@@ -374,9 +427,15 @@ Session::Intake Session::on_describe(std::string_view body) {
   }
   if (!is_as_now(*statement)) statement = &as_read_now(message->name, *statement);
   environment_.statements->refresh(*statement, *environment_.router, catalog());
+  const bool is_parsed_here = is_of_owed && is_settled_here(statement->compiled->view());
+  if (answers_with_nothing(statement->compiled->view()) && (is_parsed_here || !is_of_owed)) {
+    if (is_parsed_here) tell_parse_complete();
+    leg_.reply(kDescribedAsNothing);
+    return Intake::kTaken;
+  }
   if (transaction_.is_lost() && !(has_description(*statement) && statement->returns_no_rows()))
     return refuse(failed_transaction_error(), false);
-  if (is_sql_prepared(statement->compiled->view())) return describe_sql_prepared(statement->compiled->view());
+  if (is_sql_prepared(statement->compiled->view())) return describe_execute(statement->compiled->view());
   if (is_of_owed) {
     const bool is_known = has_description(*statement) && leg_.status() != 'E';
     if (settle_parse(true) == Intake::kLater) return Intake::kLater;
@@ -435,7 +494,7 @@ Session::Intake Session::on_execute(std::string_view body) {
   if (!message) return refuse(message.error(), false);
   enter(Phase::kGroup);
   if (LocalPortal* portal = statements_.find_portal(message->portal)) return execute_local(*portal);
-  if (!leg_.is_held()) return refuse(no_such_portal(message->portal), false);
+  if (!may_have_portal(message->portal)) return refuse(no_such_portal(message->portal), false);
   begin_on_leg();
   {
     routing::FrameWriter frame(leg_.out(), 'E');
@@ -464,6 +523,7 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
     return Intake::kTaken;
   }
   if (is_unrouted_copy(view)) {
+    if (is_read_only()) return refuse(read_only_copy_error(), false);
     begin_unrouted_copy(view, true);
     return Intake::kTaken;
   }
@@ -520,8 +580,10 @@ Session::Intake Session::on_close(std::string_view body) {
     reply_named(kCloseComplete, changes);
     return Intake::kTaken;
   }
-  if (statements_.find_portal(message->name) != nullptr || !leg_.is_held()) {
-    statements_.drop_portal(message->name);
+  const LocalPortal* portal = statements_.find_portal(message->name);
+  const bool is_on_server = portal == nullptr ? leg_.is_held() : portal->is_on_server;
+  statements_.drop_portal(message->name);
+  if (!is_on_server || !leg_.is_held()) {
     leg_.reply(kCloseComplete);
     return Intake::kTaken;
   }

@@ -163,6 +163,7 @@ void Session::finish_group(char status) {
   ++environment_.traffic[leg_.node().value].transactions;
   statements_.drop_portals();
   portal_effects_.clear();
+  has_unnamed_portal_ = false;
   const bool is_pinned_or_may_be = !pins_.is_empty() || !pins.is_empty();
   pins_.add(pins);
   may_change_pins_ = is_pinned_or_may_be && may_change_pins;

@@ -284,6 +284,7 @@ void Session::begin_on_leg(bool may_be_repeated) {
 
 void Session::end_lease(LeaseEnd end) {
   attempt_.stop();
+  has_unnamed_portal_ = false;
   leg_.end(end);
   pins_ = {};
   is_unclean_ = false;

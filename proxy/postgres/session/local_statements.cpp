@@ -29,9 +29,6 @@ bool is_hint(const StatementPart& part) {
          part.setting->name.starts_with("mosaic.");
 }
 
-// COMMIT, COMMIT WORK: without AND CHAIN.
-bool is_plain_end(const StatementPart& part) { return part.last_token - part.first_token <= 2; }
-
 bool is_discard_all(const StatementPart& part) { return part.name.empty() || part.name == "all"; }
 
 std::string_view text_of(const AnalyzedStatement& statement, const StatementPart& part) {
@@ -56,7 +53,7 @@ bool Session::is_local(const StatementPart& part) const {
   if (part.refusal) return false;
   const bool is_end = part.kind == StatementKind::kCommit || part.kind == StatementKind::kRollback;
   if (transaction_.is_lost())
-    return (is_end && is_plain_end(part)) ||
+    return (is_end && !part.is_chained) ||
            (part.kind == StatementKind::kRollbackTo && transaction_.can_go_back());
   if (leg_.status() == 'E') return false;  // the server's own errors, and the ends of its transaction
   const bool is_open_here = transaction_.is_open() && !leg_.is_held();
@@ -68,7 +65,7 @@ bool Session::is_local(const StatementPart& part) const {
       return !leg_.is_held() && !transaction_.is_open();
     case StatementKind::kCommit:
     case StatementKind::kRollback:
-      return is_open_here && is_plain_end(part);
+      return is_open_here && (!part.is_chained || transaction_.may_chain());
     case StatementKind::kSavepoint:
       return is_open_here && has_room;
     case StatementKind::kRelease:
@@ -131,7 +128,7 @@ Session::LocalReply Session::run_local_in_transaction(const StatementPart& part,
   std::string text(text_of(statement, part));
   const auto say = [&](Effect::Kind kind) {
     view_.apply(Effect{kind, 0, part.name, ""}, nullptr);
-    transaction_.say(std::move(text), environment_.max_held_bytes);
+    transaction_.say(std::move(text), false, environment_.max_held_bytes);
   };
   switch (part.kind) {
     case StatementKind::kBegin: {
@@ -163,7 +160,11 @@ Session::LocalReply Session::run_local_in_transaction(const StatementPart& part,
   // Few programs look whether COMMIT was answered with ROLLBACK: they expect to have seen an error before.
   std::optional<Error> untold;
   if (has_failed && is_commit && !transaction_.is_loss_told()) untold = transaction_.loss();
-  transaction_.reset();
+  if (part.is_chained) {
+    transaction_.chain();
+  } else {
+    transaction_.reset();
+  }
   statements_.drop_portals();
   if (is_commit && !has_failed) {
     view_.commit();

@@ -36,6 +36,7 @@ bool ends_settings(StatementKind kind) {
 // `statement` is on its way to the server.
 void Session::note_reading_changes(const AnalyzedStatement& statement) {
   for (const auto& part : statement.plan->parts) {
+    group_.has_reset_start_up |= resets_start_up(part);
     if (may_change_reading(part)) group_.is_reading_in_doubt = transaction_.changes_reading = true;
     if (transaction_.changes_reading && ends_settings(part.kind)) group_.is_reading_in_doubt = true;
   }
@@ -79,6 +80,33 @@ std::optional<Error> Session::shadowed_name_error(const AnalyzedStatement& state
 // Read, and its names looked up, as a text would be that came now.
 bool Session::is_as_now(const PreparedStatement& statement) const {
   return statement.reading == view_.reading() && statement.scope == scope();
+}
+
+// RESET of what the client gave at start-up: servers reset it to their own default, and are given the
+// client's behind the statement. What stands between would see the wrong one.
+bool Session::resets_start_up(const routing::StatementPart& part) const {
+  if (!part.setting || part.setting->is_local) return false;
+  if (part.setting->kind == routing::SettingChange::Kind::kResetAll) return view_.has_start_up("");
+  return part.setting->kind == routing::SettingChange::Kind::kReset && view_.has_start_up(part.setting->name);
+}
+
+// Whether a part of it would see.
+bool Session::sees_reset(const AnalyzedStatement& statement) const {
+  bool is_reset = group_.has_reset_start_up;
+  for (const auto& part : statement.plan->parts) {
+    const bool may_see = !part.setting && !ends_settings(part.kind) && part.kind != StatementKind::kBegin &&
+                         part.kind != StatementKind::kEmpty;
+    if (is_reset && may_see) return true;
+    is_reset |= resets_start_up(part);
+  }
+  return false;
+}
+
+Error Session::reset_error() {
+  return Error{routing::sqlstate::kFeatureNotSupported,
+               "a statement behind RESET of a setting that was given at start-up, before its Sync",
+               "Servers reset it to their own default; the client's is set again behind the query.",
+               "Send the RESET as a query of its own, or Sync behind it."};
 }
 
 Error Session::reading_in_doubt_error() {

@@ -68,6 +68,18 @@ Expectation& ServerLeg::send_statement(std::string_view text, bool is_ours) {
   return expect(Kind::kExecute, is_ours);
 }
 
+void ServerLeg::bind_nothing(std::string_view portal) {
+  routing::append_parse(out(), "", "", {});
+  {
+    routing::FrameWriter bind(out(), 'B');
+    out().append_c_string(portal);
+    out().append(std::string_view("\0\0\0\0\0\0\0", 7));
+  }
+  server_->unnamed.reset();
+  expect(Kind::kParse, true).is_unnamed = true;
+  expect(Kind::kBind).is_unnamed = true;
+}
+
 void ServerLeg::send_refusal(const routing::Error& error, bool is_simple) {
   const std::string text = fmt::format("mosaic refused a statement: {}", error.sqlstate);
   if (is_simple) {

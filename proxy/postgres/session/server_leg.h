@@ -48,6 +48,8 @@ class ServerLeg {
   // Parse, Bind and Execute of ours, in the client's transaction: said again, or said late.
   // `is_ours`: of the Execute.
   Expectation& send_statement(std::string_view text, bool is_ours);
+  // A portal of no statement: its name is taken, or the server says that it was before.
+  void bind_nothing(std::string_view portal);
   // What makes the server fail as Mosaic has failed: its error is replaced by `error`.
   void send_refusal(const routing::Error& error, bool is_simple);
   void send_closes();  // of statements that the server is to forget

@@ -128,7 +128,8 @@ Session::Intake Session::dispatch(char type, std::string_view body) {
     case 'c':
     case 'd':
     case 'f':
-      return Intake::kTaken;  // the rest of a COPY that failed
+      // The rest of a COPY that failed, or the data of one that is about to begin.
+      return leg_.owed().is_empty() ? Intake::kTaken : drain();
     case 'X':
       on_client_lost(true);
       outbox_.close_client = true;
@@ -213,6 +214,7 @@ Session::Intake Session::on_query(std::string_view body) {
   if (group_.skips_until_sync) return Intake::kTaken;
   // PostgreSQL, drop_unnamed_stmt() in exec_simple_query().
   if (statements_.size() > 0 && statements_.find("") != nullptr) statements_.assign("", nullptr, nullptr);
+  statements_.drop_portal("");
   begin_statement();
   if (is_reading_in_doubt(body)) return refuse(reading_in_doubt_error(), true);
   const bool is_analyzed = waiting_.route && analyzed_generation_ == environment_.router->generation() &&
@@ -240,8 +242,10 @@ Session::Intake Session::on_query(std::string_view body) {
     return Intake::kTaken;
   }
   if (const auto error = shadowed_name_error(analyzed_)) return refuse(*error, true);
+  if (sees_reset(analyzed_)) return refuse(reset_error(), true);
   if (is_unrouted_copy(analyzed_)) {
     if (!leg_.owed().is_empty()) return drain();
+    if (is_read_only()) return refuse(read_only_copy_error(), true);
     begin_unrouted_copy(analyzed_, false);
     return Intake::kTaken;
   }
@@ -288,6 +292,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
   count_query(route);
   if (!may_bind || effects || !send_bound(statement, route, query_at)) {
     leg_.server().unnamed.reset();  // a simple query destroys the unnamed statement
+    has_unnamed_portal_ = false;
     leg_.expect(Kind::kQuery).effects = std::move(effects);
   }
   waiting_.route.reset();

@@ -34,6 +34,9 @@
 
 namespace mosaic::proxy {
 
+// ParameterDescription and NoData: no parameters, no rows.
+inline constexpr std::string_view kDescribedAsNothing("t\0\0\0\6\0\0n\0\0\0\4", 12);
+
 class Session {
  public:
   enum class Phase : uint8_t {
@@ -138,6 +141,7 @@ class Session {
     bool has_settling_failed = false;
     bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
     bool may_recover = false;           // the end of a failed transaction is under way
+    bool has_reset_start_up = false;    // servers have another default than the client
     bool is_reading_in_doubt = false;   // what was sent may change how text is read
     bool tells_no_ready = false;        // it ends for a simple query that is still to be answered
     bool is_retrying = false;           // its messages will be sent again
@@ -164,6 +168,9 @@ class Session {
   void note_reading_changes(const routing::AnalyzedStatement& statement);
   bool is_reading_in_doubt(std::string_view message) const;
   static routing::Error reading_in_doubt_error();
+  bool resets_start_up(const routing::StatementPart& part) const;
+  bool sees_reset(const routing::AnalyzedStatement& statement) const;
+  static routing::Error reset_error();
   std::optional<routing::Error> shadowed_name_error(const routing::AnalyzedStatement& statement);
   void note_sent(const routing::AnalyzedStatement& statement, const Effects* effects);
   void count_query(const routing::Route& route);
@@ -226,7 +233,9 @@ class Session {
   Intake settle_then_refuse(const routing::Error& error);
   Intake bind_here(const routing::BindMessage& message, PreparedStatement& statement);
   Intake execute_local(LocalPortal& portal);
+  bool is_settled_here(const routing::AnalyzedStatement& statement) const;
   void tell_parse_complete();
+  bool may_have_portal(std::string_view name) const;
   void add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects);
   void reply_named(std::string_view bytes, std::vector<NameChange>& changes);
   routing::Result<routing::Route> describing_route(const PreparedStatement& statement);
@@ -264,7 +273,7 @@ class Session {
   Intake bind_execute(const routing::BindMessage& message, PreparedStatement& bound);
   Intake execute_unknown(LocalPortal& portal);
   void parse_renamed(std::string_view text);
-  Intake describe_sql_prepared(const routing::AnalyzedStatement& statement);
+  Intake describe_execute(const routing::AnalyzedStatement& statement);
 
   // bound_query.cpp
   bool may_bind_query() const;
@@ -314,6 +323,8 @@ class Session {
   // copying.cpp
   Intake on_copy_frame(char type, std::string_view body);
   bool is_unrouted_copy(const routing::AnalyzedStatement& statement) const;
+  bool is_read_only() const;
+  static routing::Error read_only_copy_error();
   void begin_copy(const routing::CopyTarget& target, routing::ShardId shard);
   void begin_unrouted_copy(const routing::AnalyzedStatement& statement, bool is_extended);
   void route_copy();
@@ -339,9 +350,10 @@ class Session {
   Waiting waiting_;
   Group group_;
   std::vector<PortalEffects> portal_effects_;
-  routing::Pins pins_;            // why the client keeps its server
-  bool is_unclean_ = false;       // the leased server may hold what nobody else may see
-  bool may_change_pins_ = false;  // the server is to be asked which of them are left
+  routing::Pins pins_;               // why the client keeps its server
+  bool has_unnamed_portal_ = false;  // the server's is one that the client has bound
+  bool is_unclean_ = false;          // the leased server may hold what nobody else may see
+  bool may_change_pins_ = false;     // the server is to be asked which of them are left
   bool is_shutting_down_ = false;
 
   // The statement that is being looked at, over the wait for a server.

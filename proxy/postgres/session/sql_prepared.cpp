@@ -58,8 +58,8 @@ bool Session::is_sql_prepared(const AnalyzedStatement& statement) const {
 // Why no statement of this text may be given this name.
 std::optional<Error> Session::naming_error(std::string_view name, size_t text_bytes) const {
   if (statements_.find(name) != nullptr) {
-    return Error{sqlstate::kDuplicateStatement,
-                 fmt::format("prepared statement \"{}\" already exists", name), "", ""};
+    return Error{sqlstate::kDuplicateStatement, fmt::format("prepared statement \"{}\" already exists", name),
+                 "", ""};
   }
   const bool are_many = statements_.size() >= environment_.max_client_prepared_statements;
   if (!are_many && statements_.bytes() + text_bytes <= environment_.max_client_prepared_bytes) return {};
@@ -86,8 +86,7 @@ Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is
   PreparedStatement& prepared = held.statement;
   const bool is_known = prepared.is_accepted && prepared.schema_version == cache.schema_version();
   if (!is_known) {
-    if (const auto error = shadowed_name_error(prepared.compiled->view()))
-      return refuse(*error, is_simple);
+    if (const auto error = shadowed_name_error(prepared.compiled->view())) return refuse(*error, is_simple);
     if (!waiting_.route) {
       Result<Route> route = describing_route(prepared);
       if (!route) return refuse(route.error(), is_simple);
@@ -190,30 +189,30 @@ Result<Session::Execution> Session::execution_of(const AnalyzedStatement& statem
   Execution execution;
   execution.prepared = prepared;
   execution.view = prepared->compiled->view();
-  if (!may_be_executed(execution.view)) {
-    return Error{sqlstate::kFeatureNotSupported,
-                 fmt::format("EXECUTE of \"{}\", which is neither a query nor INSERT, UPDATE, DELETE or MERGE",
-                             part.name),
-                 "It was prepared by the protocol's Parse.", "Bind and Execute it by the protocol."};
-  }
-  if (call.arguments.size() != prepared->parameter_count()) {
-    return Error{sqlstate::kSyntaxError,
-                 fmt::format("wrong number of parameters for prepared statement \"{}\"", part.name),
-                 fmt::format("Expected {} parameters but got {}.", prepared->parameter_count(),
-                             call.arguments.size()),
-                 ""};
-  }
-  if (const auto error = shadowed_name_error(execution.view)) return *error;
-  if (statement.comment_hint.kind != routing::Hint::Kind::kNone)
-    execution.view.comment_hint = statement.comment_hint;
   if (is_described) {
     Result<Route> route = describing_route(*prepared);
     if (!route) return route.error();
     execution.route = std::move(*route);
     return execution;
   }
-  const auto arguments =
-      routing::ExecuteArguments::read(statement, part, Parameters(), view_.encoding());
+  if (!may_be_executed(execution.view)) {
+    return Error{
+        sqlstate::kFeatureNotSupported,
+        fmt::format("EXECUTE of \"{}\", which is neither a query nor INSERT, UPDATE, DELETE or MERGE",
+                    part.name),
+        "It was prepared by the protocol's Parse.", "Bind and Execute it by the protocol."};
+  }
+  if (call.arguments.size() != prepared->parameter_count()) {
+    return Error{
+        sqlstate::kSyntaxError,
+        fmt::format("wrong number of parameters for prepared statement \"{}\"", part.name),
+        fmt::format("Expected {} parameters but got {}.", prepared->parameter_count(), call.arguments.size()),
+        ""};
+  }
+  if (const auto error = shadowed_name_error(execution.view)) return *error;
+  if (statement.comment_hint.kind != routing::Hint::Kind::kNone)
+    execution.view.comment_hint = statement.comment_hint;
+  const auto arguments = routing::ExecuteArguments::read(statement, part, Parameters(), view_.encoding());
   if (!arguments) return arguments.error();
   Result<Route> route = route_of(execution.view, arguments->parameters());
   if (!route) return route.error();
@@ -271,10 +270,7 @@ Session::Intake Session::run_execute(const AnalyzedStatement& statement) {
 Session::Intake Session::bind_execute(const routing::BindMessage& message, PreparedStatement& bound) {
   const AnalyzedStatement& statement = bound.compiled->view();
   Result<Execution> execution = execution_of(statement, false);
-  if (!execution) {
-    const bool is_unknown = execution.error().sqlstate == sqlstate::kInvalidStatementName;
-    return is_unknown ? bind_here(message, bound) : settle_then_refuse(execution.error());
-  }
+  if (!execution) return bind_here(message, bound);  // its Execute tells
   const Server server = need_server(execution->route, key_of(*execution->prepared, execution->route));
   if (server == Server::kWaiting) return Intake::kLater;
   if (server == Server::kRefused) return settle_then_refuse(*std::exchange(waiting_.error, nullptr));
@@ -288,11 +284,15 @@ Session::Intake Session::bind_execute(const routing::BindMessage& message, Prepa
   leg_.expect(Kind::kBind).is_unnamed = true;
   ++environment_.traffic[leg_.node().value].binds;
   add_portal_effects(message.portal, note_execution(*execution));
-  if (!message.portal.empty()) transaction_.bind();
+  if (message.portal.empty()) {
+    has_unnamed_portal_ = true;
+  } else {
+    transaction_.bind();
+  }
   return Intake::kTaken;
 }
 
-// At its Bind there was no such statement: the name is looked for again now.
+// At its Bind it could not be run: now it is looked at again.
 Session::Intake Session::execute_unknown(LocalPortal& portal) {
   const AnalyzedStatement& statement = portal.statement->compiled->view();
   Result<Execution> execution = execution_of(statement, false);
@@ -320,16 +320,14 @@ void Session::parse_renamed(std::string_view text) {
   statements_.settle();
 }
 
-// Describe of a statement that is PREPARE or EXECUTE.
-Session::Intake Session::describe_sql_prepared(const AnalyzedStatement& statement) {
-  if (statement.plan->parts[0].prepare) {
+// Describe of a statement that is an EXECUTE.
+Session::Intake Session::describe_execute(const AnalyzedStatement& statement) {
+  Result<Execution> execution = execution_of(statement, true);
+  if (!execution) {  // its Execute tells
     if (statements_.owed() != nullptr) tell_parse_complete();
-    constexpr std::string_view kNothing("t\0\0\0\6\0\0n\0\0\0\4", 12);  // no parameters, no rows
-    leg_.reply(kNothing);
+    leg_.reply(kDescribedAsNothing);
     return Intake::kTaken;
   }
-  Result<Execution> execution = execution_of(statement, true);
-  if (!execution) return settle_then_refuse(execution.error());
   const Server server = need_server(execution->route, std::nullopt);
   if (server == Server::kWaiting) return Intake::kLater;
   if (server == Server::kRefused) return settle_then_refuse(*std::exchange(waiting_.error, nullptr));

@@ -68,7 +68,11 @@ struct PreparedStatement {
   bool returns_no_rows() const { return description.ends_with(std::string_view("n\0\0\0\4", 5)); }
   // How many values it takes, as far as it is known.
   size_t parameter_count() const {
-    return std::max<size_t>({compiled->plan().parameter_count, types().size(), sql_type_count});
+    const auto& parts = compiled->plan().parts;
+    const bool is_sql_prepared = parts.size() == 1 && (parts[0].prepare || parts[0].execute);
+    // $1 in PREPARE is a parameter of what it prepares.
+    const size_t named = is_sql_prepared ? 0 : compiled->plan().parameter_count;
+    return std::max<size_t>({named, types().size(), sql_type_count});
   }
   const std::vector<uint32_t>& types() const {
     return parameter_types.empty() ? declared_types : parameter_types;

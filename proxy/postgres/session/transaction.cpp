@@ -1,5 +1,10 @@
 #include "proxy/postgres/session/transaction.h"
 
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <utility>
+
 namespace mosaic::proxy {
 
 using routing::StatementKind;
@@ -9,7 +14,7 @@ void Transaction::lose(const routing::Error& error, bool is_told) {
   std::string begin = said_.empty() ? "BEGIN" : std::move(said_.front());
   reset();
   is_open_ = true;
-  said_.push_back(std::move(begin));
+  say(std::move(begin), true, SIZE_MAX);
   loss_ = std::make_unique<routing::Error>(error);
   is_loss_told_ = is_told;
 }
@@ -24,19 +29,44 @@ void Transaction::on_failed_again() {
   is_told_ = true;
 }
 
-void Transaction::say(std::string text, size_t bytes_max) {
-  if (is_bound_) return;
+void Transaction::say(std::string text, bool is_mode, size_t bytes_max) {
+  if (is_bound_ && !is_chaining_) {
+    if (is_mode) modes_.push_back(std::move(text));
+    return;
+  }
   if (!has_room(text.size(), bytes_max)) return bind();
   said_bytes_ += sizeof text + text.size();
+  if (is_mode) modes_.push_back(text);
   said_.push_back(std::move(text));
+}
+
+std::optional<bool> Transaction::is_read_only() const {
+  std::optional<bool> is_read_only;
+  for (const std::string& mode : modes_) {
+    std::string lower(mode);
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    const size_t only = lower.rfind("read only"), write = lower.rfind("read write");
+    if (only == std::string::npos && write == std::string::npos) continue;
+    is_read_only = write == std::string::npos || (only != std::string::npos && only > write);
+  }
+  return is_read_only;
+}
+
+void Transaction::chain() {
+  std::vector<std::string> modes = std::move(modes_);
+  const bool is_snapshot = is_snapshot_;
+  reset();
+  is_open_ = true;
+  is_snapshot_ = is_snapshot;
+  for (std::string& mode : modes) say(std::move(mode), true, SIZE_MAX);
 }
 
 void Transaction::begin(std::string text, bool is_snapshot) {
   reset();
   is_open_ = true;
   is_snapshot_ = is_snapshot;
-  said_bytes_ = sizeof text + text.size();
-  said_.push_back(std::move(text));
+  say(std::move(text), true, SIZE_MAX);
 }
 
 void Transaction::leave_savepoint(std::string_view name, bool is_release) {
@@ -77,11 +107,15 @@ void Transaction::on_sent(const routing::StatementPart& part) {
       break;
     case StatementKind::kSetTransaction:
       is_snapshot_ = true;  // at least one that wants to know
+      if (is_bound_) are_modes_known_ = false;
       break;
     case StatementKind::kCommit:
     case StatementKind::kRollback:
-      if (part.last_token - part.first_token > 2) {
-        bind();  // AND CHAIN: what follows began with what is not kept here
+      if (part.is_chained) {
+        const bool was_chaining = is_chaining_;
+        bind();  // until it is confirmed
+        is_chaining_ = true;
+        is_bound_behind_chain_ = was_chaining;
         break;
       }
       is_open_ = is_bound_ = is_snapshot_ = has_local_settings = false;
@@ -89,6 +123,7 @@ void Transaction::on_sent(const routing::StatementPart& part) {
     default:
       break;
   }
+  if (part.setting && part.setting->name.find("transaction_") != std::string::npos) are_modes_known_ = false;
   if (!is_portable(part)) bind();
   traces.add(part.traces);
   pins.add(part.pins);
@@ -99,6 +134,9 @@ void Transaction::on_sent(const routing::StatementPart& part) {
 void Transaction::on_ended() {
   said_.clear();
   said_bytes_ = 0;
+  std::vector<std::string> modes = std::exchange(modes_, {});
+  if (!is_chaining_ || !are_modes_known_) return;
+  for (std::string& mode : modes) say(std::move(mode), true, SIZE_MAX);
 }
 
 void Transaction::on_ready(char status, bool has_failed) {
@@ -107,11 +145,16 @@ void Transaction::on_ready(char status, bool has_failed) {
   is_told_ = true;
   savepoints_.clear();
   if (has_failed) is_bound_ = was_bound_ || bound_since_ready_;
+  if (is_chaining_ && !has_failed && !is_bound_behind_chain_ && !said_.empty()) is_bound_ = false;
+  is_chaining_ = is_bound_behind_chain_ = false;
   was_bound_ = is_bound_;
   bound_since_ready_ = false;
 }
 
 void Transaction::reset() {
+  is_chaining_ = is_bound_behind_chain_ = false;
+  are_modes_known_ = true;
+  modes_.clear();
   is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ =
       can_go_back_ = false;
   has_local_settings = may_change_pins = has_changed_schema = changes_reading = false;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,7 @@ class Transaction {
   // Between BEGIN and its end, on a server or not.
   bool is_open() const { return is_open_; }
   bool is_bound() const { return is_bound_; }
-  void bind() { is_bound_ = bound_since_ready_ = true; }
+  void bind() { is_bound_ = bound_since_ready_ = is_bound_behind_chain_ = true; }
   // Its server was lost: it can only be ended.
   bool is_lost() const { return loss_ != nullptr; }
   const routing::Error& loss() const { return *loss_; }
@@ -42,8 +43,13 @@ class Transaction {
   // The server that is held has been told all of it.
   bool is_told() const { return is_told_; }
   void set_told(bool is_told) { is_told_ = is_told; }
-  // More than `bytes_max` is not kept: it becomes bound.
-  void say(std::string text, size_t bytes_max);
+  // More than `bytes` is not kept: it becomes bound. `is_mode`: what kind of transaction it is.
+  void say(std::string text, bool is_mode, size_t bytes_max);
+  // Its end AND CHAIN begins another of the same modes: what says so is known.
+  bool may_chain() const { return are_modes_known_ && !modes_.empty(); }
+  void chain();  // while no server takes part
+  // By what was said of its modes; nothing: that is for default_transaction_read_only to say.
+  std::optional<bool> is_read_only() const;
   bool has_room(size_t more_bytes, size_t bytes_max) const { return said_bytes_ + more_bytes <= bytes_max; }
 
   // --- while no server takes part ---
@@ -81,12 +87,16 @@ class Transaction {
   bool is_bound_ = false;
   bool was_bound_ = false;  // at the last ReadyForQuery
   bool bound_since_ready_ = false;
+  bool is_chaining_ = false;  // the end of it is on its way, AND CHAIN
+  bool is_bound_behind_chain_ = false;
+  bool are_modes_known_ = true;
   bool is_snapshot_ = false;  // all its statements see one snapshot, from its first read on
   bool is_told_ = false;
   bool is_loss_told_ = false;
   bool can_go_back_ = false;
   size_t said_bytes_ = 0;
   std::vector<std::string> said_;
+  std::vector<std::string> modes_;  // BEGIN and SET TRANSACTION of what was said
   std::vector<std::string> savepoints_;
   std::unique_ptr<routing::Error> loss_;
 };

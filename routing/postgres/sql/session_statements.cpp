@@ -41,6 +41,7 @@ StatementKind kind_of(PgQuery__TransactionStmtKind kind) {
 void analyze_transaction(const PgQuery__TransactionStmt& transaction, StatementPart& part) {
   part.kind = kind_of(transaction.kind);
   part.name = transaction.savepoint_name;
+  part.is_chained = transaction.chain != 0;
   const bool is_finished_elsewhere =
       transaction.kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT_PREPARED ||
       transaction.kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_PREPARED;

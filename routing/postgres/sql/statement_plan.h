@@ -175,7 +175,8 @@ struct StatementPart {
   std::vector<Splice> splices;     // in token order
   std::vector<uint32_t> bindable;  // tokens of literals that a parameter may stand for, ascending; none in a
                                    // text of several statements
-  std::string name;  // savepoint, prepared statement (empty: ALL), SHOWn variable, DISCARDed thing
+  std::string name;         // savepoint, prepared statement (empty: ALL), SHOWn variable, DISCARDed thing
+  bool is_chained = false;  // COMMIT or ROLLBACK ... AND CHAIN
   bool begins_with_options =
       false;  // BEGIN ISOLATION LEVEL REPEATABLE READ / SERIALIZABLE: reads share a snapshot
   std::optional<SettingChange> setting;

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from . import dialogue, vocabulary
 from .dialogue import B, C, D, DONE, E, H, P, Q, S, Speaker, data, failed
-from .known_differences import is_known
+from .known_differences import first_code, is_known
 
 _STATEMENTS = ("", "", "s1", "s2", "s3")
-_PORTALS = ("", "", "", "p1", "p2")
-_LEAVES_TRACE, _COPIES = "leaves a trace", "copies"
+_LEAVES_TRACE, _COPIES, _RESETS = "leaves a trace", "copies", "resets"
 START_UP = ({}, {}, {}, {"application_name": "mine"}, {"options": "-c timezone=Asia/Tokyo"}, {"options": "-c app.user=7"},
             {"DateStyle": "German"}, {"extra_float_digits": "2"})
 TABLES = {"samples": "user_id", "slots": "user_id", "hooks": "user_id", "stamped": "user_id", "notes": "owner_id",
@@ -63,6 +62,7 @@ class Author:
         self.may_keep_server = False
         self.owes_discard = False
         self.wishes_rest = False
+        self.portals = 0
         self.statements = {}  # how many values each is believed to want
 
     def next_step(self, speaker):
@@ -133,14 +133,19 @@ class Author:
     def query(self, status):
         rng = self.rng
         parts = []
-        for _ in range(rng.choices([1, 2, 3, 4], [75, 12, 8, 5])[0]):
+        count = rng.choices([1, 2, 3, 4], [75, 12, 8, 5])[0]
+        for _ in range(count):
             chosen = self.phrase(status, () if not parts else (vocabulary.nothing,))
+            while count > 1 and vocabulary.stands_alone(chosen):
+                chosen = self.phrase(status, (vocabulary.nothing,))
             parts.append(self.inlined(chosen))
             if chosen.leaves_trace or parts[-1].startswith("COPY ") or "--" in parts[-1] or "unfinished" in parts[-1]:
                 break
         if "--" in parts[-1]:
             return Q(parts[-1])
         hint = vocabulary.HINT if len(parts) > 1 and parts[-1].startswith("COPY ") else ""  # which has no rows yet to go by
+        if hint:
+            parts = [part.replace("{v}", "{u}") for part in parts]
         return Q(hint + "; ".join(parts) + rng.choice(["", "", "", ";"]))
 
     def group(self, status):
@@ -164,11 +169,18 @@ class Author:
             messages.append(H)
         return messages
 
+    def portal(self):
+        """For a Bind: no name twice, because which of them end with an error is told apart by nobody but a server."""
+        if self.rng.random() < 0.6:
+            return ""
+        self.portals += 1
+        return f"p{self.portals}"
+
     def extended(self, status):
         """A piece of a group, and why the group must end with it (or an empty text)."""
         rng = self.rng
         chance = rng.random()
-        name, portal = rng.choice(_STATEMENTS), rng.choice(_PORTALS)
+        name, portal = rng.choice(_STATEMENTS), self.portal()
         if chance < 0.62:
             chosen = self.phrase(status)
             values = list(chosen.values)
@@ -178,10 +190,12 @@ class Author:
             messages += [P(name, chosen.sql)] + ([D("S", name)] if rng.random() < 0.2 else [])
             is_copy = chosen.sql.startswith("COPY ") and "FROM STDIN" in chosen.sql
             self.statements.pop(name, None)
-            if not is_copy:
+            if not is_copy and "RESET" not in chosen.sql and "DEFAULT" not in chosen.sql:
                 self.statements[name] = tuple(chosen.values), chosen.leaves_trace
             messages += [B(portal, name, values, (), [rng.randrange(2)] if rng.random() < 0.2 else [])]
             messages += [D("P", portal)] if rng.random() < 0.4 else []
+            if "RESET" in chosen.sql or "TO DEFAULT" in chosen.sql or "ZONE LOCAL" in chosen.sql:
+                return [*messages, E(portal)], _RESETS
             if is_copy:  # a statement within COPY makes PostgreSQL 15 crash now and then: nothing else is said before its rows
                 return [*messages, E(portal), *rng.choice([[S], [H], [S, H], self.copy_rows()])], _COPIES
             return messages + self.executions(portal, not chosen.leaves_trace), _LEAVES_TRACE if chosen.leaves_trace else ""
@@ -192,6 +206,7 @@ class Author:
             return [B(portal, name, values), *([D("P", portal)] if rng.random() < 0.3 else []), *self.executions(portal)], \
                 _LEAVES_TRACE if is_traced else ""
         kind = rng.randrange(6)
+        portal = f"p{self.portals}" if rng.random() < 0.5 else ""
         if kind == 0:
             self.statements.pop(name, None)
             return [C("S", name)], ""
@@ -221,7 +236,10 @@ class Author:
 class Stage:
     """Both sides of every client. `wipe` gives each client's users the rows that a story begins with."""
 
-    def __init__(self, judge, subject, keys, wipe, silence_s=6.0):
+    def __init__(self, judge, subject, keys, wipe, silence_s=6.0, refusals=()):
+        """`refusals`: SQLSTATEs that Mosaic may refuse with, by design; whoever got one begins a new session."""
+        self._refusals = refusals
+        self.refused = 0
         self._addresses = (judge, subject)
         self._keys = keys  # of each client
         self._wipe = wipe
@@ -258,9 +276,14 @@ class Stage:
         if dialogue.CLOSED in direct and "E" not in [part[0] for part in direct]:
             raise ValueError(f"PostgreSQL closed the connection without a word after {step}")
         subject = pair[1].say(step.messages)
-        if direct != subject and not is_known(str(step), direct, subject):
-            return Difference(direct, subject)
-        return None
+        if direct == subject or is_known(str(step), direct, subject):
+            return None
+        if first_code(subject) in self._refusals and first_code(direct) != first_code(subject):
+            self.refused += 1
+            for speaker in pair:
+                speaker.leave(politely=False)
+            return None
+        return Difference(direct, subject)
 
     def _connect(self, step):
         if step.client in self.speakers:

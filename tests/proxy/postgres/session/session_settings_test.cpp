@@ -145,17 +145,41 @@ TEST(SessionSettings, settles_a_server_even_behind_an_error) {
   SessionScript s;
   s.session->on_login("app", {{"work_mem", "4MB"}}, 1, 2);
   s.grant(), s.answer({"SET"}, 'I'), s.lease_end(), s.to_client();
-  s.send("RESET work_mem; COMMIT; SELECT 1 / 0");
+  s.send("RESET work_mem; COMMIT; RESET nonsense");
   s.to_server();
   s.server_complete("RESET"), s.server_complete("COMMIT");
-  s.server_error("22012", "division by zero");
+  s.server_error("42704", "unrecognized configuration parameter");
   s.server_ready('I');
   EXPECT_THAT(s.to_server(), ElementsAre(AllOf(HasSubstr("work_mem"), HasSubstr("4MB"))));
   s.server_complete("SELECT 1"), s.server_ready('I');
   EXPECT_THAT(s.to_client(),
-              ElementsAre("Complete RESET", "Complete COMMIT", StartsWith("Error 22012"), "Ready I"));
+              ElementsAre("Complete RESET", "Complete COMMIT", StartsWith("Error 42704"), "Ready I"));
   EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
   EXPECT_NE(s.memory.settings->find("work_mem"), nullptr);
+}
+
+// Servers reset it to their own default: what would see that is refused.
+TEST(SessionSettings, runs_nothing_between_a_reset_and_what_was_given_at_start_up) {
+  for (const char* text : {"RESET work_mem; SELECT 1", "RESET ALL; SHOW work_mem",
+                           "SELECT 1; RESET ALL; TABLE media", "SET work_mem TO DEFAULT; SELECT 1"}) {
+    SessionScript s;
+    s.session->on_login("app", {{"work_mem", "4MB"}}, 1, 2);
+    s.grant(), s.answer({"SET"}, 'I'), s.lease_end(), s.to_client();
+    s.query(text);
+    EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 0A000"), "Ready I")) << text;
+    s.query("RESET work_mem; COMMIT");
+    EXPECT_TRUE(s.wants_lease()) << "nothing sees it";
+  }
+  SessionScript s;
+  s.session->on_login("app", {{"work_mem", "4MB"}}, 1, 2);
+  s.grant(), s.answer({"SET"}, 'I'), s.lease_end(), s.to_client();
+  s.send_extended("RESET ALL");
+  s.parse("", "SELECT 1"), s.bind("", "");
+  EXPECT_THAT(s.to_client(), testing::IsEmpty());
+  s.server('1', {}), s.server('2', {}), s.server_complete("RESET");
+  s.to_client();
+  s.server('1', {}), s.server_error("42601", "mosaic refused a statement");
+  EXPECT_THAT(s.to_client(), ElementsAre("ParseComplete", StartsWith("Error 0A000")));
 }
 
 TEST(SessionSettings, takes_a_setting_back_with_a_rollback_that_an_error_follows) {
