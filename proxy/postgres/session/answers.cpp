@@ -358,13 +358,14 @@ void Session::forward_error(std::string_view body, char type) {
     Route route;
     route.target = Route::Target::kShard;
     route.shard.value = front.key.shard_plus_one - 1;
-    routing::collect_text_changes(front.statement->compiled->view(), route, catalog(), text_changes_);
+    routing::collect_text_changes(front.statement->compiled->view(), route, catalog(),
+                                  analysis_.text_changes);
   } else if (front.kind != Kind::kQuery && !(front.kind == Kind::kParse && front.is_renamed)) {
-    text_changes_.clear();
+    analysis_.text_changes.clear();
   }
   const bool is_in_bound_text = leg_.owed().back().is_bound;  // which the client has never seen
   const auto original = [&](uint32_t sent) {
-    return is_in_bound_text ? 0 : routing::original_position(text_changes_, sent);
+    return is_in_bound_text ? 0 : routing::original_position(analysis_.text_changes, sent);
   };
   routing::append_error_moved(*outbox_.to_client, body, original, type);
 }

@@ -136,13 +136,13 @@ void Session::route_copy() {
       break;
   }
   attempt_.stop();
-  analyzed_ = analyze(copy_->text);
+  analysis_.statement = analyze(copy_->text);
   begin_on_leg();
-  note_sent(analyzed_, nullptr);
-  routing::collect_text_changes(analyzed_, route, catalog(), text_changes_);
+  note_sent(analysis_.statement, nullptr);
+  routing::collect_text_changes(analysis_.statement, route, catalog(), analysis_.text_changes);
   if (copy_->is_extended) {
     routing::ByteBuffer text;
-    routing::append_qualified(text, analyzed_, route, catalog());
+    routing::append_qualified(text, analysis_.statement, route, catalog());
     leg_.send_statement(text.view(), false);
     leg_.send_flush();
     enter(Phase::kDraining);
@@ -150,7 +150,7 @@ void Session::route_copy() {
   } else {
     {
       routing::FrameWriter frame(leg_.out(), 'Q');
-      routing::append_qualified(leg_.out(), analyzed_, route, catalog());
+      routing::append_qualified(leg_.out(), analysis_.statement, route, catalog());
       leg_.out().append_u8(0);
     }
     leg_.server().unnamed.reset();

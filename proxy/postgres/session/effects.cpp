@@ -178,7 +178,7 @@ void Session::apply(const Effect& effect) {
       break;
     case Effect::Kind::kResetAll:
       transaction_.may_change_pins = true;
-      pins_.remove(routing::Pin::kSetting);
+      remains_.pins.remove(routing::Pin::kSetting);
       [[fallthrough]];
     default:
       view_.apply(effect, &leg_.server().settings);

@@ -277,7 +277,7 @@ Session::Intake Session::on_bind(std::string_view body) {
     return settle_then_refuse(
         Error{"42P03", fmt::format("cursor \"{}\" already exists", message->portal), "", ""});
   }
-  std::erase_if(portal_effects_, [&](const PortalEffects& p) { return p.portal == message->portal; });
+  std::erase_if(portals_.effects, [&](const PortalEffects& p) { return p.portal == message->portal; });
   statements_.drop_portal(message->portal);
 
   const size_t required = statement->parameter_count();
@@ -355,7 +355,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   std::unique_ptr<Effects> effects = effects_of(view, parameters);
   note_sent(view, effects.get());
   add_portal_effects(message->portal, std::move(effects));
-  if (message->portal.empty()) has_unnamed_portal_ = true;
+  if (message->portal.empty()) portals_.has_unnamed = true;
   const bool may_hold_rows = parts.size() != 1 || parts[0].kind == StatementKind::kQuery ||
                              parts[0].kind == StatementKind::kShow || !transaction_.is_portable(parts[0]);
   // The unnamed portal does not outlive the next Bind or query anyway.
@@ -390,11 +390,11 @@ Session::Intake Session::bind_here(const routing::BindMessage& message, Prepared
 // Statements of ours leave the server an unnamed portal that is none of the client's; what has failed there
 // in a transaction leaves one too, which is the client's.
 bool Session::may_have_portal(std::string_view name) const {
-  return leg_.is_held() && (!name.empty() || has_unnamed_portal_ || leg_.status() == 'E');
+  return leg_.is_held() && (!name.empty() || portals_.has_unnamed || leg_.status() == 'E');
 }
 
 void Session::add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects) {
-  if (effects) portal_effects_.push_back({std::string(portal), std::move(effects->on_complete)});
+  if (effects) portals_.effects.push_back({std::string(portal), std::move(effects->on_complete)});
 }
 
 // --- Describe ---
@@ -503,11 +503,11 @@ Session::Intake Session::on_execute(std::string_view body) {
   Expectation& execute = leg_.expect(Kind::kExecute);
   // It may have been bound before the Sync.
   if (!message->portal.empty() && transaction_.changes_reading) group_.is_reading_in_doubt = true;
-  const auto made = std::find_if(portal_effects_.begin(), portal_effects_.end(),
+  const auto made = std::find_if(portals_.effects.begin(), portals_.effects.end(),
                                  [&](const PortalEffects& p) { return p.portal == message->portal; });
-  if (made != portal_effects_.end()) execute.made_effects().on_complete = made->effects;
+  if (made != portals_.effects.end()) execute.made_effects().on_complete = made->effects;
   if (message->row_limit == 0) {
-    if (made != portal_effects_.end()) portal_effects_.erase(made);
+    if (made != portals_.effects.end()) portals_.effects.erase(made);
   }
   return Intake::kTaken;
 }
@@ -610,7 +610,7 @@ Session::Intake Session::on_sync() {
   }
   waiting_.route.reset();
   const bool is_unused = leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned();
-  if (is_unused && is_unclean_) {  // behind DISCARD ALL
+  if (is_unused && remains_.is_unclean) {  // behind DISCARD ALL
     group_ = {};
     append_ready();
     release_server();

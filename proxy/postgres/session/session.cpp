@@ -38,12 +38,12 @@ Session::~Session() {
 void Session::on_login(std::string_view user,
                        const std::vector<std::pair<std::string, std::string>>& settings, uint32_t process_id,
                        uint32_t secret) {
-  user_ = user;
-  process_id_ = process_id;
-  secret_ = secret;
+  login_.user = user;
+  login_.process_id = process_id;
+  login_.secret = secret;
   view_.start(settings);
   waiting_.phase_after = Phase::kWelcome;
-  if (const pool::NameValuesRef known = environment_.welcomes->find(user_, welcome_key())) {
+  if (const pool::NameValuesRef known = environment_.welcomes->find(login_.user, welcome_key())) {
     finish_welcome(known);
     return;
   }
@@ -74,7 +74,7 @@ void Session::finish_welcome(const pool::NameValuesRef& parameters) {
   for (const auto& [name, value] : view_.told()->entries()) {
     routing::append_parameter_status(*outbox_.to_client, name, value);
   }
-  routing::append_backend_key(*outbox_.to_client, process_id_, secret_);
+  routing::append_backend_key(*outbox_.to_client, login_.process_id, login_.secret);
   routing::append_ready(*outbox_.to_client, 'I');
   come_to_rest();
 }
@@ -179,7 +179,7 @@ Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parame
       routing::route(statement, parameters, view_.hint(), catalog(), anywhere, view_.encoding());
   if (!route) return route;
   // A temporary object is where the client made it; the names of others are looked for there as well.
-  const bool has_temporary = pins_.has(routing::Pin::kTemporary) ||
+  const bool has_temporary = remains_.pins.has(routing::Pin::kTemporary) ||
                              transaction_.pins.has(routing::Pin::kTemporary) ||
                              (parts.size() == 1 && parts[0].pins.has(routing::Pin::kTemporary));
   if (leg_.is_held() && has_temporary && route->reason == Route::Reason::kDefaultNode) {
@@ -217,47 +217,47 @@ Session::Intake Session::on_query(std::string_view body) {
   statements_.drop_portal("");
   begin_statement();
   if (is_reading_in_doubt(body)) return refuse(reading_in_doubt_error(), true);
-  const bool is_analyzed = waiting_.route && analyzed_generation_ == environment_.router->generation() &&
-                           analyzed_.text.data() == text->data();
+  const bool is_analyzed = waiting_.route && analysis_.generation == environment_.router->generation() &&
+                           analysis_.statement.text.data() == text->data();
   if (!is_analyzed) {
-    analyzed_ = analyze(*text);
-    analyzed_generation_ = environment_.router->generation();
+    analysis_.statement = analyze(*text);
+    analysis_.generation = environment_.router->generation();
   }
-  const auto& parts = analyzed_.plan->parts;
-  if (is_sql_prepared(analyzed_)) {
-    const routing::CompiledStatement kept(analyzed_);  // what it names will be analysed as well
+  const auto& parts = analysis_.statement.plan->parts;
+  if (is_sql_prepared(analysis_.statement)) {
+    const routing::CompiledStatement kept(analysis_.statement);  // what it names will be analysed as well
     return parts[0].prepare ? run_prepare(kept.view(), true) : run_execute(kept.view());
   }
-  if (waiting_.route) return send_query(analyzed_, *waiting_.route);
+  if (waiting_.route) return send_query(analysis_.statement, *waiting_.route);
 
-  if (transaction_.is_lost() && !may_end_lost_transaction(analyzed_))
+  if (transaction_.is_lost() && !may_end_lost_transaction(analysis_.statement))
     return refuse(failed_transaction_error(), true);
   const bool is_here = parts.empty() ? !leg_.is_held() : parts.size() == 1 && is_local(parts[0]);
   if (is_here) {
     if (leg_.is_busy()) return end_segment();
-    const LocalReply reply =
-        parts.empty() ? LocalReply{"", std::nullopt, true} : run_local(parts[0], analyzed_, Parameters());
+    const LocalReply reply = parts.empty() ? LocalReply{"", std::nullopt, true}
+                                           : run_local(parts[0], analysis_.statement, Parameters());
     if (reply.error) return refuse(*reply.error, true);
     answer_here(reply);
     return Intake::kTaken;
   }
-  if (const auto error = shadowed_name_error(analyzed_)) return refuse(*error, true);
-  if (sees_reset(analyzed_)) return refuse(reset_error(), true);
-  if (is_unrouted_copy(analyzed_)) {
+  if (const auto error = shadowed_name_error(analysis_.statement)) return refuse(*error, true);
+  if (sees_reset(analysis_.statement)) return refuse(reset_error(), true);
+  if (is_unrouted_copy(analysis_.statement)) {
     if (!leg_.owed().is_empty()) return drain();
     if (is_read_only()) return refuse(read_only_copy_error(), true);
-    begin_unrouted_copy(analyzed_, false);
+    begin_unrouted_copy(analysis_.statement, false);
     return Intake::kTaken;
   }
-  if (ends_prepared_transaction(analyzed_)) {
+  if (ends_prepared_transaction(analysis_.statement)) {
     if (waiting_.error) return refuse(*std::exchange(waiting_.error, nullptr), true);
-    search_prepared_transaction(analyzed_);
+    search_prepared_transaction(analysis_.statement);
     return Intake::kLater;
   }
-  Result<Route> route = parts.empty() ? Result<Route>(Route{}) : route_of(analyzed_, Parameters());
+  Result<Route> route = parts.empty() ? Result<Route>(Route{}) : route_of(analysis_.statement, Parameters());
   if (!route) return refuse(route.error(), true);
   waiting_.route = std::move(*route);
-  return send_query(analyzed_, *waiting_.route);
+  return send_query(analysis_.statement, *waiting_.route);
 }
 
 Session::Intake Session::send_query(const AnalyzedStatement& statement, const Route& route) {
@@ -281,7 +281,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
     routing::append_qualified(leg_.out(), statement, route, catalog());
     leg_.out().append_u8(0);
   }
-  routing::collect_text_changes(statement, route, catalog(), text_changes_);
+  routing::collect_text_changes(statement, route, catalog(), analysis_.text_changes);
   std::unique_ptr<Effects> effects = effects_of(statement, Parameters());
   note_sent(statement, effects.get());
   if (!statement.plan->parts.empty()) {
@@ -292,7 +292,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
   count_query(route);
   if (!may_bind || effects || !send_bound(statement, route, query_at)) {
     leg_.server().unnamed.reset();  // a simple query destroys the unnamed statement
-    has_unnamed_portal_ = false;
+    portals_.has_unnamed = false;
     leg_.expect(Kind::kQuery).effects = std::move(effects);
   }
   waiting_.route.reset();
@@ -327,7 +327,7 @@ Session::Intake Session::on_function_call(std::string_view body) {
   constexpr uint32_t kFirstUserOid = 16384;  // FirstNormalObjectId, src/include/access/transam.h
   routing::BodyReader reader(body);
   if (reader.read_u32() >= kFirstUserOid) transaction_.traces.add(routing::Trace::kUnknown);
-  text_changes_.clear();
+  analysis_.text_changes.clear();
   count_query(route);
   leg_.expect(Kind::kQuery);
   enter(Phase::kInFlight);

@@ -99,7 +99,7 @@ class Session {
   Phase phase() const { return phase_; }
   bool holds_server() const { return leg_.is_held(); }
   bool is_in_transaction() const { return leg_.status() != 'I' || transaction_.is_open(); }
-  bool is_pinned() const { return !pins_.is_empty(); }
+  bool is_pinned() const { return !remains_.pins.is_empty(); }
   // A statement runs, or waits to run.
   bool is_busy() const;
   size_t prepared_statements() const { return statements_.size(); }
@@ -152,6 +152,32 @@ class Session {
   struct PortalEffects {
     std::string portal;
     std::vector<Effect> effects;
+  };
+
+  // Of the client, on its server.
+  struct ServerPortals {
+    std::vector<PortalEffects> effects;  // by name: what their Execute will do
+    bool has_unnamed = false;            // the server's is one that the client has bound
+  };
+  // In the leased server.
+  struct Remains {
+    routing::Pins pins;            // why the client keeps it
+    bool is_unclean = false;       // it may hold what nobody else may see
+    bool may_change_pins = false;  // it is to be asked which of them are left
+  };
+  // Of the statement that is being looked at, over the wait for a server.
+  struct Analysis {
+    routing::AnalyzedStatement statement;
+    uint64_t generation = 0;                        // of the router
+    std::vector<routing::TextChange> text_changes;  // what qualifying did to the query that runs
+  };
+  struct ParseContext {
+    pool::NameValuesRef settings;
+    uint32_t id = 0;  // of these
+  };
+  struct Login {
+    std::string user;
+    uint32_t process_id = 0, secret = 0;
   };
 
   // session.cpp
@@ -349,23 +375,14 @@ class Session {
   std::unique_ptr<CopyIn> copy_;  // most clients never do
   Waiting waiting_;
   Group group_;
-  std::vector<PortalEffects> portal_effects_;
-  routing::Pins pins_;               // why the client keeps its server
-  bool has_unnamed_portal_ = false;  // the server's is one that the client has bound
-  bool is_unclean_ = false;          // the leased server may hold what nobody else may see
-  bool may_change_pins_ = false;     // the server is to be asked which of them are left
-  bool is_shutting_down_ = false;
-
-  // The statement that is being looked at, over the wait for a server.
-  routing::AnalyzedStatement analyzed_;
-  uint64_t analyzed_generation_ = 0;               // of the router
-  std::vector<routing::TextChange> text_changes_;  // what qualifying did to the query that runs
+  ServerPortals portals_;
+  Remains remains_;
+  Analysis analysis_;
   routing::ByteBuffer description_;  // ParameterDescription, until what follows it makes it whole
-  pool::NameValuesRef parse_settings_;
-  uint32_t parse_context_ = 0;  // of these settings
-  std::string user_;
-  uint32_t process_id_ = 0, secret_ = 0;
+  ParseContext parse_context_;
+  Login login_;
   int last_shard_ = -1;
+  bool is_shutting_down_ = false;
 };
 
 }  // namespace mosaic::proxy

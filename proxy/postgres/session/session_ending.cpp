@@ -26,7 +26,7 @@ void Session::on_client_lost(bool is_polite) {
     return;
   }
   // What a library brought in can not be taken out again.
-  if (pins_.has(Pin::kLibrary)) {
+  if (remains_.pins.has(Pin::kLibrary)) {
     end_lease(LeaseEnd::kDiscard);
     enter(Phase::kClosed);
     return;
@@ -34,11 +34,12 @@ void Session::on_client_lost(bool is_polite) {
   // Whether what is under way changes settings or the session is not looked at any more: a server whose state
   // is not known is brought to rest by all means.
   const bool is_quiet = phase_ == Phase::kReady && !leg_.is_busy();
-  is_unclean_ |= !pins_.is_empty() || !transaction_.pins.is_empty() ||
-                 transaction_.traces.has(routing::Trace::kUnknown) || phase_ == Phase::kPreparing ||
-                 phase_ == Phase::kResting || !transaction_.untold_settings.empty() ||
-                 (!is_quiet && (view_.has_marks() || group_.changes_settings || !portal_effects_.empty() ||
-                                leg_.server().settings != view_.wanted()));
+  remains_.is_unclean |=
+      !remains_.pins.is_empty() || !transaction_.pins.is_empty() ||
+      transaction_.traces.has(routing::Trace::kUnknown) || phase_ == Phase::kPreparing ||
+      phase_ == Phase::kResting || !transaction_.untold_settings.empty() ||
+      (!is_quiet && (view_.has_marks() || group_.changes_settings || !portals_.effects.empty() ||
+                     leg_.server().settings != view_.wanted()));
   waiting_.has_been_rested = false;
   // What runs is cut short, a COPY is failed, a transaction rolled back.
   if (phase_ == Phase::kInFlight && !is_polite) outbox_.cancel_server = true;
@@ -121,7 +122,7 @@ void Session::on_abandoned_ready(char status) {
     leg_.send_own_query(Purpose::kAbandoned, "ROLLBACK");
     return;
   }
-  if (!is_unclean_) {
+  if (!remains_.is_unclean) {
     end_lease(LeaseEnd::kReturn);
     enter(Phase::kClosed);
     return;
@@ -170,7 +171,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   while (!owed.is_empty()) pop_expectation();
   leg_.local_bytes().clear();
   statements_.drop_portals();
-  portal_effects_.clear();
+  portals_.effects.clear();
   waiting_.route.reset();
   waiting_.is_describing = false;
   view_.roll_back(nullptr);
@@ -229,7 +230,7 @@ void Session::on_idle() {
   if (phase_ != Phase::kReady || leg_.is_held()) return;
   leg_.owed().release_memory();
   leg_.local_bytes().release_if_empty();
-  text_changes_ = {};
+  analysis_.text_changes = {};
 }
 
 void Session::on_timeout(const Error& error) { close_with(error); }

@@ -138,8 +138,8 @@ Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is
   expectation.statement = &prepared;
   std::vector<routing::TextChange> inner;
   routing::collect_text_changes(prepared.compiled->view(), route, catalog(), inner);
-  routing::collect_renaming_changes(statement, target.name, name.size(), text_changes_);
-  routing::add_inner_changes(until_statement, inner, text_changes_);
+  routing::collect_renaming_changes(statement, target.name, name.size(), analysis_.text_changes);
+  routing::add_inner_changes(until_statement, inner, analysis_.text_changes);
   if (is_simple) {
     count_query(route);
     enter(Phase::kInFlight);
@@ -229,7 +229,7 @@ std::string Session::begin_execution(const AnalyzedStatement& statement, Executi
   if (!leg_.server().statements.touch(execution.key))
     send_parse(*execution.prepared, false, execution.route, true);
   const pool::ServerStatementName name(execution.key);
-  routing::collect_renaming_changes(statement, call.name, name.view().size(), text_changes_);
+  routing::collect_renaming_changes(statement, call.name, name.view().size(), analysis_.text_changes);
   std::string text(before(statement, call.name));
   text.append(name.view()).append(behind(statement, call.name));
   return text;
@@ -285,7 +285,7 @@ Session::Intake Session::bind_execute(const routing::BindMessage& message, Prepa
   ++environment_.traffic[leg_.node().value].binds;
   add_portal_effects(message.portal, note_execution(*execution));
   if (message.portal.empty()) {
-    has_unnamed_portal_ = true;
+    portals_.has_unnamed = true;
   } else {
     transaction_.bind();
   }

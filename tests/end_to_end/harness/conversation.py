@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from . import dialogue, vocabulary
 from .dialogue import B, C, D, DONE, E, H, P, Q, S, Speaker, data, failed
-from .known_differences import first_code, is_known
+from .known_differences import is_known
 
 _STATEMENTS = ("", "", "s1", "s2", "s3")
 _LEAVES_TRACE, _COPIES, _RESETS = "leaves a trace", "copies", "resets"
@@ -278,9 +278,9 @@ class Stage:
         subject = pair[1].say(step.messages)
         if direct == subject or is_known(str(step), direct, subject):
             return None
-        if first_code(subject) in self._refusals and first_code(direct) != first_code(subject):
+        if any(part[0] == "E" and len(part) > 2 and dict(part[1:])["C"] in self._refusals for part in subject):
             self.refused += 1
-            for speaker in pair:
+            for speaker in self.speakers.pop(step.client):
                 speaker.leave(politely=False)
             return None
         return Difference(direct, subject)
@@ -348,6 +348,8 @@ def improvise(stage, rng, clients, pool, steps_max):
                 if stage.judge_of(author.number).is_closed:
                     for speaker in stage.speakers.pop(author.number):
                         speaker.leave()
+            else:
+                author.is_connected = False
         return story, None, said
     finally:
         stage.end()

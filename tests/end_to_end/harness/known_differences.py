@@ -24,7 +24,7 @@ KNOWN = [
 ]
 
 
-def first_code(frames):
+def _first_code(frames):
     return next((dict(part[1:])["C"] for part in frames if part[0] == "E" and len(part) > 2), None)
 
 
@@ -32,6 +32,6 @@ def is_known(spoken, direct, subject):
     """Whether the two replies may differ: they must be of the same frames even so."""
     if [part[0] for part in direct] != [part[0] for part in subject]:
         return False
-    codes = first_code(direct), first_code(subject)
+    codes = _first_code(direct), _first_code(subject)
     return any(re.search(known.statement, spoken, re.IGNORECASE) for known in KNOWN if not known.codes) or any(
         codes[1] == known.codes[1] and codes[0] and re.fullmatch(known.codes[0], codes[0]) for known in KNOWN if known.codes)
