@@ -4,12 +4,12 @@
 // scripts. What is known is kept by its parts, each of which says what it owns: ServerLeg, Transaction,
 // ClientView, ClientStatements, CopyIn, Attempt. No part knows the session.
 //
-// The files: session.cpp (events, simple queries, refusals), leases.cpp (which server, from asking to
-// leaving), extended_protocol.cpp (Parse ... Sync), server_statements.cpp (which server has which statement,
-// under which name), sql_prepared.cpp (PREPARE and EXECUTE of SQL), bound_query.cpp (simple queries as
-// prepared statements), answers.cpp (what servers answer), group_endings.cpp (ReadyForQuery, and bringing
-// servers to rest), local_statements.cpp (statements answered here), copying.cpp (COPY in),
-// session_ending.cpp (how it all ends).
+// The files: session.cpp (events, simple queries), refusals.cpp, leases.cpp (which server, from asking to
+// leaving), parsing.cpp (Parse), extended_protocol.cpp (Bind ... Sync), server_statements.cpp (which server
+// has which statement, under which name), sql_prepared.cpp (PREPARE and EXECUTE of SQL), bound_query.cpp
+// (simple queries as prepared statements), answers.cpp (what servers answer), group_endings.cpp
+// (ReadyForQuery, and bringing servers to rest), local_statements.cpp (statements answered here), copying.cpp
+// (COPY in), session_ending.cpp (how it all ends).
 
 #include <cstdint>
 #include <memory>
@@ -200,12 +200,6 @@ class Session {
   std::optional<routing::Error> shadowed_name_error(const routing::AnalyzedStatement& statement);
   void note_sent(const routing::AnalyzedStatement& statement, const Effects* effects);
   void count_query(const routing::Route& route);
-  Intake refuse(const routing::Error& error, bool is_simple);
-  void tell_error(const routing::Error& error, bool is_simple);
-  void append_ready();
-  char visible_status() const;
-  routing::Error failed_transaction_error();
-  bool may_end_lost_transaction(const routing::AnalyzedStatement& statement) const;
   void finish_welcome(const pool::NameValuesRef& parameters);
   pool::NameValuesRef welcome_key() const;
   pool::NameValuesRef with_application_name(const pool::NameValuesRef& parameters) const;
@@ -215,6 +209,14 @@ class Session {
   void clear_foreign_sequences(const routing::AnalyzedStatement& statement);
   void begin_statement();  // takes the newest catalog between transactions
   void close_with(const routing::Error& error);
+
+  // refusals.cpp
+  Intake refuse(const routing::Error& error, bool is_simple);
+  void tell_error(const routing::Error& error, bool is_simple);
+  void append_ready();
+  char visible_status() const;
+  routing::Error failed_transaction_error();
+  bool may_end_lost_transaction(const routing::AnalyzedStatement& statement) const;
 
   // effects.cpp
   std::unique_ptr<Effects> effects_of(const routing::AnalyzedStatement& statement,
@@ -247,29 +249,32 @@ class Session {
   void on_search_answer();
   void end_lease(LeaseEnd end);
 
-  // extended_protocol.cpp
+  // parsing.cpp
   Intake on_parse(std::string_view body);
+  Intake refuse_duplicate(const routing::ParseMessage& message);
+  Intake settle_parse(bool with_description);
+  Intake settle_then_refuse(const routing::Error& error);
+  bool is_settled_here(const routing::AnalyzedStatement& statement) const;
+  static bool answers_with_nothing(const routing::AnalyzedStatement& statement);
+  void tell_parse_complete();
+  void reply_named(std::string_view bytes, std::vector<NameChange>& changes);
+  routing::Result<routing::Route> describing_route(const PreparedStatement& statement);
+
+  // extended_protocol.cpp
   Intake on_bind(std::string_view body);
   Intake on_describe(std::string_view body);
   Intake on_execute(std::string_view body);
   Intake on_close(std::string_view body);
   Intake on_flush();
   Intake on_sync();
-  Intake settle_parse(bool with_description);
-  Intake settle_then_refuse(const routing::Error& error);
   Intake bind_here(const routing::BindMessage& message, PreparedStatement& statement);
   Intake execute_local(LocalPortal& portal);
-  bool is_settled_here(const routing::AnalyzedStatement& statement) const;
-  void tell_parse_complete();
   bool may_have_portal(std::string_view name) const;
   void add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects);
-  void reply_named(std::string_view bytes, std::vector<NameChange>& changes);
-  routing::Result<routing::Route> describing_route(const PreparedStatement& statement);
 
   // server_statements.cpp
   PreparedStatement& as_read_now(std::string_view name, PreparedStatement& statement);
   PreparedStatement& name_statement(const routing::ParseMessage& message);
-  Intake refuse_duplicate(const routing::ParseMessage& message);
   bool has_description(const PreparedStatement& statement) const;
   pool::StatementKey key_of(const PreparedStatement& statement, const routing::Route& route);
   bool parses_unlike_others() const;

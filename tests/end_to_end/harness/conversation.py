@@ -113,6 +113,8 @@ class Author:
         """In a failed transaction mostly what leads out of it."""
         if status == "E" and self.rng.random() < 0.55:
             return self.rng.choice([vocabulary.end, vocabulary.savepoint])(self.rng)
+        if status == "E":
+            without = (*without, vocabulary.copy_in)  # behind a ROLLBACK its server is known with the Sync only
         if self.wishes_rest:
             without = (*without, vocabulary.begin, vocabulary.held_cursor, vocabulary.temporary, vocabulary.channel,
                        vocabulary.lock)
@@ -206,7 +208,8 @@ class Author:
             return [B(portal, name, values), *([D("P", portal)] if rng.random() < 0.3 else []), *self.executions(portal)], \
                 _LEAVES_TRACE if is_traced else ""
         kind = rng.randrange(6)
-        portal = f"p{self.portals}" if rng.random() < 0.5 else ""
+        # Whether a query that has failed leaves an unnamed portal depends on how far it came.
+        portal = f"p{self.portals}"
         if kind == 0:
             self.statements.pop(name, None)
             return [C("S", name)], ""
