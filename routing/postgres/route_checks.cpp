@@ -55,8 +55,9 @@ std::optional<Error> find_bound_value_error(const SettingChange& setting, const 
 
 Error unknown_prepared(const StatementPart& part) {
   return {sqlstate::kFeatureNotSupported,
-          fmt::format("{} can not stand beside other statements in one query",
-                      part.prepare ? "PREPARE" : "EXECUTE"),
+          fmt::format("{} can not stand beside other statements in one query", part.prepare   ? "PREPARE"
+                                                                               : part.execute ? "EXECUTE"
+                                                                                              : "DEALLOCATE"),
           "", "Send it as a query of its own."};
 }
 

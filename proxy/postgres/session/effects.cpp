@@ -70,7 +70,11 @@ void add_characteristics(const AnalyzedStatement& statement, const StatementPart
 void add_setting(const AnalyzedStatement& statement, const StatementPart& part, size_t index,
                  const Parameters& parameters, std::vector<Effect>& effects) {
   const SettingChange& setting = *part.setting;
-  if (setting.is_local) return;
+  // Those of a transaction end with it, however they were set (PostgreSQL, variable.c).
+  const bool is_of_transaction = setting.name == "transaction_isolation" ||
+                                 setting.name == "transaction_read_only" ||
+                                 setting.name == "transaction_deferrable";
+  if (setting.is_local || is_of_transaction) return;
   switch (setting.kind) {
     case SettingChange::Kind::kSet:
       if (auto value = value_of(statement, setting, parameters))

@@ -315,13 +315,14 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
     append_local(LocalReply{"", std::nullopt, true});
     return Intake::kTaken;
   }
-  if (is_unrouted_copy(view)) {
-    if (is_read_only()) return refuse(read_only_copy_error(), false);
-    begin_unrouted_copy(view, true);
-    return Intake::kTaken;
-  }
   if (portal.has_run) {
     return refuse(Error{"55000", fmt::format("portal \"{}\" cannot be run", portal.name), "", ""}, false);
+  }
+  if (is_unrouted_copy(view)) {
+    if (is_read_only()) return refuse(read_only_copy_error(), false);
+    portal.has_run = true;
+    begin_unrouted_copy(view, true);
+    return Intake::kTaken;
   }
   if (parts[0].execute && is_sql_prepared(view)) return execute_unknown(portal);
   if (parts[0].prepare && is_local(parts[0])) {

@@ -212,8 +212,12 @@ Session::Intake Session::on_query(std::string_view body) {
   }
   if (statements_.owed() != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
   if (group_.skips_until_sync) return Intake::kTaken;
-  // PostgreSQL, drop_unnamed_stmt() in exec_simple_query().
-  if (statements_.size() > 0 && statements_.find("") != nullptr) statements_.assign("", nullptr, nullptr);
+  // PostgreSQL, drop_unnamed_stmt() in exec_simple_query(): if it is not skipped, which is known when all
+  // before it has been answered.
+  if (statements_.size() > 0 && statements_.find("") != nullptr) {
+    if (!leg_.owed().is_empty()) return drain();
+    statements_.assign("", nullptr, nullptr);
+  }
   statements_.drop_portal("");
   begin_statement();
   if (is_reading_in_doubt(body)) return refuse(reading_in_doubt_error(), true);

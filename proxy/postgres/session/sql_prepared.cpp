@@ -202,7 +202,8 @@ Result<Session::Execution> Session::execution_of(const AnalyzedStatement& statem
                     part.name),
         "It was prepared by the protocol's Parse.", "Bind and Execute it by the protocol."};
   }
-  if (call.arguments.size() != prepared->parameter_count()) {
+  // Of a statement without parameters PostgreSQL looks at no argument (ExecuteQuery() in prepare.c).
+  if (prepared->parameter_count() > 0 && call.arguments.size() != prepared->parameter_count()) {
     return Error{
         sqlstate::kSyntaxError,
         fmt::format("wrong number of parameters for prepared statement \"{}\"", part.name),

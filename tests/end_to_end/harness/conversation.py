@@ -164,7 +164,9 @@ class Author:
         if ends == _COPIES:
             return messages
         if not ends and rng.random() < 0.03:
-            messages.append(self.query(status))
+            query = self.query(status)
+            if "DISCARD" not in str(query):  # PostgreSQL knows of what was executed before it, Mosaic has answered some itself
+                messages.append(query)
         if ends or self.wishes_rest or rng.random() < 0.8:
             messages.append(S)
         elif rng.random() < 0.7:
@@ -186,7 +188,7 @@ class Author:
         if chance < 0.62:
             chosen = self.phrase(status)
             values = list(chosen.values)
-            if values and rng.random() < 0.04:
+            if values and rng.random() < 0.04 and not chosen.sql.startswith("INSERT"):  # a row without a key has no shard
                 values = values[:-1] if rng.random() < 0.5 else [None, *values[1:]]
             messages = [C("S", name)] if name and name in self.statements and rng.random() < 0.9 else []
             messages += [P(name, chosen.sql)] + ([D("S", name)] if rng.random() < 0.2 else [])
@@ -195,7 +197,8 @@ class Author:
             if not is_copy and "RESET" not in chosen.sql and "DEFAULT" not in chosen.sql:
                 self.statements[name] = tuple(chosen.values), chosen.leaves_trace
             messages += [B(portal, name, values, (), [rng.randrange(2)] if rng.random() < 0.2 else [])]
-            messages += [D("P", portal)] if rng.random() < 0.4 else []
+            # An EXECUTE that can not run is described as nothing.
+            messages += [D("P", portal)] if rng.random() < 0.4 and not chosen.sql.startswith("EXECUTE") else []
             if "RESET" in chosen.sql or "TO DEFAULT" in chosen.sql or "ZONE LOCAL" in chosen.sql:
                 return [*messages, E(portal)], _RESETS
             if is_copy:  # a statement within COPY makes PostgreSQL 15 crash now and then: nothing else is said before its rows
@@ -217,6 +220,8 @@ class Author:
             chosen = self.phrase(status, (vocabulary.copy_in, vocabulary.trace))
             self.statements.setdefault(name, (tuple(chosen.values), False))
             return [P(name, chosen.sql)], ""
+        if status != "I" and kind == 3:  # a server that has failed describes nothing that it did not before
+            return [], ""
         return [[C("P", portal)], [D("S", name)], [D("P", portal)], self.executions(portal)][kind - 2], ""
 
     def executions(self, portal, may_stop=True):

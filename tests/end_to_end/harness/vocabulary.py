@@ -26,7 +26,8 @@ def stands_alone(phrase):
     sql = phrase.sql
     if "user_id = $1" in sql and "x" in phrase.values:  # refused before any of them runs
         return True
-    return sql.startswith(HINT) or "harmless(" in sql or "RESET" in sql or "TO DEFAULT" in sql or "ZONE LOCAL" in sql or sql.startswith(("PREPARE ", "EXECUTE "))
+    return sql.startswith(HINT) or "harmless(" in sql or "RESET" in sql or "TO DEFAULT" in sql or "ZONE LOCAL" in sql or sql.startswith(("PREPARE ", "EXECUTE ")) or (
+        sql.startswith("DEALLOCATE ") and not sql.endswith("ALL"))
 
 
 def _name(rng):
