@@ -240,6 +240,12 @@ class Transactions(OracleTest):
             "a cursor rolled back": ["BEGIN", ROWS, "DECLARE kept CURSOR WITH HOLD FOR SELECT 1", "ROLLBACK"],
             "DISCARD ALL": ["LISTEN a", "SELECT pg_advisory_lock(81)", "CREATE TEMP TABLE aside (a int)", "DISCARD ALL"],
             "PREPARE, DEALLOCATE": ["PREPARE one AS SELECT 1", "EXECUTE one", "DEALLOCATE one"],
+            "chained, then a key": ["BEGIN READ ONLY", "COMMIT AND CHAIN", ROWS, "SHOW transaction_read_only", "ROLLBACK AND CHAIN",
+                                    "SHOW transaction_read_only", "COMMIT"],
+            "chained behind a failure": ["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1 / 0", "ROLLBACK AND CHAIN", ROWS,
+                                         "SHOW transaction_isolation", "COMMIT"],
+            "modes of a transaction outside of one": ["SET transaction_isolation = 'serializable'", "SHOW transaction_isolation",
+                                                      "SET transaction_read_only = on", ROWS, "SHOW transaction_read_only"],
 
             "two, one by one": ["LISTEN a", "SELECT pg_advisory_lock(81)", "UNLISTEN a", "SELECT pg_advisory_unlock(81)"],
         }.items()})
