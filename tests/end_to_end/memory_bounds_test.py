@@ -185,18 +185,6 @@ class MemoryBounds(OracleTest):
             with self.case(about):
                 self.bounded(f"a pipeline of {about}", 64 * MESSAGES, lambda: self.pipeline(message, expected, MESSAGES))
 
-    def test_a_pipeline_costs_what_its_length_says(self):
-        """Four times as many messages may take four times as long, not sixteen times."""
-        for about, (message, expected) in self.pipelines.items():
-            if about == "savepoints":
-                expected = "C"
-                message = [P("", "BEGIN"), B("", ""), E(), *message, P("", "COMMIT"), B("", ""), E()]
-            with self.case(about):
-                short = min(self.pipeline(message, "", 12_000) for _ in range(2))
-                long = self.pipeline(message, "", 48_000)
-                print(f"{about}: {short:.2f} s, four times as long {long:.2f} s", flush=True)
-                self.assertLess(long, 9 * short + 1.0)
-
     def test_many_prepared_statements_of_one_client(self):
         """100 MB of texts by one client, who closes none: limited by bytes, with an error that says so, or kept in bounded memory."""
         for about, text in {"keyed": "SELECT /* {n} {filler} */ number FROM samples WHERE user_id = $1",
