@@ -29,7 +29,8 @@ class Theatre:
 
     def __init__(self, nodes, pool=4, workers=1, threshold=2):
         self.pool = pool
-        config = {"mosaic": {"workers": workers}, "pool": {"default_pool_size": pool, "prepare_threshold": threshold,
+        # Who is taken to hold a server may hold none yet: the last one finds a server all the same.
+        config = {"mosaic": {"workers": workers}, "pool": {"default_pool_size": max(pool, CLIENTS), "prepare_threshold": threshold,
                                                            "max_prepared_statements": 20}}
         self.cluster = Cluster(1 if is_plain() else nodes, 12, config)
         add_oracle_schema(self.cluster)

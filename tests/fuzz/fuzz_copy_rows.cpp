@@ -147,6 +147,12 @@ std::vector<std::string_view> raw_fields(std::string_view line, const CopyTarget
   return fields;
 }
 
+bool ends_in_lone_backslash(std::string_view raw) {
+  size_t count = 0;
+  while (count < raw.size() && raw[raw.size() - 1 - count] == '\\') ++count;
+  return count % 2 == 1;
+}
+
 Outcome read_in_two_passes(const CopyTarget& target, std::string_view data) {
   Outcome outcome;
   std::string first_end;
@@ -164,11 +170,14 @@ Outcome read_in_two_passes(const CopyTarget& target, std::string_view data) {
     const auto fields = raw_fields(line.text, target);
     const auto key_column = static_cast<size_t>(target.key_column);
     if (!is_header && fields.size() > key_column && !line.is_refused && !is_other_end) {
-      const std::string_view raw = fields[key_column];
+      std::string_view raw = fields[key_column];
       if (raw.size() > kKeyBytesMax) {
         outcome.has_error = true;
         return outcome;
       }
+      // A last backslash, with nothing behind it, is no part of the field (PostgreSQL,
+      // CopyReadAttributesText() in copyfromparse.c).
+      if (target.format == Format::kText && ends_in_lone_backslash(raw)) raw.remove_suffix(1);
       const bool is_quoted =
           target.format == Format::kCsv && raw.find(target.quote) != std::string_view::npos;
       // What a value means is the unit tests' business; here only where it begins and ends.
