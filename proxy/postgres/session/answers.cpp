@@ -360,7 +360,7 @@ void Session::forward_error(std::string_view body, char type) {
     route.shard.value = front.key.shard_plus_one - 1;
     routing::collect_text_changes(front.statement->compiled->view(), route, catalog(),
                                   analysis_.text_changes);
-  } else if (front.kind != Kind::kQuery && !(front.kind == Kind::kParse && front.is_renamed)) {
+  } else if (front.kind != Kind::kQuery && !front.is_renamed) {
     analysis_.text_changes.clear();
   }
   const bool is_in_bound_text = leg_.owed().back().is_bound;  // which the client has never seen

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "routing/postgres/sql/setting_rules.h"
 #include "routing/postgres/sql/string_literal.h"
 #include "routing/postgres/wire/messages.h"
 
@@ -217,6 +218,7 @@ void ClientView::reset_all() {
 }
 
 void ClientView::adopt(const std::string& name, const std::string& value, pool::NameValuesRef& server) {
+  if (routing::is_transaction_setting(name)) return;
   wanted_ = tables_.with(wanted_, name, kRaw + value);
   server = tables_.with(server, name, kRaw + value);
 }

@@ -5,6 +5,7 @@
 #include "proxy/postgres/session/session.h"
 #include "routing/postgres/sql/keyword.h"
 #include "routing/postgres/sql/portable_text.h"
+#include "routing/postgres/sql/setting_rules.h"
 
 namespace mosaic::proxy {
 
@@ -70,11 +71,7 @@ void add_characteristics(const AnalyzedStatement& statement, const StatementPart
 void add_setting(const AnalyzedStatement& statement, const StatementPart& part, size_t index,
                  const Parameters& parameters, std::vector<Effect>& effects) {
   const SettingChange& setting = *part.setting;
-  // Those of a transaction end with it, however they were set (PostgreSQL, variable.c).
-  const bool is_of_transaction = setting.name == "transaction_isolation" ||
-                                 setting.name == "transaction_read_only" ||
-                                 setting.name == "transaction_deferrable";
-  if (setting.is_local || is_of_transaction) return;
+  if (setting.is_local || routing::is_transaction_setting(setting.name)) return;
   switch (setting.kind) {
     case SettingChange::Kind::kSet:
       if (auto value = value_of(statement, setting, parameters))

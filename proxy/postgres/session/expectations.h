@@ -82,7 +82,7 @@ struct Expectation {
   bool is_ours = false;                // the client did not ask for it: success is not forwarded
   bool is_unnamed = false;             // kParse, kBind, kDescribeStatement: the server's unnamed statement
   bool is_client_unnamed = false;      // kParse: the client's unnamed statement, gone when it fails
-  bool is_renamed = false;             // kParse: of PREPARE or EXECUTE, which were given the server's name
+  bool is_renamed = false;             // of PREPARE or EXECUTE, which were given the server's name
   bool is_bound = false;               // kQuery: its messages are Bind, Describe, Execute and Sync
   uint16_t completed_parts = 0;        // kQuery
   uint32_t local_bytes = 0;            // kLocal; kQuery that is bound: of its CommandComplete

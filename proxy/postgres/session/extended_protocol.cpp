@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cassert>
 
 #include "proxy/postgres/session/session.h"
 #include "routing/postgres/wire/messages.h"
@@ -16,7 +15,6 @@ namespace mosaic::proxy {
 using routing::AnalyzedStatement;
 using routing::Error;
 using routing::Parameters;
-using routing::Placement;
 using routing::Result;
 using routing::Route;
 using routing::StatementKind;

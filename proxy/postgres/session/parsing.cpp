@@ -52,11 +52,26 @@ Session::Intake Session::on_parse(std::string_view body) {
   return Intake::kTaken;
 }
 
+// Why no statement of this text may be given this name.
+std::optional<Error> Session::naming_error(std::string_view name, size_t text_bytes) const {
+  if (statements_.find(name) != nullptr) {
+    return Error{sqlstate::kDuplicateStatement, fmt::format("prepared statement \"{}\" already exists", name),
+                 "", ""};
+  }
+  const bool are_many = statements_.size() >= environment_.max_client_prepared_statements;
+  if (!are_many && statements_.bytes() + text_bytes <= environment_.max_client_prepared_bytes) return {};
+  return Error{sqlstate::kLimitExceeded, "too many prepared statements in this connection",
+               are_many ? fmt::format("max_client_prepared_statements = {}",
+                                      environment_.max_client_prepared_statements)
+                        : fmt::format("{} bytes; max_client_prepared_bytes = {}", statements_.bytes(),
+                                      environment_.max_client_prepared_bytes),
+               "DEALLOCATE statements that are no longer used"};
+}
+
 // Why a Parse under a name in use fails: as in PostgreSQL, what is wrong with the statement itself comes
 // before the name.
 Session::Intake Session::refuse_duplicate(const routing::ParseMessage& message) {
-  const Error duplicate{sqlstate::kDuplicateStatement,
-                        fmt::format("prepared statement \"{}\" already exists", message.name), "", ""};
+  const Error duplicate = *naming_error(message.name, 0);
   StatementCache& cache = *environment_.statements;
   PreparedStatement& statement =
       cache.acquire(message, *environment_.router, catalog(), view_.reading(), {}, scope());

@@ -251,6 +251,7 @@ class Session {
 
   // parsing.cpp
   Intake on_parse(std::string_view body);
+  std::optional<routing::Error> naming_error(std::string_view name, size_t text_bytes) const;
   Intake refuse_duplicate(const routing::ParseMessage& message);
   Intake settle_parse(bool with_description);
   Intake settle_then_refuse(const routing::Error& error);
@@ -292,7 +293,6 @@ class Session {
     pool::StatementKey key;
   };
   bool is_sql_prepared(const routing::AnalyzedStatement& statement) const;
-  std::optional<routing::Error> naming_error(std::string_view name, size_t text_bytes) const;
   Intake run_prepare(const routing::AnalyzedStatement& statement, bool is_simple);
   void keep_as(const pool::StatementKey& key);
   Expectation& send_prepare(const PreparedStatement& statement, const pool::StatementKey& key,

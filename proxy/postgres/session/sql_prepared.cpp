@@ -55,22 +55,6 @@ bool Session::is_sql_prepared(const AnalyzedStatement& statement) const {
          !is_answered_in_failed_transaction(statement) && !transaction_.is_lost();
 }
 
-// Why no statement of this text may be given this name.
-std::optional<Error> Session::naming_error(std::string_view name, size_t text_bytes) const {
-  if (statements_.find(name) != nullptr) {
-    return Error{sqlstate::kDuplicateStatement, fmt::format("prepared statement \"{}\" already exists", name),
-                 "", ""};
-  }
-  const bool are_many = statements_.size() >= environment_.max_client_prepared_statements;
-  if (!are_many && statements_.bytes() + text_bytes <= environment_.max_client_prepared_bytes) return {};
-  return Error{sqlstate::kLimitExceeded, "too many prepared statements in this connection",
-               are_many ? fmt::format("max_client_prepared_statements = {}",
-                                      environment_.max_client_prepared_statements)
-                        : fmt::format("{} bytes; max_client_prepared_bytes = {}", statements_.bytes(),
-                                      environment_.max_client_prepared_bytes),
-               "DEALLOCATE statements that are no longer used"};
-}
-
 // --- PREPARE ---
 
 // `is_simple`: a query of its own, else the Execute of a portal. `statement` must outlive other analyses.
@@ -133,6 +117,7 @@ Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is
   Expectation& expectation =
       is_simple ? leg_.expect(Kind::kQuery) : leg_.send_statement(renamed.view(), false);
   expectation.key = key;
+  expectation.is_renamed = true;
   expectation.effects = std::move(effects);
   cache.retain(prepared);
   expectation.statement = &prepared;
@@ -175,7 +160,8 @@ Expectation& Session::send_prepare(const PreparedStatement& statement, const poo
 
 // --- EXECUTE ---
 
-// What the statement that EXECUTE names has to go with; nothing: there is no such statement.
+// Where the statement that EXECUTE names goes with these arguments, or, described, with any. Errors: what
+// PostgreSQL says of the name and of the number of arguments, kUnusableKey, and those of route().
 Result<Session::Execution> Session::execution_of(const AnalyzedStatement& statement, bool is_described) {
   const StatementPart& part = statement.plan->parts[0];
   const ExecuteCall& call = *part.execute;
@@ -211,6 +197,7 @@ Result<Session::Execution> Session::execution_of(const AnalyzedStatement& statem
         ""};
   }
   if (const auto error = shadowed_name_error(execution.view)) return *error;
+  if (sees_reset(execution.view)) return reset_error();
   if (statement.comment_hint.kind != routing::Hint::Kind::kNone)
     execution.view.comment_hint = statement.comment_hint;
   const auto arguments = routing::ExecuteArguments::read(statement, part, Parameters(), view_.encoding());

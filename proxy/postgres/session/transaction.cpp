@@ -9,12 +9,24 @@ namespace mosaic::proxy {
 
 using routing::StatementKind;
 
-// Of what was said only how it began still counts.
+namespace {
+
+// BEGIN or START TRANSACTION, not SET TRANSACTION.
+bool is_begin(const std::string& mode) {
+  return (mode.front() | 0x20) == 'b' || (mode.size() > 1 && (mode[1] | 0x20) == 't');
+}
+
+}  // namespace
+
+// Of what was said only its modes still count, from its BEGIN on.
 void Transaction::lose(const routing::Error& error, bool is_told) {
-  std::string begin = said_.empty() ? "BEGIN" : std::move(said_.front());
+  std::vector<std::string> modes = std::move(modes_);
+  const auto begin = std::find_if(modes.begin(), modes.end(), is_begin);
+  modes.erase(modes.begin(), begin);
+  if (modes.empty()) modes.emplace_back("BEGIN");
   reset();
   is_open_ = true;
-  say(std::move(begin), true, SIZE_MAX);
+  for (std::string& mode : modes) say(std::move(mode), true, SIZE_MAX);
   loss_ = std::make_unique<routing::Error>(error);
   is_loss_told_ = is_told;
 }
@@ -30,12 +42,15 @@ void Transaction::on_failed_again() {
 }
 
 void Transaction::say(std::string text, bool is_mode, size_t bytes_max) {
+  const bool has_its_room = has_room(text.size(), bytes_max);
+  if (is_mode && !has_its_room) are_modes_known_ = false;
+  if (is_bound_ && !is_chaining_ && !(is_mode && has_its_room)) return;
+  if (!has_its_room) return bind();
+  said_bytes_ += sizeof text + text.size();
   if (is_bound_ && !is_chaining_) {
-    if (is_mode) modes_.push_back(std::move(text));
+    modes_.push_back(std::move(text));
     return;
   }
-  if (!has_room(text.size(), bytes_max)) return bind();
-  said_bytes_ += sizeof text + text.size();
   if (is_mode) modes_.push_back(text);
   said_.push_back(std::move(text));
 }

@@ -20,4 +20,9 @@ bool is_reading_setting(std::string_view setting) {
   return setting == "standard_conforming_strings" || setting == "client_encoding";
 }
 
+bool is_transaction_setting(std::string_view setting) {
+  return setting == "transaction_isolation" || setting == "transaction_read_only" ||
+         setting == "transaction_deferrable";
+}
+
 }  // namespace mosaic::routing

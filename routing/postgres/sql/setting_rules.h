@@ -18,4 +18,7 @@ std::optional<Error> find_value_error(std::string_view setting, std::string_view
 // new value before the next statement is read.
 bool is_reading_setting(std::string_view setting);
 
+// It ends with its transaction, however it was set (PostgreSQL, src/backend/commands/variable.c).
+bool is_transaction_setting(std::string_view setting);
+
 }  // namespace mosaic::routing

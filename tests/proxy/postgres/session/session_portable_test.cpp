@@ -286,6 +286,27 @@ TEST(SessionPortable, is_ended_in_one_batch_when_it_has_failed_without_a_server)
                                          "ParseComplete", "BindComplete", "Complete SELECT 1", "Ready I"));
 }
 
+TEST(SessionPortable, knows_a_lost_transaction_by_its_modes) {
+  Transaction transaction;
+  transaction.say("SET work_mem = '1MB'", false, 1000);
+  transaction.say("SET TRANSACTION READ WRITE", true, 1000);
+  transaction.say("begin read only", true, 1000);
+  transaction.say("SAVEPOINT a", false, 1000);
+  transaction.lose(routing::Error{"MZ020", "node is down", "", ""}, true);
+  EXPECT_THAT(transaction.said(), ElementsAre("begin read only"));
+  EXPECT_EQ(transaction.is_read_only(), std::optional(true));
+}
+
+TEST(SessionPortable, keeps_no_more_modes_than_it_has_room_for) {
+  Transaction transaction;
+  transaction.begin("BEGIN", false);
+  transaction.bind();
+  transaction.say("SET TRANSACTION READ ONLY", true, 1000);
+  EXPECT_TRUE(transaction.may_chain());
+  for (int i = 0; i < 100; ++i) transaction.say("SET TRANSACTION READ ONLY", true, 1000);
+  EXPECT_FALSE(transaction.may_chain()) << "what it is, is not known any more";
+}
+
 // --- a segment of the extended protocol: a transaction without BEGIN ---
 
 TEST(SessionPortable, moves_a_segment_to_the_node_of_its_first_key) {
