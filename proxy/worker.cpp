@@ -51,14 +51,7 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
   environment_.buffers = &buffers_;
   environment_.schema_changes = &shared.schema_changes;
   environment_.name_values = &name_values_;
-  environment_.max_prepared_statements = settings.pool.max_prepared_statements;
-  environment_.prepare_threshold = settings.pool.prepare_threshold;
-  environment_.prepare_simple_queries = settings.pool.prepare_simple_queries;
-  environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
-  environment_.max_held_bytes = settings.max_held_bytes;
-  environment_.max_client_prepared_bytes = settings.max_client_prepared_bytes;
-  environment_.max_pipeline_messages = settings.max_pipeline_messages;
-  environment_.max_replay_bytes = settings.max_replay_bytes;
+  apply_limits();
   publish(std::move(catalog));
 }
 
@@ -178,17 +171,22 @@ void Worker::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
   environment_.catalog = std::move(catalog);
 }
 
+void Worker::apply_limits() {
+  environment_.max_prepared_statements = settings_.pool.max_prepared_statements;
+  environment_.prepare_threshold = settings_.pool.prepare_threshold;
+  environment_.prepare_simple_queries = settings_.pool.prepare_simple_queries;
+  environment_.max_client_prepared_statements = settings_.max_client_prepared_statements;
+  environment_.max_held_bytes = settings_.max_held_bytes;
+  environment_.max_client_prepared_bytes = settings_.max_client_prepared_bytes;
+  environment_.max_statement_bytes = settings_.max_statement_bytes;
+  environment_.max_pipeline_messages = settings_.max_pipeline_messages;
+  environment_.max_replay_bytes = settings_.max_replay_bytes;
+}
+
 void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRules> rules) {
   rules_ = std::move(rules);
   settings_ = settings;
-  environment_.max_prepared_statements = settings.pool.max_prepared_statements;
-  environment_.prepare_threshold = settings.pool.prepare_threshold;
-  environment_.prepare_simple_queries = settings.pool.prepare_simple_queries;
-  environment_.max_client_prepared_statements = settings.max_client_prepared_statements;
-  environment_.max_held_bytes = settings.max_held_bytes;
-  environment_.max_client_prepared_bytes = settings.max_client_prepared_bytes;
-  environment_.max_pipeline_messages = settings.max_pipeline_messages;
-  environment_.max_replay_bytes = settings.max_replay_bytes;
+  apply_limits();
   router_->set_shape_cache_bytes(settings.shape_cache_bytes);
   statements_->set_bytes_max(settings.statement_cache_bytes);
   statements_->forget_schema();

@@ -94,6 +94,7 @@ class Worker {
   void run();
   void on_accept(int fd, std::string address, uint16_t port);
   void on_tick();
+  void apply_limits();  // of the settings, to sessions
   void end_turns();
   void stop_if_done();
   void stop();

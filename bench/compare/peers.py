@@ -13,7 +13,7 @@ from harness.postgres_node import APP_USER
 from harness.processes import reserve_port, spawn, unprivileged_user, wait_until
 
 from .cluster import users_file_text
-from .plan import POOL_SIZE
+from .plan import CONFIGURED_WORKERS, POOL_SIZE
 
 FORWARDER = os.environ.get("MOSAIC_FORWARDER", "")
 
@@ -194,6 +194,15 @@ class Mosaic(Peer):
         if self.mosaic:
             self.mosaic.kill()
         self.mosaic = None
+
+
+class ConfiguredMosaic(Mosaic):
+    """As the demo is configured (conf/photos.toml): nothing is trimmed to be like a peer."""
+
+    label = "mosaic, as configured"
+
+    def __init__(self, cluster, layout):
+        super().__init__(cluster, layout, pool_size=POOL_SIZE, workers=CONFIGURED_WORKERS)
 
 
 class PlainMosaic(Mosaic):

@@ -9,9 +9,14 @@ PEERS = {
               "table on one node, `idle` and `logins` it is asked for what lives on one node, as PgBouncer is.",
     "mosaic, unsharded": "The same program, asked for a table that is not sharded: finds that out, writes nothing into the "
                          "statement, and pools 20 connections to one node, as PgBouncer does.",
+    "mosaic, as configured": "The same with the demo's configuration: 2 workers and 20 connections to each of the three nodes, "
+                             "60 in all.",
     "pgbouncer": "Pools 20 connections to one node in transaction mode and passes the statement as it came, to a table that is "
-                 "not sharded. Debian's 1.18 can not do that with prepared statements: those are measured in session mode, "
-                 "where each client holds a connection and nothing is pooled: 16 for 16 clients, 256 for 256 in `turns`.",
+                 "not sharded. Debian's 1.18 can not do that with prepared statements: by pgbench those are measured in "
+                 "session mode, where each client holds a connection and nothing is pooled.",
+    "pgbouncer, extended": "In `turns`, beside Mosaic's prepared statements: the same in transaction mode, by the extended protocol "
+                           "without named statements, which is the most that Debian's 1.18 pools.",
+    "pgbouncer, three nodes, extended": "As `pgbouncer, extended`, over three nodes.",
     "pgbouncer, three nodes": "The same rows in the same shards on the same nodes as `mosaic`, but the application knows where "
                               "each row is: it connects to a database per node and writes the shard's schema into the "
                               "statement. PgBouncer passes it on; 6 connections to each node, as `mosaic` has. Each client "

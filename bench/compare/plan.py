@@ -21,6 +21,9 @@ class Plan:
     idle_clients: int
     storm_clients: int
     pressed_clients: int    # on a pool of 5
+    crowd_clients: int      # on a pool of 40
+    crowd_rounds: int
+    crowd_seconds: float
     large_clients: int      # that read rows of 1 MB
     copy_mb: int            # bytes of one COPY
     strace_transactions: int  # per client, of 16
@@ -39,21 +42,24 @@ class Plan:
 
 MANY_CLIENTS = 1000  # a transaction takes long from here on
 TURN_WARM_UP = 0.2  # of a turn's seconds, before them
+CROWD_WARM_UP = 0.5  # a client waits for all others: each must have had its turn
 
 # pgbench runs for whole seconds: warm-up, window and a tenth for connecting should be a little less.
 QUICK = Plan(name="quick", rounds=2, seconds=0.7, scale_seconds=1.6, warm_up_s=0.2, clients=(16, 256, 2000),
              clients_extended=(16,), insert_clients=(16,), protocols_insert=("simple",), users=20_000, idle_clients=2_000,
-             storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=16, strace_transactions=60,
+             storm_clients=32, pressed_clients=2_000, crowd_clients=2_000, crowd_rounds=2, crowd_seconds=2.0, large_clients=8, copy_mb=16, strace_transactions=60,
              shards_warm_up_s=2, turn_clients=(16, 256), turn_settle_s=1, turn_rounds=8, turn_seconds=0.2, turn_many_rounds=4, turn_many_seconds=1.0,
              micro_min_time_s=0.02)
 
 FULL = Plan(name="full", rounds=3, seconds=2.4, scale_seconds=4.3, warm_up_s=0.4, clients=(1, 16, 256, 2000),
             clients_extended=(1, 16), insert_clients=(16, 256), protocols_insert=("simple", "prepared"),
-            users=20_000, idle_clients=10_000, storm_clients=32, pressed_clients=2_000, large_clients=8, copy_mb=64,
+            users=20_000, idle_clients=10_000, storm_clients=32, pressed_clients=2_000, crowd_clients=10_000, crowd_rounds=4, crowd_seconds=6.0, large_clients=8, copy_mb=64,
             strace_transactions=300, shards_warm_up_s=10, turn_clients=(16, 256, 2000), turn_settle_s=3, turn_rounds=30,
             turn_seconds=0.3, turn_many_rounds=10, turn_many_seconds=1.2, micro_min_time_s=0.2)
 
-POOL_SIZE = 20         # server connections in all
-NODES = 3              # that Mosaic spreads them over, where it routes
-PRESSED_POOL_SIZE = 5  # where the pool is what is short
+POOL_SIZE = 20          # server connections in all
+NODES = 3               # that Mosaic spreads them over, where it routes
+CONFIGURED_WORKERS = 2  # of the demo, whose pool is POOL_SIZE per node
+PRESSED_POOL_SIZE = 5   # where the pool is what is short
+CROWD_POOL_SIZE = 40    # before a crowd
 PROTOCOLS = ("simple", "extended", "prepared")

@@ -40,8 +40,9 @@ QUESTIONS = (
              "The question that decides: does routing cost more than forwarding? Contenders take turns of a fraction of a "
              "second, dozens of rounds, in random order, so that a machine whose speed changes from second to second slows "
              "neighbours alike. The load is bench/turns: a closed loop that writes the protocol itself. `mosaic` routes over "
-             "1,024 shards on three nodes; `pgbouncer` asks one node for an unsharded table; `pgbouncer, three nodes` is told "
-             "by the application where each row is.",
+             "1,024 shards on three nodes, `mosaic, as configured` too, with the demo's 2 workers and 60 connections; "
+             "`pgbouncer` asks one node for an unsharded table; `pgbouncer, three nodes` is told by the application where "
+             "each row is.",
              (TPS, *LATENCIES, CPU),
              (Plot("cpu_us", "CPU us per transaction", "Proxy CPU per point select, in short turns"),
               Plot("tps", "transactions per second", "Throughput of point selects, in short turns")),
@@ -93,6 +94,10 @@ QUESTIONS = (
              "the average.",
              (TPS, *LATENCIES, CPU, Column("fairness", "fairness", 3), Column("least_served", "least served", 2)),
              (Plot("p99_ms", "ms", "p99 latency, 2,000 clients on a pool of 5"),)),
+    Question("crowd", "A crowd",
+             "Does everyone wait alike? Clients in a closed loop on a pool of 40 connections to one node: where all wait in "
+             "one fair queue, the slowest wait little longer than the median.",
+             (TPS, *LATENCIES, CPU), (), "pgbouncer", "cpu_us"),
     Question("workers", "Workers", "What does a second thread cost per transaction? 256 clients, routed point selects.",
              (TPS, *LATENCIES, CPU), ()),
     Question("micro", "Micro-benchmarks", "One question each, on one thread without sockets: see bench/micro.",

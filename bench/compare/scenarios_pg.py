@@ -6,12 +6,12 @@ from harness.processes import spawn, wait_until
 
 from . import cluster as data
 from .measure import count_system_calls
-from .peers import Direct, Forwarder, HaProxy, Mosaic, PgBouncer, PlainMosaic, Running, ShardedPgBouncer
+from .peers import ConfiguredMosaic, Direct, Forwarder, HaProxy, Mosaic, PgBouncer, PlainMosaic, Running, ShardedPgBouncer
 from .plan import MANY_CLIENTS, NODES, POOL_SIZE, PROTOCOLS
 from .rounds import Contender
 from .turns import Turns
 
-NO_PREPARED = "PgBouncer 1.18 pools no prepared statements (1.21 does), and in session mode needs a server connection per client (and node)"
+NO_PREPARED = "PgBouncer 1.18 pools no prepared statements (1.21 does), and in session mode needs a server connection per client"
 FEW_CLIENTS = 16  # up to here contenders without a pool take part: each client is a PostgreSQL backend there
 
 
@@ -44,20 +44,15 @@ class PgSuite:
         turns = Turns(self.cluster, layout, self.rounds, self.load, self.plan)
         for protocol in PROTOCOLS:
             for clients in self.plan.turn_clients:
-                peers = [Mosaic(self.cluster, layout, pool_size=POOL_SIZE // NODES), PlainMosaic(self.cluster, layout)]
-                absent = {}
-                if protocol != "prepared":
-                    peers += [PgBouncer(self.cluster, layout), ShardedPgBouncer(self.cluster, layout, pool_size=POOL_SIZE // NODES)]
-                else:
-                    for kind, most in ((PgBouncer, MANY_CLIENTS), (ShardedPgBouncer, FEW_CLIENTS + 1)):
-                        if clients < most:
-                            peers.append(kind(self.cluster, layout, mode="session", pool_size=clients))
-                        else:
-                            absent[kind.label] = NO_PREPARED
+                suffix = ", extended" if protocol == "prepared" else ""
+                peers = [Mosaic(self.cluster, layout, pool_size=POOL_SIZE // NODES), ConfiguredMosaic(self.cluster, layout),
+                         PlainMosaic(self.cluster, layout), PgBouncer(self.cluster, layout, label=PgBouncer.label + suffix),
+                         ShardedPgBouncer(self.cluster, layout, pool_size=POOL_SIZE // NODES,
+                                          label=ShardedPgBouncer.label + suffix)]
                 if clients <= FEW_CLIENTS:
                     peers.append(Forwarder(self.cluster, layout))
                 with Running(*peers):
-                    turns.measure(protocol, clients, peers, absent)
+                    turns.measure(protocol, clients, peers)
 
     def statements(self):
         layout = data.THREE_NODES

@@ -8,9 +8,10 @@ from . import cluster as data
 from .idle_clients import IdleClients
 from .measure import proportional_bytes
 from .peers import Mosaic, PgBouncer, PlainMosaic, Running
-from .plan import PRESSED_POOL_SIZE
+from .plan import CROWD_POOL_SIZE, PRESSED_POOL_SIZE
 from .rounds import Contender
 from .scenarios_pg import select_script
+from .turns import Turns
 
 _SPARE_DESCRIPTORS = 1_000  # for everything that is no client
 
@@ -25,6 +26,7 @@ class ScaleSuite:
         self.idle_clients()
         self.logins()
         self.pressed_pool()
+        self.crowd()
         self.workers()
 
     def _script(self, peer):
@@ -109,6 +111,12 @@ class ScaleSuite:
                 Contender(peer.label, {"clients": self.plan.pressed_clients, "pool": PRESSED_POOL_SIZE},
                           lambda peer=peer: self.load.pgbench(peer, self._script(peer), self.plan.pressed_clients,
                                                               seconds=self.plan.scale_seconds)) for peer in peers])
+
+    def crowd(self):
+        count = self._affordable(self.plan.crowd_clients)
+        peers = [kind(self.cluster, self.layout, pool_size=CROWD_POOL_SIZE) for kind in (PlainMosaic, PgBouncer)]
+        with Running(*peers):
+            Turns(self.cluster, self.layout, self.rounds, self.load, self.plan).measure_crowd(count, peers)
 
     # --- threads
 

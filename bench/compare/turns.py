@@ -4,8 +4,8 @@ import json
 import os
 
 from .generator_output import LoadFailed
-from .peers import ShardedPgBouncer
-from .plan import MANY_CLIENTS, TURN_WARM_UP
+from .peers import PgBouncer, ShardedPgBouncer
+from .plan import CROWD_WARM_UP, MANY_CLIENTS, TURN_WARM_UP
 from .results import Point
 
 TURNS = os.environ.get("MOSAIC_TURNS", "")
@@ -17,15 +17,26 @@ class Turns:
         self.cluster, self.layout, self.rounds, self.load, self.plan = cluster, layout, rounds, load, plan
         self._by_node = {}
 
-    def measure(self, protocol, clients, peers, absent):
-        """One comparison. `absent`: {label: why it has no figures}."""
+    def measure(self, protocol, clients, peers):
+        """One comparison. Peers that pool no prepared statements are asked by the extended protocol instead."""
+        is_many = clients >= MANY_CLIENTS
+        seconds = self.plan.turn_many_seconds if is_many else self.plan.turn_seconds
+        rounds = self.plan.turn_many_rounds if is_many else self.plan.turn_rounds
+        self._measure("turns", protocol, clients, peers, rounds, seconds, seconds * TURN_WARM_UP)
+
+    def measure_crowd(self, clients, peers):
+        seconds = self.plan.crowd_seconds
+        self._measure("crowd", "simple", clients, peers, self.plan.crowd_rounds, seconds, seconds * CROWD_WARM_UP)
+
+    def _measure(self, scenario, protocol, clients, peers, rounds, seconds, warm_up_s):
         labels = {"protocol": protocol, "clients": clients}
-        points = {peer.label: Point("turns", labels, peer.label) for peer in peers}
-        points |= {label: Point("turns", labels, label, problem=problem) for label, problem in absent.items()}
+        points = {peer.label: Point(scenario, labels, peer.label) for peer in peers}
         self.rounds.results.points += points.values()
         path = os.path.join(self.load.folder, "turns.json")
         with open(path, "w") as file:
-            json.dump(self._plan(protocol, clients, peers), file)
+            json.dump({"clients": clients, "seed": SEED, "rounds": rounds, "settle_s": self.plan.turn_settle_s,
+                       "warm_up_s": warm_up_s, "window_s": seconds,
+                       "targets": [self._target(peer, protocol) for peer in peers]}, file)
         try:
             figures = json.loads(self.load.capture([TURNS, path]))
         except LoadFailed as failure:
@@ -34,23 +45,20 @@ class Turns:
                 self.rounds.failed.append(points[peer.label].key)
             self.rounds.say(f"{protocol}, {clients} clients: {failure}")
             return
+        baseline = next((points[peer.label] for peer in peers if type(peer) is PgBouncer), None)
         for peer in peers:
             point, found = points[peer.label], figures[peer.label]
             point.rounds = found.pop("rounds")
             point.once = found
             point.command = self.load.last_command
-            ratio = self.rounds.results.ratio("cpu_us", point, points["pgbouncer"]) if "pgbouncer" not in absent else None
+            ratio = self.rounds.results.ratio("cpu_us", point, baseline)
             shown = f", CPU {ratio:.2f} x pgbouncer's" if ratio else ""
             self.rounds.say(f"{point.key:<44} tps {point.value('tps'):.0f}, cpu_us {point.value('cpu_us'):.1f}{shown}")
 
-    def _plan(self, protocol, clients, peers):
-        is_many = clients >= MANY_CLIENTS
-        seconds = self.plan.turn_many_seconds if is_many else self.plan.turn_seconds
-        return {"protocol": protocol, "clients": clients, "seed": SEED,
-                "rounds": self.plan.turn_many_rounds if is_many else self.plan.turn_rounds,
-                "settle_s": self.plan.turn_settle_s, "warm_up_s": seconds * TURN_WARM_UP, "window_s": seconds,
-                "targets": [{"name": peer.label, "port": peer.port, "user": peer.user, "pid": peer.pid or 0,
-                             "databases": self._databases(peer)} for peer in peers]}
+    def _target(self, peer, protocol):
+        has_it = protocol != "prepared" or peer.keeps_prepared
+        return {"name": peer.label, "protocol": protocol if has_it else "extended", "port": peer.port, "user": peer.user,
+                "pid": peer.pid or 0, "databases": self._databases(peer)}
 
     def _databases(self, peer):
         if isinstance(peer, ShardedPgBouncer):

@@ -58,8 +58,8 @@ std::string statement_name(uint32_t table) { return fmt::format("read_{}", table
 
 }  // namespace
 
-ClosedLoop::ClosedLoop(const Target& target, Protocol protocol, uint32_t clients, uint64_t seed)
-    : target_(target), protocol_(protocol), connections_(clients * target.databases.size()), random_(seed) {
+ClosedLoop::ClosedLoop(const Target& target, uint32_t clients, uint64_t seed)
+    : target_(target), connections_(clients * target.databases.size()), random_(seed) {
   for (uint32_t database = 0; database < target_.databases.size(); ++database) {
     const auto& tables = target_.databases[database].tables;
     for (uint32_t table = 0; table < tables.size(); ++table) {
@@ -108,7 +108,7 @@ void ClosedLoop::open(Connection& connection) {
   out_.patch_u32(0, static_cast<uint32_t>(out_.size()));
   send_out(connection);
   await_reply(connection);
-  if (protocol_ != Protocol::kPrepared) return;
+  if (target_.protocol != Protocol::kPrepared) return;
   for (uint32_t table = 0; table < database.tables.size(); ++table) {
     routing::append_parse(out_, statement_name(table), statement_text(database.tables[table].name, "$1"), {});
   }
@@ -120,8 +120,8 @@ void ClosedLoop::open(Connection& connection) {
 void ClosedLoop::append_read(const Read& read) {
   const std::string& table = target_.databases[read.database].tables[read.table].name;
   const std::string key = std::to_string(read.key);
-  if (protocol_ == Protocol::kSimple) return routing::append_query(out_, statement_text(table, key));
-  const bool is_prepared = protocol_ == Protocol::kPrepared;
+  if (target_.protocol == Protocol::kSimple) return routing::append_query(out_, statement_text(table, key));
+  const bool is_prepared = target_.protocol == Protocol::kPrepared;
   const std::string name = is_prepared ? statement_name(read.table) : "";
   if (!is_prepared) routing::append_parse(out_, name, statement_text(table, "$1"), {});
   {

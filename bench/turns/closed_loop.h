@@ -23,9 +23,9 @@ struct Window {
 
 class ClosedLoop {
  public:
-  // Connects all clients and, for Protocol::kPrepared, prepares a statement per table. Throws
-  // std::runtime_error with what the server said, here and below.
-  ClosedLoop(const Target& target, Protocol protocol, uint32_t clients, uint64_t seed);
+  // Connects all clients and, where the target is asked by Protocol::kPrepared, prepares a statement per
+  // table. Throws std::runtime_error with what the server said, here and below.
+  ClosedLoop(const Target& target, uint32_t clients, uint64_t seed);
   ~ClosedLoop();
   ClosedLoop(const ClosedLoop&) = delete;
   ClosedLoop& operator=(const ClosedLoop&) = delete;
@@ -58,7 +58,6 @@ class ClosedLoop {
   void await_reply(Connection& connection);
 
   Target target_;
-  Protocol protocol_;
   std::vector<Read> reads_;
   std::vector<Connection> connections_;  // each client's side by side, one to each database
   routing::ByteBuffer out_;

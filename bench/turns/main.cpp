@@ -37,7 +37,7 @@ nlohmann::json figures(const Window& window, bool has_process) {
 nlohmann::json run(const Plan& plan) {
   std::vector<Contender> contenders;
   for (const Target& target : plan.targets) {
-    contenders.push_back({std::make_unique<ClosedLoop>(target, plan.protocol, plan.clients, plan.seed), {}});
+    contenders.push_back({std::make_unique<ClosedLoop>(target, plan.clients, plan.seed), {}});
   }
   std::vector<size_t> order(contenders.size());
   std::iota(order.begin(), order.end(), size_t{0});

@@ -32,7 +32,9 @@ Database database_of(const json& value) {
 }
 
 Target target_of(const json& value) {
-  Target target{value.at("name"), value.at("port"), value.at("user"), value.at("pid"), {}};
+  Target target{value.at("name"), protocol_of(value.at("protocol")),
+                value.at("port"), value.at("user"),
+                value.at("pid"),  {}};
   for (const json& database : value.at("databases")) target.databases.push_back(database_of(database));
   if (target.databases.empty())
     throw std::runtime_error(fmt::format("target \"{}\" has no databases", target.name));
@@ -47,7 +49,6 @@ Plan read_plan(const std::string& path) {
   try {
     const json value = json::parse(file);
     Plan plan;
-    plan.protocol = protocol_of(value.at("protocol"));
     plan.clients = value.at("clients");
     plan.rounds = value.at("rounds");
     plan.settle_s = value.at("settle_s");

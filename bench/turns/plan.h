@@ -25,6 +25,7 @@ struct Database {
 
 struct Target {
   std::string name;
+  Protocol protocol = Protocol::kSimple;
   uint16_t port = 0;  // on 127.0.0.1; trusts `user`
   std::string user;
   int pid = 0;  // whose processor time is told; 0: nobody's
@@ -32,7 +33,6 @@ struct Target {
 };
 
 struct Plan {
-  Protocol protocol = Protocol::kSimple;
   uint32_t clients = 1;
   uint32_t rounds = 1;
   double settle_s = 0;   // of each target before the first round: its backends meet their tables

@@ -4,6 +4,13 @@
 
 namespace mosaic::proxy {
 
+namespace {
+
+// No process of Linux has a larger id (PID_MAX_LIMIT, proc(5)).
+constexpr uint32_t kSystemProcessIdMax = 1u << 22;
+
+}  // namespace
+
 CancelRegistry::CancelRegistry(size_t clients_max, DrawRandom draw_random)
     : clients_max_(clients_max), draw_random_(std::move(draw_random)) {}
 
@@ -14,7 +21,7 @@ std::optional<CancelKey> CancelRegistry::add(CancelTarget target) {
   while (true) {
     const uint64_t drawn = draw_random_();
     const CancelKey key{static_cast<uint32_t>(drawn >> 32) & 0x7fffffffu, static_cast<uint32_t>(drawn)};
-    if (key.process_id == 0) continue;
+    if (key.process_id <= kSystemProcessIdMax) continue;
     if (entries_.try_emplace(key.process_id, Entry{key.secret, target}).second) return key;
   }
 }

@@ -12,9 +12,10 @@
 namespace mosaic::proxy {
 
 // What BackendKeyData tells the client. The process id is no process of ours: it is drawn like the secret, so
-// that one client's key says nothing about another's.
+// that one client's key says nothing about another's, and no process of any node can have it: a client that
+// passes it to pg_terminate_backend() must not end somebody else's.
 struct CancelKey {
-  uint32_t process_id = 0;  // 1 .. 2^31-1: drivers keep it in an int
+  uint32_t process_id = 0;  // 2^22+1 .. 2^31-1: drivers keep it in an int
   uint32_t secret = 0;
   bool operator==(const CancelKey&) const = default;
 };

@@ -1,7 +1,7 @@
 #pragma once
-// The one driver of a Session: a client's socket on one side, its leased server connection on the other. Cuts
-// bytes into frames and shows them to the session (client_frames.cpp), carries out what the session's Outbox
-// asks for (client_connection.cpp). Routes nothing, parses no body.
+// A client's socket on one side, its leased server connection on the other: gives what comes from either to
+// the FramePump, does for it what needs sockets and pools, sends what is queued at the end of each turn of
+// the event loop. Routes nothing, cuts no frames.
 
 #include <cstdint>
 #include <memory>
@@ -12,9 +12,9 @@
 #include "pool/byte_stream.h"
 #include "pool/connection_pool.h"
 #include "proxy/postgres/cancel_registry.h"
+#include "proxy/postgres/client_clock.h"
+#include "proxy/postgres/frame_pump.h"
 #include "proxy/postgres/login/login.h"
-#include "proxy/postgres/session/outbox.h"
-#include "proxy/postgres/session/session.h"
 #include "proxy/report.h"
 
 namespace mosaic::proxy {
@@ -30,13 +30,14 @@ struct ClientHandle {
 
 class ClientConnection final : public pool::SocketWatcher::Handler,
                                public pool::ServerConnection::Holder,
-                               public pool::Waiter {
+                               public pool::Waiter,
+                               public FramePump::Driver {
  public:
   ClientConnection(Worker& worker, ClientHandle handle, int fd, std::string address, uint16_t port);
   ~ClientConnection();
 
   ClientHandle handle() const { return handle_; }
-  bool is_logged_in() const { return session_.has_value(); }
+  bool is_logged_in() const { return pump_.has_value(); }
   void on_cancel_request();
   void on_tick(uint64_t now_ms);
   void on_shutdown();
@@ -58,19 +59,21 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void on_lease(pool::ServerConnection& server) override;
   void on_lease_failed(const routing::Error& error) override;
 
-  // Back-pressure: a client that does not read its replies is not asked for more statements.
-  bool has_reply_room() const;
+  // For the pump. Back-pressure: a client that does not read its replies is not asked for more statements.
+  bool takes_client_bytes() const override { return !is_closing_; }
+  bool has_reply_room() const override;
+  void forward(std::string_view run) override;
+  FramePump::LeaseAnswer ask_for_lease(const LeaseRequest& request) override;
+  void stop_waiting() override;
+  void end_lease(LeaseEnd end) override;
+  void cancel_server() override;
+  void close_client() override;
+
   void on_client_bytes(std::string_view bytes);
   void on_login_bytes();
   void start_session();
   void hand_to_console();
-  size_t process_client(std::string_view bytes);
-  void pump_client();
-  bool process_server(std::string_view bytes);
-  void forward(std::string_view run);
-  void run_actions();
-  void attach(pool::ServerConnection& server);
-  void detach(LeaseEnd end);
+  FramePump::Lease attach(pool::ServerConnection& server);
   bool is_reply_to_follow() const;
   void flush_streams();
   void finish_turn();  // asks for end_turn()
@@ -79,23 +82,28 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void lose_server();
   routing::Error server_lost_error() const;
   void reject(const routing::Error& error);
-  void close_after_flush();
+  ClientClock::Doing doing() const;
+
+  struct LoggingIn {
+    Login login;
+    routing::ByteBuffer in;  // client bytes not taken yet
+  };
+  // Of the server that it has, or waits for.
+  struct LeaseTimes {
+    uint64_t asked_us = 0, began_us = 0;  // monotonic
+    uint16_t node = 0;
+  };
 
   Worker& worker_;
   ClientHandle handle_;
-  std::optional<pool::ByteStream> stream_;
-  std::unique_ptr<Login> login_;
-  Outbox outbox_;
-  routing::ByteBuffer discarded_;  // what the session says to a client that is gone
-  std::optional<Session> session_;
+  std::optional<pool::ByteStream> stream_;  // none: the client is gone
+  std::unique_ptr<LoggingIn> login_;        // until it has logged in
+  routing::ByteBuffer discarded_;           // what the session says to a client that is gone
+  std::optional<FramePump> pump_;           // from then on
   UserPools* pools_ = nullptr;
   pool::ConnectionPool* pool_ = nullptr;  // of server_
   pool::ServerConnection* server_ = nullptr;
-  routing::ByteBuffer in_;            // client bytes not taken yet
-  uint32_t copy_remaining_ = 0;       // of a CopyData body under way from the client
-  size_t server_body_remaining_ = 0;  // of a server frame under way
-  bool is_forwarding_body_ = false;
-  bool is_held_back_ = false;      // frames were left in in_ for want of room for their replies
+  LeaseTimes lease_;
   bool has_asked_ = false;         // something came since it has logged in
   bool has_server_bytes_ = false;  // among what is queued for the client
   bool is_closing_ = false;
@@ -106,13 +114,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   std::string address_;
   uint16_t port_ = 0;
   uint64_t id_ = 0;
-  uint64_t connected_us_ = 0;   // Unix time
-  uint64_t active_ms_ = 0;      // last sign of life of the client
-  uint64_t busy_since_ms_ = 0;  // when the running statement was sent, 0: none
-  uint64_t idle_since_ms_ = 0;  // when the last statement ended
-  uint64_t closing_since_ms_ = 0;
-  uint64_t lease_asked_us_ = 0, lease_began_us_ = 0;  // monotonic
-  uint16_t lease_node_ = 0;
+  ClientClock clock_;
 };
 
 }  // namespace mosaic::proxy

@@ -21,6 +21,7 @@ constexpr size_t kClients = 12;
 constexpr size_t kServersEach = 2;
 constexpr int kUsersEach = 5;            // of each node
 constexpr uint64_t kDisturbOneIn = 400;  // steps
+constexpr size_t kReplyBytes = 400;      // a client may have unread before it must read on
 constexpr uint64_t kStepsToRest = 2'000'000;
 
 routing::ShardId shard_of(const routing::CatalogSnapshot& catalog, int64_t user) {
@@ -35,6 +36,34 @@ Rules rules_of(const std::shared_ptr<const routing::CatalogSnapshot>& catalog) {
 }
 
 }  // namespace
+
+// --- a link, for its pump ---
+
+bool Link::has_reply_room() const { return to_client.size() <= kReplyBytes; }
+
+proxy::FramePump::Lease Link::attach(Server& leased) {
+  if (server != nullptr) complaint = "a lease for a session that has one";
+  server = &leased;
+  return {&leased.memory, &leased.queued};
+}
+
+proxy::FramePump::LeaseAnswer Link::ask_for_lease(const proxy::LeaseRequest& request) {
+  Server* leased = pool.acquire(*this, request.node.value);
+  if (leased == nullptr) return {};
+  return {attach(*leased), std::nullopt};
+}
+
+void Link::end_lease(LeaseEnd end) {
+  if (server == nullptr) {
+    complaint = "a lease ended twice";
+    return;
+  }
+  Server& left = *std::exchange(server, nullptr);
+  left.partial.clear();
+  end == LeaseEnd::kReturn ? pool.give_back(left) : pool.discard(left);
+}
+
+// --- all of them ---
 
 Simulation::Simulation(uint64_t seed)
     : random_(seed), rules_(rules_of(proxy::script_catalog())), pool_(rules_, names_, 2, kServersEach) {
@@ -64,25 +93,18 @@ Simulation::Simulation(uint64_t seed)
 }
 
 void Simulation::connect(SimulatedClient& client) {
-  auto link = std::make_unique<Link>();
-  link->client = &client;
-  link->outbox.to_client = &link->to_client;
-  link->session = std::make_unique<Session>(environment_, link->outbox);
+  links_.push_back(std::make_unique<Link>(environment_, pool_));
+  Link& link = *links_.back();
+  link.client = &client;
   client.on_connect();
-  Link& made = *link;
-  links_.push_back(std::move(link));
-  made.session->on_login("app", {}, 1, 2);
-  run_actions(made);
+  link.pump.on_login("app", {}, 1, 2);
 }
 
 std::string Simulation::run(uint64_t steps) {
   for (uint64_t i = 0; i < steps && first_complaint().empty(); ++i) step();
   is_shutting_down_ = true;
   for (const auto& client : clients_) client->finish();
-  for (const auto& link : links_) {
-    link->session->on_shutdown();
-    run_actions(*link);
-  }
+  for (const auto& link : links_) link->pump.on_shutdown();
   for (uint64_t i = 0; i < kStepsToRest && first_complaint().empty() && !links_.empty(); ++i) step();
   if (first_complaint().empty() && !links_.empty()) complain(stuck());
   if (first_complaint().empty() && !pool_.is_at_rest())
@@ -117,24 +139,22 @@ void Simulation::step_link(Link& link) {
     case 1: {
       const std::string bytes(random_piece(link.to_proxy));
       link.to_proxy.consume(bytes.size());
-      if (!link.is_closing) link.in.append(bytes);
-      process_client(link);
+      if (!link.is_closing && !bytes.empty()) link.pump.on_client_bytes(bytes);
       return;
     }
     case 2:
-      if (link.session->phase() == Session::Phase::kAbandoned && link.server->model.is_running() &&
+      if (link.pump.session().phase() == Session::Phase::kAbandoned && link.server->model.is_running() &&
           link.server->pending_cancels == 0) {
         lose_server(link);  // the cancel came too early; a timeout ends the wait
       } else if (link.client != nullptr && link.client->wants_cancel()) {
-        link.session->on_cancel_request();
-        run_actions(link);
-        process_client(link);
+        link.pump.on_cancel_request();
       }
       return;
     default: {
       const std::string bytes(random_piece(link.to_client));
       link.to_client.consume(bytes.size());
       if (link.client != nullptr) link.client->on_bytes(bytes);
+      if (link.pump.may_resume()) link.pump.pump_client();
     }
   }
 }
@@ -165,7 +185,6 @@ void Simulation::step_server(Server& server) {
       const std::string bytes(random_piece(server.to_proxy));
       server.to_proxy.consume(bytes.size());
       process_server(link, bytes);
-      process_client(link);
     }
   }
 }
@@ -181,160 +200,49 @@ void Simulation::disturb(Link& link) {
       return;
     case 1:
       client.disturb(true);
-      link.session->on_timeout(Error{"57014", "query timeout", "", ""});
-      break;
+      link.pump.on_timeout(Error{"57014", "query timeout", "", ""});
+      return;
     case 2:  // whatever runs or waits
       client.disturb(false);
-      link.session->on_cancel_request();
-      break;
+      link.pump.on_cancel_request();
+      return;
     default:
       if (link.server == nullptr) return;
       client.disturb(true);
       lose_server(link);
   }
-  run_actions(link);
-  process_client(link);
 }
 
 void Simulation::grant() {
   Server* server = nullptr;
   while (Link* link = pool_.next_grant(server)) {
-    attach(*link, *server);
-    run_actions(*link);
-    process_client(*link);
-  }
-}
-
-// --- as ClientConnection does ---
-
-void Simulation::process_client(Link& link) {
-  while (!link.in.is_empty() && !link.is_closing && link.session->can_take()) {
-    if (link.copy_remaining > 0) {
-      const size_t count = std::min<size_t>(link.copy_remaining, link.in.size());
-      const std::string bytes(link.in.view().substr(0, count));
-      if (link.session->is_copying()) link.session->on_copy_bytes(bytes);
-      link.copy_remaining -= static_cast<uint32_t>(count);
-      link.in.consume(count);
-      run_actions(link);
-      continue;
-    }
-    const auto header = routing::find_frame_header(link.in.view());
-    if (!header) return;
-    if (header->type == 'd') {
-      link.copy_remaining = static_cast<uint32_t>(header->body_bytes());
-      link.in.consume(routing::kFrameHeaderBytes);
-      continue;
-    }
-    if (link.in.size() < header->frame_bytes()) return;
-    const auto intake = link.session->on_client_frame(
-        header->type, link.in.view().substr(routing::kFrameHeaderBytes, header->body_bytes()));
-    if (intake == Session::Intake::kTaken) link.in.consume(header->frame_bytes());
-    run_actions(link);
+    link->pump.on_lease(link->attach(*server));
   }
 }
 
 void Simulation::process_server(Link& link, std::string_view bytes) {
-  size_t at = 0;
-  while (at < bytes.size() && link.session->holds_server()) {
-    if (link.server_body_remaining > 0) {
-      const size_t count = std::min(link.server_body_remaining, bytes.size() - at);
-      if (link.is_forwarding_body) link.to_client.append(bytes.substr(at, count));
-      link.server_body_remaining -= count;
-      at += count;
-    } else if (!complete_partial(link, bytes, at)) {
+  Server& server = *link.server;
+  switch (link.pump.on_server_bytes(bytes, server.partial)) {
+    case proxy::FramePump::ServerBytes::kTaken:
       break;
-    }
+    case proxy::FramePump::ServerBytes::kSurplus:
+      complain("a server said more than its client was owed");
+      break;
+    case proxy::FramePump::ServerBytes::kBroken:
+      complain("a server's bytes make no sense");
   }
-  link.outbox.is_mid_frame = link.server_body_remaining > 0 && link.is_forwarding_body;
-  if (at < bytes.size() && link.server != nullptr) {
-    complain(fmt::format("a server said more than its client was owed; it was told:\n  {}",
-                         fmt::join(link.server->model.history(), "\n  ")));
-  }
-  run_actions(link);
-}
-
-// Gathers a header, then the body if the session wants to see it. False: more bytes are needed.
-bool Simulation::complete_partial(Link& link, std::string_view bytes, size_t& at) {
-  ByteBuffer& partial = link.server->partial;
-  const auto known = routing::find_frame_header(partial.view());
-  const size_t wanted = known ? known->frame_bytes() : routing::kFrameHeaderBytes;
-  const size_t count = std::min(wanted - partial.size(), bytes.size() - at);
-  partial.append(bytes.substr(at, count));
-  at += count;
-  if (partial.size() < wanted) return false;
-  const auto header = *routing::find_frame_header(partial.view());
-  auto verdict = Session::Verdict::kBody;
-  if (!known) {
-    verdict = link.session->on_server_frame(header);
-    if (verdict == Session::Verdict::kBody && header.body_bytes() > 0) return true;
-  }
-  if (verdict == Session::Verdict::kBody) {
-    const std::string body(partial.view().substr(routing::kFrameHeaderBytes));
-    verdict = link.session->on_server_body(header.type, body);
-  } else {
-    link.server_body_remaining = header.body_bytes();
-  }
-  link.is_forwarding_body = verdict == Session::Verdict::kForward;
-  if (link.is_forwarding_body) link.to_client.append(partial.view());
-  partial.clear();
-  return true;
-}
-
-void Simulation::run_actions(Link& link) {
-  for (bool again = true; again;) {
-    again = false;
-    if (std::exchange(link.outbox.stop_waiting, false)) pool_.stop_waiting(link);
-    if (const LeaseEnd end = std::exchange(link.outbox.lease_end, LeaseEnd::kNone); end != LeaseEnd::kNone)
-      end_lease(link, end);
-    if (const auto request = std::exchange(link.outbox.lease_request, std::nullopt)) {
-      if (Server* server = pool_.acquire(link, request->node.value)) {
-        attach(link, *server);
-        again = true;
-      }
-    }
-    if (std::exchange(link.outbox.cancel_server, false) && link.server != nullptr)
-      ++link.server->pending_cancels;
-  }
-  if (!link.outbox.redeliver.is_empty()) {
-    link.outbox.redeliver.append(link.in.view());
-    link.in.swap(link.outbox.redeliver);
-    link.outbox.redeliver.clear();
-  }
-  if (std::exchange(link.outbox.close_client, false)) link.is_closing = true;
-}
-
-void Simulation::attach(Link& link, Server& server) {
-  if (link.server != nullptr) complain("a lease for a session that has one");
-  link.server = &server;
-  link.outbox.to_server = &server.queued;
-  link.outbox.is_mid_frame = false;
-  link.server_body_remaining = 0;
-  link.session->on_lease(server.memory);
-}
-
-void Simulation::end_lease(Link& link, LeaseEnd end) {
-  if (link.server == nullptr) {
-    complain("a lease ended twice");
-    return;
-  }
-  Server& server = *std::exchange(link.server, nullptr);
-  link.outbox.to_server = nullptr;
-  end == LeaseEnd::kReturn ? pool_.give_back(server) : pool_.discard(server);
+  link.pump.pump_client();
 }
 
 void Simulation::lose_server(Link& link) {
-  const bool is_mid_frame = link.server_body_remaining > 0 && link.is_forwarding_body;
-  link.session->on_server_lost(Error{"08006", "connection to node was lost", "", ""}, is_mid_frame);
-  link.server_body_remaining = 0;
-  run_actions(link);
+  link.pump.on_server_lost(Error{"08006", "connection to node was lost", "", ""});
 }
 
 void Simulation::lose_client(Link& link) {
   link.client = nullptr;
   link.is_closing = true;
-  link.in.clear();
-  link.session->on_client_lost(false);
-  run_actions(link);
+  link.pump.on_client_lost(link.discarded);
+  link.to_client.clear();
 }
 
 // Ends links whose last bytes have gone out and whose server is at rest.
@@ -344,7 +252,7 @@ void Simulation::sweep() {
     const bool is_client_done = link.client == nullptr || link.to_client.is_empty();
     if (!link.is_closing || !is_client_done || link.server != nullptr || pool_.is_waiting(link)) continue;
     SimulatedClient* client = link.client;
-    if (link.session->holds_server()) complain("a session closed with a lease");
+    if (link.pump.session().holds_server()) complain("a session closed with a lease");
     links_.erase(links_.begin() + static_cast<ptrdiff_t>(i));
     --i;
     if (client == nullptr) continue;
@@ -359,8 +267,8 @@ std::string Simulation::stuck() const {
   std::string text = fmt::format("{} clients never came to rest:", links_.size());
   for (const auto& link : links_) {
     text += fmt::format(" [phase {}, owed {}, server {}, waiting {}, in {}, to client {}]",
-                        static_cast<int>(link->session->phase()), link->session->owed_replies(),
-                        link->server != nullptr, pool_.is_waiting(*link), link->in.size(),
+                        static_cast<int>(link->pump.session().phase()), link->pump.session().owed_replies(),
+                        link->server != nullptr, pool_.is_waiting(*link), link->pump.waiting_bytes(),
                         link->to_client.size());
     if (link->client != nullptr) text += "\n  client: " + link->client->story();
     if (link->server != nullptr) {
@@ -385,6 +293,9 @@ void Simulation::complain(std::string what) {
 std::string Simulation::first_complaint() const {
   if (!complaint_.empty()) return complaint_;
   if (!pool_.complaint().empty()) return pool_.complaint();
+  for (const auto& link : links_) {
+    if (!link->complaint.empty()) return link->complaint;
+  }
   for (const auto& client : clients_) {
     if (client->complaint().empty()) continue;
     std::string complaint = client->complaint();

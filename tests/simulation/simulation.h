@@ -1,14 +1,14 @@
 #pragma once
 // Many clients, their sessions, few servers: bytes go between them in random pieces and random order, while
-// clients leave, servers die, statements are cancelled and time out. Drives Session as ClientConnection does,
-// but over pipes in memory. One seed, one run.
+// clients leave, servers die, statements are cancelled and time out. Frames are cut and leases carried out by
+// the FramePump that ClientConnection has, but over pipes in memory. One seed, one run.
 
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "pool/postgres/name_values.h"
-#include "proxy/postgres/session/session.h"
+#include "proxy/postgres/frame_pump.h"
 #include "tests/simulation/fake_pool.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/simulated_client.h"
@@ -16,18 +16,29 @@
 namespace mosaic::simulation {
 
 // One client connection: the client, its session and the pipes between them.
-struct Link {
+struct Link final : proxy::FramePump::Driver {
+  Link(proxy::SessionEnvironment& environment, FakePool& servers)
+      : pool(servers), pump(environment, *this, to_client) {}
+
+  bool takes_client_bytes() const override { return !is_closing; }
+  bool has_reply_room() const override;
+  void forward(std::string_view run) override { to_client.append(run); }
+  proxy::FramePump::LeaseAnswer ask_for_lease(const proxy::LeaseRequest& request) override;
+  void stop_waiting() override { pool.stop_waiting(*this); }
+  void end_lease(proxy::LeaseEnd end) override;
+  void cancel_server() override { ++server->pending_cancels; }
+  void close_client() override { is_closing = true; }
+  proxy::FramePump::Lease attach(Server& leased);
+
+  FakePool& pool;
   SimulatedClient* client = nullptr;  // null: it has gone, the session still brings its server to rest
   routing::ByteBuffer to_proxy;       // under way
-  routing::ByteBuffer in;             // arrived, not taken by the session yet
   routing::ByteBuffer to_client;
-  proxy::Outbox outbox;
-  std::unique_ptr<proxy::Session> session;
+  routing::ByteBuffer discarded;  // what is said to a client that has gone
+  proxy::FramePump pump;
   Server* server = nullptr;
-  uint32_t copy_remaining = 0;
-  size_t server_body_remaining = 0;
-  bool is_forwarding_body = false;
   bool is_closing = false;
+  std::string complaint;
 };
 
 class Simulation {
@@ -53,12 +64,7 @@ class Simulation {
   void step_server(Server& server);
   void disturb(Link& link);
   void grant();
-  void process_client(Link& link);
   void process_server(Link& link, std::string_view bytes);
-  bool complete_partial(Link& link, std::string_view bytes, size_t& at);
-  void run_actions(Link& link);
-  void attach(Link& link, Server& server);
-  void end_lease(Link& link, proxy::LeaseEnd end);
   void lose_server(Link& link);
   void lose_client(Link& link);
   void sweep();

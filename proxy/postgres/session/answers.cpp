@@ -265,17 +265,17 @@ Session::Verdict Session::on_description(char type, std::string_view body) {
   attempt_.stop();
   if (front.kind == Kind::kDescribeStatement && front.statement != nullptr) {
     PreparedStatement& statement = *front.statement;
-    if (type == 't') description_.clear();
+    if (type == 't') leg_.description.clear();
     {
-      routing::FrameWriter frame(description_, type);
-      description_.append(body);
+      routing::FrameWriter frame(leg_.description, type);
+      leg_.description.append(body);
     }
     if (type == 't') {
       if (const auto types = routing::parse_parameter_description(body)) statement.parameter_types = *types;
       return Verdict::kForward;
     }
     // Whole at once: other clients share the statement, and this server may be lost between the two.
-    statement.description.assign(description_.view());
+    statement.description.assign(leg_.description.view());
     statement.schema_version = environment_.statements->schema_version();
   }
   if (type == 't') return Verdict::kForward;

@@ -83,6 +83,11 @@ void ClientView::mark_start(const pool::NameValuesRef& server) {
   if (marks_.empty()) marks_.push_back(Mark{"", wanted_, server, hints_});
 }
 
+uint32_t ClientView::parse_context(ParseContexts& contexts) {
+  if (parse_context_.settings != wanted_) parse_context_ = {wanted_, contexts.id_of(*wanted_)};
+  return parse_context_.id;
+}
+
 std::string ClientView::search_path() const {
   const std::string* value = wanted_->find("search_path");
   if (value == nullptr) return {};

@@ -1,8 +1,8 @@
 #pragma once
-// What one client has asked for and been told: the settings it SET, kept true over server connections and
-// rolled back with its transactions and savepoints, and the parameters that it has been shown. Values are
-// tagged: "R" + the raw value (start-up, bound parameters, what a server reported), "S" + SQL as written
-// behind SET, "C" + the SQL literal given to set_config. Pure; one per session.
+// Who one client is, what it has asked for and been told: the settings it SET, kept true over server
+// connections and rolled back with its transactions and savepoints, and the parameters that it has been
+// shown. Values are tagged: "R" + the raw value (start-up, bound parameters, what a server reported), "S" +
+// SQL as written behind SET, "C" + the SQL literal given to set_config. Pure; one per session.
 
 #include <optional>
 #include <string>
@@ -12,6 +12,7 @@
 
 #include "pool/postgres/name_values.h"
 #include "proxy/postgres/session/expectations.h"
+#include "proxy/postgres/session/parse_contexts.h"
 #include "routing/byte_buffer.h"
 #include "routing/postgres/client_encoding.h"
 #include "routing/postgres/route.h"
@@ -21,11 +22,18 @@ namespace mosaic::proxy {
 
 class ClientView {
  public:
+  struct Login {
+    std::string user;
+    uint32_t process_id = 0, secret = 0;  // of its cancel requests
+  };
+
   explicit ClientView(pool::NameValuesTable& tables);
   void start(const std::vector<std::pair<std::string, std::string>>& startup_settings);
 
   // --- settings ---
   const pool::NameValuesRef& wanted() const { return wanted_; }
+  // Of these settings.
+  uint32_t parse_context(ParseContexts& contexts);
   // The search_path that the client has set, as routing::NameScope takes it; empty: none.
   std::string search_path() const;
   // What the open transaction began with: what another server must have before it is told the same.
@@ -70,6 +78,8 @@ class ClientView {
   void reset_hint(std::string_view name);
   routing::Hint hint() const;
 
+  Login login;
+
  private:
   struct Mark {
     std::string savepoint;  // empty: the transaction's start
@@ -82,6 +92,10 @@ class ClientView {
     routing::Reading reading;
     routing::ClientEncoding encoding = routing::ClientEncoding::kUtf8;
   };
+  struct ParseContext {
+    pool::NameValuesRef settings;
+    uint32_t id = 0;  // of these
+  };
   const Followed& follow() const;
   void mark_start(const pool::NameValuesRef& server);
 
@@ -91,6 +105,7 @@ class ClientView {
   pool::NameValuesRef told_;
   pool::NameValuesRef compared_;  // a server's, of which the client has been told
   mutable Followed followed_;
+  ParseContext parse_context_;
   std::vector<Mark> marks_;
   std::vector<std::pair<std::string, std::string>> hints_;        // of the session
   std::vector<std::pair<std::string, std::string>> local_hints_;  // of the transaction

@@ -4,9 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
+#include <string>
 
 #include "proxy/postgres/session/session.h"
+#include "routing/postgres/sql/setting_rules.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
@@ -32,10 +33,9 @@ bool Session::is_read_only() const {
   if (const auto by_mode = transaction_.is_read_only()) return *by_mode;
   const std::string* value = view_.wanted()->find("default_transaction_read_only");
   if (value == nullptr) return false;
-  // Any of the words for true (PostgreSQL manual, "Setting Parameters"), behind the tag.
-  std::string word = value->substr(std::min(value->find_first_not_of("' ", 1), value->size()));
-  std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
-  return word.starts_with("t") || word.starts_with("y") || word.starts_with("1") || word.starts_with("on");
+  std::string word = value->substr(1);  // behind the tag
+  std::erase(word, '\'');
+  return routing::find_boolean(word).value_or(false);
 }
 
 Error Session::read_only_copy_error() {

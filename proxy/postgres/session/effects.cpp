@@ -179,7 +179,7 @@ void Session::apply(const Effect& effect) {
       break;
     case Effect::Kind::kResetAll:
       transaction_.may_change_pins = true;
-      remains_.pins.remove(routing::Pin::kSetting);
+      leg_.remains.pins.remove(routing::Pin::kSetting);
       [[fallthrough]];
     default:
       view_.apply(effect, &leg_.server().settings);

@@ -402,7 +402,7 @@ Session::Intake Session::on_sync() {
   }
   waiting_.route.reset();
   const bool is_unused = leg_.is_held() && !leg_.is_busy() && leg_.status() == 'I' && !is_pinned();
-  if (is_unused && remains_.is_unclean) {  // behind DISCARD ALL
+  if (is_unused && leg_.remains.is_unclean) {  // behind DISCARD ALL
     group_ = {};
     append_ready();
     release_server();

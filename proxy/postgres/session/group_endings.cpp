@@ -145,7 +145,7 @@ void Session::finish_group(char status) {
   view_.tell(leg_.server().parameters, *outbox_.to_client);
   if (!group_.tells_no_ready) routing::append_ready(*outbox_.to_client, status);
   const bool may_change_pins = transaction_.may_change_pins;
-  if (transaction_.traces.has(routing::Trace::kUnknown)) remains_.is_unclean = true;
+  if (transaction_.traces.has(routing::Trace::kUnknown)) leg_.remains.is_unclean = true;
   const Pins pins = transaction_.pins;
   if (transaction_.traces.has(routing::Trace::kSequences)) leg_.server().has_used_sequences = true;
   if (status == 'I') {
@@ -164,9 +164,9 @@ void Session::finish_group(char status) {
   statements_.drop_portals();
   portals_.effects.clear();
   portals_.has_unnamed = false;
-  const bool is_pinned_or_may_be = !remains_.pins.is_empty() || !pins.is_empty();
-  remains_.pins.add(pins);
-  remains_.may_change_pins = is_pinned_or_may_be && may_change_pins;
+  const bool is_pinned_or_may_be = !leg_.remains.pins.is_empty() || !pins.is_empty();
+  leg_.remains.pins.add(pins);
+  leg_.remains.may_change_pins = is_pinned_or_may_be && may_change_pins;
   if (waiting_.untold_settings.empty()) return look();
   std::string text = "SELECT ";
   for (const std::string& name : waiting_.untold_settings) {
@@ -184,7 +184,7 @@ void Session::on_read_back() {
     if (waiting_.fields[i])
       view_.adopt(waiting_.untold_settings[i], *waiting_.fields[i], leg_.server().settings);
   }
-  if (waiting_.own_error) remains_.is_unclean = true;
+  if (waiting_.own_error) leg_.remains.is_unclean = true;
   waiting_.untold_settings.clear();
   look();
 }
@@ -195,7 +195,7 @@ void Session::forget_own_answer() {
 }
 
 void Session::look() {
-  if (!std::exchange(remains_.may_change_pins, false)) return release_server();
+  if (!std::exchange(leg_.remains.may_change_pins, false)) return release_server();
   ++environment_.looked_servers;
   waiting_.own_error.reset();
   forget_own_answer();
@@ -205,9 +205,9 @@ void Session::look() {
 
 // The client's transaction is over and it has been told so.
 void Session::release_server() {
-  if (!remains_.pins.is_empty()) {
+  if (!leg_.remains.pins.is_empty()) {
     come_to_rest();
-  } else if (remains_.is_unclean) {
+  } else if (leg_.remains.is_unclean) {
     bring_to_rest();
     enter(Phase::kResting);
   } else {
@@ -232,9 +232,9 @@ void Session::on_looked() {
       if (waiting_.answer.find(letter) != std::string::npos) left.add(pin);
     }
     // These it can not tell.
-    if (remains_.pins.has(Pin::kLibrary)) left.add(Pin::kLibrary);
-    if (remains_.pins.has(Pin::kSetting)) left.add(Pin::kSetting);
-    remains_.pins = left;
+    if (leg_.remains.pins.has(Pin::kLibrary)) left.add(Pin::kLibrary);
+    if (leg_.remains.pins.has(Pin::kSetting)) left.add(Pin::kSetting);
+    leg_.remains.pins = left;
   }
   release_server();
 }
@@ -244,7 +244,7 @@ void Session::on_rested() {
   if (is_at_rest) {
     leg_.server().settings = environment_.name_values->empty();
     leg_.server().has_used_sequences = false;
-    remains_.is_unclean = false;
+    leg_.remains.is_unclean = false;
   }
   if (phase_ == Phase::kPreparing) {
     // On the way to a client's first statement (leases.cpp).

@@ -44,8 +44,8 @@ Session::Server Session::need_server(const Route& route, const std::optional<poo
   waiting_.phase_after = phase_;
   if (leg_.is_held()) {
     if (route.target == Route::Target::kAnyNode || route.node == leg_.node()) return Server::kReady;
-    if (!leg_.is_busy() && leg_.status() == 'I' && remains_.pins.is_empty()) {
-      if (remains_.is_unclean) {
+    if (!leg_.is_busy() && leg_.status() == 'I' && leg_.remains.pins.is_empty()) {
+      if (leg_.remains.is_unclean) {
         bring_to_rest();
         enter(Phase::kResting);
         return Server::kWaiting;
@@ -75,7 +75,7 @@ NodeId Session::likely_node() const {
 bool Session::may_leave_node() const {
   const bool is_failed = leg_.status() == 'E' && !group_.may_recover;
   const bool can_be_said_again = leg_.status() != 'T' || !transaction_.said().empty();
-  return can_be_said_again && !transaction_.is_bound() && !is_failed && remains_.pins.is_empty();
+  return can_be_said_again && !transaction_.is_bound() && !is_failed && leg_.remains.pins.is_empty();
 }
 
 // What was said there is taken back, and said again where the next statement goes. A Sync first: what is
@@ -93,7 +93,7 @@ void Session::leave_node() {
 void Session::on_left(char status) {
   // What ran before in the same segment may have left more than its ROLLBACK takes back.
   if (transaction_.traces.has(routing::Trace::kUnknown) || !transaction_.pins.is_empty())
-    remains_.is_unclean = true;
+    leg_.remains.is_unclean = true;
   if (transaction_.traces.has(routing::Trace::kSequences)) leg_.server().has_used_sequences = true;
   if (group_.has_error) {
     // The client has been told; it stays in what the server says it is in.
@@ -128,7 +128,7 @@ void Session::on_left(char status) {
 
 // At rest already, or once it is.
 void Session::leave() {
-  if (remains_.is_unclean) {
+  if (leg_.remains.is_unclean) {
     bring_to_rest();
     return;
   }
@@ -169,7 +169,7 @@ Error Session::other_node_error(const Route& route) const {
     return Error{
         sqlstate::kTransactionNodes,
         fmt::format("this session keeps its server on node \"{}\" and can not use node \"{}\"", here, there),
-        fmt::format("It is kept for: {}.", reasons_of(remains_.pins)),
+        fmt::format("It is kept for: {}.", reasons_of(leg_.remains.pins)),
         "DISCARD ALL ends that, or what each has for it (DROP, CLOSE, UNLISTEN ...); or use another "
         "connection for it."};
   }
@@ -192,7 +192,7 @@ Error Session::other_node_error(const Route& route) const {
 void Session::on_lease(pool::ServerMemory& server) {
   assert(phase_ == Phase::kWaiting && !leg_.is_held());
   leg_.attach(server);
-  remains_.is_unclean = false;
+  leg_.remains.is_unclean = false;
   ++environment_.traffic[server.node.value].assignments;
   waiting_.has_been_rested = false;
   if (server.settings == view_.at_begin()) {
@@ -226,7 +226,7 @@ void Session::on_assigned() {
 
 void Session::on_server_prepared() {
   if (waiting_.phase_after == Phase::kWelcome) {
-    environment_.welcomes->store(login_.user, welcome_key(), leg_.server().parameters);
+    environment_.welcomes->store(view_.login.user, welcome_key(), leg_.server().parameters);
     const pool::NameValuesRef parameters = leg_.server().parameters;
     end_lease(LeaseEnd::kReturn);
     finish_welcome(parameters);
@@ -287,8 +287,8 @@ void Session::end_lease(LeaseEnd end) {
   attempt_.stop();
   portals_.has_unnamed = false;
   leg_.end(end);
-  remains_.pins = {};
-  remains_.is_unclean = false;
+  leg_.remains.pins = {};
+  leg_.remains.is_unclean = false;
 }
 
 // --- no server is to be had ---

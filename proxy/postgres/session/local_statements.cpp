@@ -112,10 +112,10 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
       statements_.drop_all(nullptr);
       statements_.drop_portals();
       view_.reset_all();
-      if (const pool::NameValuesRef known = environment_.welcomes->find(login_.user, welcome_key()))
+      if (const pool::NameValuesRef known = environment_.welcomes->find(view_.login.user, welcome_key()))
         view_.tell(with_application_name(known), *outbox_.to_client);
-      if (leg_.is_held()) remains_.is_unclean = true;
-      remains_.pins = {};
+      if (leg_.is_held()) leg_.remains.is_unclean = true;
+      leg_.remains.pins = {};
       return {"DISCARD ALL", std::nullopt};
     }
     default:

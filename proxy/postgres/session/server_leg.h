@@ -13,12 +13,20 @@
 #include "proxy/postgres/session/expectations.h"
 #include "proxy/postgres/session/outbox.h"
 #include "routing/byte_buffer.h"
+#include "routing/postgres/sql/traces.h"
 #include "routing/result.h"
 
 namespace mosaic::proxy {
 
 class ServerLeg {
  public:
+  // What the client has left in the server.
+  struct Remains {
+    routing::Pins pins;            // why the client keeps it
+    bool is_unclean = false;       // it may hold what nobody else may see
+    bool may_change_pins = false;  // it is to be asked which of them are left
+  };
+
   explicit ServerLeg(Outbox& outbox) : outbox_(outbox) {}
 
   bool is_held() const { return server_ != nullptr; }
@@ -74,6 +82,9 @@ class ServerLeg {
 
   // What the server said before it went away: its FATAL.
   std::unique_ptr<routing::Error> last_words;
+  // ParameterDescription, until what follows it makes it whole.
+  routing::ByteBuffer description;
+  Remains remains;
 
  private:
   Outbox& outbox_;

@@ -38,11 +38,8 @@ bool Session::has_description(const PreparedStatement& statement) const {
 }
 
 pool::StatementKey Session::key_of(const PreparedStatement& statement, const Route& route) {
-  if (parse_context_.settings != view_.wanted()) {
-    parse_context_.settings = view_.wanted();
-    parse_context_.id = environment_.parse_contexts->id_of(*parse_context_.settings);
-  }
-  return {statement.id, route.target == Route::Target::kShard ? route.shard.value + 1 : 0, parse_context_.id};
+  return {statement.id, route.target == Route::Target::kShard ? route.shard.value + 1 : 0,
+          view_.parse_context(*environment_.parse_contexts)};
 }
 
 // What a server parses now, it parses under settings that end with the transaction, or that it has not

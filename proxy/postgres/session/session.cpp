@@ -38,12 +38,12 @@ Session::~Session() {
 void Session::on_login(std::string_view user,
                        const std::vector<std::pair<std::string, std::string>>& settings, uint32_t process_id,
                        uint32_t secret) {
-  login_.user = user;
-  login_.process_id = process_id;
-  login_.secret = secret;
+  view_.login.user = user;
+  view_.login.process_id = process_id;
+  view_.login.secret = secret;
   view_.start(settings);
   waiting_.phase_after = Phase::kWelcome;
-  if (const pool::NameValuesRef known = environment_.welcomes->find(login_.user, welcome_key())) {
+  if (const pool::NameValuesRef known = environment_.welcomes->find(view_.login.user, welcome_key())) {
     finish_welcome(known);
     return;
   }
@@ -74,7 +74,7 @@ void Session::finish_welcome(const pool::NameValuesRef& parameters) {
   for (const auto& [name, value] : view_.told()->entries()) {
     routing::append_parameter_status(*outbox_.to_client, name, value);
   }
-  routing::append_backend_key(*outbox_.to_client, login_.process_id, login_.secret);
+  routing::append_backend_key(*outbox_.to_client, view_.login.process_id, view_.login.secret);
   routing::append_ready(*outbox_.to_client, 'I');
   come_to_rest();
 }
@@ -179,7 +179,7 @@ Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parame
       routing::route(statement, parameters, view_.hint(), catalog(), anywhere, view_.encoding());
   if (!route) return route;
   // A temporary object is where the client made it; the names of others are looked for there as well.
-  const bool has_temporary = remains_.pins.has(routing::Pin::kTemporary) ||
+  const bool has_temporary = leg_.remains.pins.has(routing::Pin::kTemporary) ||
                              transaction_.pins.has(routing::Pin::kTemporary) ||
                              (parts.size() == 1 && parts[0].pins.has(routing::Pin::kTemporary));
   if (leg_.is_held() && has_temporary && route->reason == Route::Reason::kDefaultNode) {

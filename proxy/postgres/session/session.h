@@ -1,7 +1,7 @@
 #pragma once
 // One client after its login: what each of its messages means for the server it has, needs or must not have.
-// Sans-I/O: events in, bytes and actions out (Outbox). Its one driver is ClientConnection; tests drive it by
-// scripts. What is known is kept by its parts, each of which says what it owns: ServerLeg, Transaction,
+// Sans-I/O: events in, bytes and actions out (Outbox). Its one driver is FramePump; tests drive it by scripts
+// as well. What is known is kept by its parts, each of which says what it owns: ServerLeg, Transaction,
 // ClientView, ClientStatements, CopyIn, Attempt. No part knows the session.
 //
 // The files: session.cpp (events, simple queries), refusals.cpp, leases.cpp (which server, from asking to
@@ -99,7 +99,7 @@ class Session {
   Phase phase() const { return phase_; }
   bool holds_server() const { return leg_.is_held(); }
   bool is_in_transaction() const { return leg_.status() != 'I' || transaction_.is_open(); }
-  bool is_pinned() const { return !remains_.pins.is_empty(); }
+  bool is_pinned() const { return !leg_.remains.pins.is_empty(); }
   // A statement runs, or waits to run.
   bool is_busy() const;
   size_t prepared_statements() const { return statements_.size(); }
@@ -159,25 +159,11 @@ class Session {
     std::vector<PortalEffects> effects;  // by name: what their Execute will do
     bool has_unnamed = false;            // the server's is one that the client has bound
   };
-  // In the leased server.
-  struct Remains {
-    routing::Pins pins;            // why the client keeps it
-    bool is_unclean = false;       // it may hold what nobody else may see
-    bool may_change_pins = false;  // it is to be asked which of them are left
-  };
   // Of the statement that is being looked at, over the wait for a server.
   struct Analysis {
     routing::AnalyzedStatement statement;
     uint64_t generation = 0;                        // of the router
     std::vector<routing::TextChange> text_changes;  // what qualifying did to the query that runs
-  };
-  struct ParseContext {
-    pool::NameValuesRef settings;
-    uint32_t id = 0;  // of these
-  };
-  struct Login {
-    std::string user;
-    uint32_t process_id = 0, secret = 0;
   };
 
   // session.cpp
@@ -381,11 +367,7 @@ class Session {
   Waiting waiting_;
   Group group_;
   ServerPortals portals_;
-  Remains remains_;
   Analysis analysis_;
-  routing::ByteBuffer description_;  // ParameterDescription, until what follows it makes it whole
-  ParseContext parse_context_;
-  Login login_;
   int last_shard_ = -1;
   bool is_shutting_down_ = false;
 };

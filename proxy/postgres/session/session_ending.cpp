@@ -26,7 +26,7 @@ void Session::on_client_lost(bool is_polite) {
     return;
   }
   // What a library brought in can not be taken out again.
-  if (remains_.pins.has(Pin::kLibrary)) {
+  if (leg_.remains.pins.has(Pin::kLibrary)) {
     end_lease(LeaseEnd::kDiscard);
     enter(Phase::kClosed);
     return;
@@ -34,8 +34,8 @@ void Session::on_client_lost(bool is_polite) {
   // Whether what is under way changes settings or the session is not looked at any more: a server whose state
   // is not known is brought to rest by all means.
   const bool is_quiet = phase_ == Phase::kReady && !leg_.is_busy();
-  remains_.is_unclean |=
-      !remains_.pins.is_empty() || !transaction_.pins.is_empty() ||
+  leg_.remains.is_unclean |=
+      !leg_.remains.pins.is_empty() || !transaction_.pins.is_empty() ||
       transaction_.traces.has(routing::Trace::kUnknown) || phase_ == Phase::kPreparing ||
       phase_ == Phase::kResting || !transaction_.untold_settings.empty() ||
       (!is_quiet && (view_.has_marks() || group_.changes_settings || !portals_.effects.empty() ||
@@ -122,7 +122,7 @@ void Session::on_abandoned_ready(char status) {
     leg_.send_own_query(Purpose::kAbandoned, "ROLLBACK");
     return;
   }
-  if (!remains_.is_unclean) {
+  if (!leg_.remains.is_unclean) {
     end_lease(LeaseEnd::kReturn);
     enter(Phase::kClosed);
     return;

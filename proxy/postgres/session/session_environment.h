@@ -34,6 +34,7 @@ struct SessionEnvironment {
   bool prepare_simple_queries = false;            // the same for simple queries, with parameters for literals
   uint32_t max_client_prepared_statements = 0;    // per client
   uint64_t max_client_prepared_bytes = 64 << 20;  // per client: texts and plans of its statements
+  uint64_t max_statement_bytes = 256u << 20;      // one Query, Parse, Bind or FunctionCall message
   uint32_t max_pipeline_messages = 10'000;        // per client: sent and not answered
   uint64_t max_replay_bytes = 64 << 10;           // per client: see Attempt
   uint64_t max_held_bytes = 64 << 10;             // per client: what is said in a transaction, portals

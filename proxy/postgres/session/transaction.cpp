@@ -1,9 +1,11 @@
 #include "proxy/postgres/session/transaction.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdint>
 #include <utility>
+
+#include "routing/postgres/sql/keyword.h"
+#include "routing/postgres/sql/tokenizer.h"
 
 namespace mosaic::proxy {
 
@@ -57,13 +59,16 @@ void Transaction::say(std::string text, bool is_mode, size_t bytes_max) {
 
 std::optional<bool> Transaction::is_read_only() const {
   std::optional<bool> is_read_only;
+  routing::Tokenizer tokenizer;
   for (const std::string& mode : modes_) {
-    std::string lower(mode);
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
-    const size_t only = lower.rfind("read only"), write = lower.rfind("read write");
-    if (only == std::string::npos && write == std::string::npos) continue;
-    is_read_only = write == std::string::npos || (only != std::string::npos && only > write);
+    tokenizer.read(mode);
+    std::string_view last;
+    for (const routing::Token& token : tokenizer.tokens()) {
+      const std::string_view word = std::string_view(mode).substr(token.begin, token.end - token.begin);
+      if (routing::is_keyword(last, "read") && routing::is_keyword(word, "only")) is_read_only = true;
+      if (routing::is_keyword(last, "read") && routing::is_keyword(word, "write")) is_read_only = false;
+      last = word;
+    }
   }
   return is_read_only;
 }

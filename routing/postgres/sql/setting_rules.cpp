@@ -2,6 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string>
+#include <utility>
+
 #include "routing/postgres/client_encoding.h"
 #include "routing/sqlstate.h"
 
@@ -23,6 +29,24 @@ bool is_reading_setting(std::string_view setting) {
 bool is_transaction_setting(std::string_view setting) {
   return setting == "transaction_isolation" || setting == "transaction_read_only" ||
          setting == "transaction_deferrable";
+}
+
+std::optional<bool> find_boolean(std::string_view value) {
+  constexpr std::array<std::pair<std::string_view, bool>, 8> kWords{{{"true", true},
+                                                                     {"false", false},
+                                                                     {"yes", true},
+                                                                     {"no", false},
+                                                                     {"on", true},
+                                                                     {"off", false},
+                                                                     {"1", true},
+                                                                     {"0", false}}};
+  std::string word(value);
+  std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (word.empty() || word == "o") return std::nullopt;
+  for (const auto& [name, is_true] : kWords) {
+    if (name.starts_with(word)) return is_true;
+  }
+  return std::nullopt;
 }
 
 }  // namespace mosaic::routing

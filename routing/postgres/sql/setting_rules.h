@@ -21,4 +21,9 @@ bool is_reading_setting(std::string_view setting);
 // It ends with its transaction, however it was set (PostgreSQL, src/backend/commands/variable.c).
 bool is_transaction_setting(std::string_view setting);
 
+// What a setting of type boolean makes of a value: the words true, false, yes, no, on, off or a beginning of
+// theirs that is no other's, 1, 0, in any case (PostgreSQL 15 manual, "Setting Parameters"). Nothing: no such
+// value.
+std::optional<bool> find_boolean(std::string_view value);
+
 }  // namespace mosaic::routing

@@ -33,13 +33,18 @@ TEST(CancelRegistry, forgets_a_removed_key) {
   EXPECT_EQ(registry.size(), 0u);
 }
 
-TEST(CancelRegistry, draws_again_when_a_process_id_is_taken_or_zero) {
-  const std::vector<uint64_t> draws = {uint64_t{7} << 32 | 1, uint64_t{7} << 32 | 2, 3,
-                                       uint64_t{0x80000007} << 32 | 4, uint64_t{8} << 32 | 5};
+TEST(CancelRegistry, draws_again_when_a_process_id_is_taken_or_may_be_a_real_one) {
+  constexpr uint64_t kFirst = (1u << 22) + 1;
+  const std::vector<uint64_t> draws = {kFirst << 32 | 1,
+                                       kFirst << 32 | 2,
+                                       3,
+                                       (kFirst - 1) << 32 | 3,
+                                       (uint64_t{0x80000000} | kFirst) << 32 | 4,
+                                       (kFirst + 1) << 32 | 5};
   size_t next = 0;
   CancelRegistry registry(10, [&] { return draws.at(next++); });
-  EXPECT_EQ(registry.add({}), (CancelKey{7, 1}));
-  EXPECT_EQ(registry.add({}), (CancelKey{8, 5})) << "7 is taken, 0 is none, and the sign bit is dropped";
+  EXPECT_EQ(registry.add({}), (CancelKey{kFirst, 1}));
+  EXPECT_EQ(registry.add({}), (CancelKey{kFirst + 1, 5})) << "the sign bit is dropped";
 }
 
 TEST(CancelRegistry, refuses_more_clients_than_its_limit) {
