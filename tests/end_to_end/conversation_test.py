@@ -54,9 +54,9 @@ class Theatre:
         node = self.cluster.nodes[client % len(self.cluster.nodes)]
         return self.cluster.users_on(node, 2, 5000 + 100 * client)
 
-    def wipe(self):
+    def wipe(self, clients=range(CLIENTS)):
         """Waits, by the rows' locks, for whoever has left in the middle of something."""
-        users = [user for keys in self.keys for user in keys.values()]
+        users = [user for client in clients for user in self.keys[client].values()]
         self._run(self.cluster.nodes[0], self.reference["dbname"], {"public": users})
         for node in self.cluster.nodes:
             here = {}

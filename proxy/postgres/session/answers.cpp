@@ -240,10 +240,10 @@ void Session::complete_part(Expectation& expectation, char type, std::string_vie
   if (type != 'C' || is_partial) return;
   if (tag == "COMMIT" || tag == "PREPARE TRANSACTION") {
     view_.commit();
-    transaction_.on_ended();
+    transaction_.on_ended(leg_.status() == 'E');
   } else if (tag == "ROLLBACK") {
     view_.roll_back(&leg_.server().settings);
-    transaction_.on_ended();
+    transaction_.on_ended(leg_.status() == 'E');
   }
 }
 
@@ -330,7 +330,7 @@ Session::Verdict Session::on_error(std::string_view body) {
   } else {
     forward_error(body);
   }
-  statements_.drop_portals();
+  if (!is_in_transaction()) statements_.drop_portals();
   const Phase before = phase_;
   const bool is_simple = front.kind == Kind::kQuery;
   if (is_simple) {

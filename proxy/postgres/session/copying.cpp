@@ -83,9 +83,13 @@ Session::Intake Session::on_copy_frame(char type, std::string_view body) {
     case 'X':
       return dispatch(type, body);
     default:
-      fail_copy(Error{sqlstate::kProtocolViolation,
-                      fmt::format("unexpected message type 0x{:02X} during COPY from stdin", type), "",
-                      "finish the COPY with CopyDone or CopyFail first"});
+      // As PostgreSQL: it has lost its place in the stream (CopyGetData() in copyfromparse.c).
+      routing::append_error(*outbox_.to_client,
+                            Error{sqlstate::kProtocolViolation,
+                                  fmt::format("unexpected message type 0x{:02X} during COPY from stdin", type), "",
+                                  ""});
+      close_with(Error{sqlstate::kProtocolViolation,
+                       "terminating connection because protocol synchronization was lost", "", ""});
       return Intake::kTaken;
   }
 }

@@ -36,6 +36,13 @@ Error no_such_portal(std::string_view name) {
   return Error{"34000", fmt::format("portal \"{}\" does not exist", name), "", ""};
 }
 
+// PostgreSQL, IsTransactionExitStmt() in postgres.c.
+bool may_end_failed_transaction(routing::StatementKind kind) {
+  using routing::StatementKind;
+  return kind == StatementKind::kCommit || kind == StatementKind::kRollback ||
+         kind == StatementKind::kRollbackTo;
+}
+
 }  // namespace
 
 // --- Bind ---
@@ -43,7 +50,7 @@ Error no_such_portal(std::string_view name) {
 Session::Intake Session::on_bind(std::string_view body) {
   const Result<routing::BindMessage> message = routing::parse_bind(body);
   PreparedStatement* statement = message ? statements_.find(message->statement) : nullptr;
-  const bool is_of_owed = statement != nullptr && statements_.owed() == statement && !waiting_.is_describing;
+  const bool is_of_owed = statement != nullptr && statements_.owed() == statement && !waiting_.is_describing();
   if (statements_.owed() != nullptr && !is_of_owed && settle_parse(false) == Intake::kLater)
     return Intake::kLater;
   if (group_.skips_until_sync) return Intake::kTaken;
@@ -313,6 +320,8 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
     append_local(LocalReply{"", std::nullopt, true});
     return Intake::kTaken;
   }
+  if (has_failed_transaction() && !may_end_failed_transaction(parts[0].kind))
+    return refuse(failed_transaction_error(), false);
   if (portal.has_run) {
     return refuse(Error{"55000", fmt::format("portal \"{}\" cannot be run", portal.name), "", ""}, false);
   }

@@ -55,7 +55,7 @@ bool Session::is_local(const StatementPart& part) const {
   if (transaction_.is_lost())
     return (is_end && !part.is_chained) ||
            (part.kind == StatementKind::kRollbackTo && transaction_.can_go_back());
-  if (leg_.status() == 'E') return false;  // the server's own errors, and the ends of its transaction
+  if (has_failed_transaction()) return false;  // the server's own errors, and the ends of its transaction
   const bool is_open_here = transaction_.is_open() && !leg_.is_held();
   const bool has_room = transaction_.has_room(part.name.size() + 64, environment_.max_held_bytes);
   switch (part.kind) {
@@ -161,7 +161,7 @@ Session::LocalReply Session::run_local_in_transaction(const StatementPart& part,
   std::optional<Error> untold;
   if (has_failed && is_commit && !transaction_.is_loss_told()) untold = transaction_.loss();
   if (part.is_chained) {
-    transaction_.chain();
+    transaction_.chain(has_failed);
   } else {
     transaction_.reset();
   }

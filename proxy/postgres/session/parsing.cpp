@@ -76,7 +76,7 @@ Session::Intake Session::refuse_duplicate(const routing::ParseMessage& message) 
   PreparedStatement& statement =
       cache.acquire(message, *environment_.router, catalog(), view_.reading(), {}, scope());
   const AnalyzedStatement& view = statement.compiled->view();
-  const bool is_fine = (statement.is_accepted || is_settled_here(view)) && leg_.status() != 'E';
+  const bool is_fine = (statement.is_accepted || is_settled_here(view)) && !has_failed_transaction();
   Intake intake = Intake::kTaken;
   if (transaction_.is_lost() && !may_end_lost_transaction(view)) {
     intake = refuse(failed_transaction_error(), false);
@@ -132,8 +132,7 @@ void Session::reply_named(std::string_view bytes, std::vector<NameChange>& chang
 // are kept as they are).
 bool Session::is_settled_here(const AnalyzedStatement& statement) const {
   if (is_sql_prepared(statement)) return true;
-  const bool is_failed = leg_.status() == 'E' || transaction_.is_lost();
-  return !is_failed && !statement.plan->parts.empty() && answers_with_nothing(statement);
+  return !has_failed_transaction() && !statement.plan->parts.empty() && answers_with_nothing(statement);
 }
 
 void Session::tell_parse_complete() {
@@ -152,13 +151,9 @@ void Session::tell_parse_complete() {
 Session::Intake Session::settle_parse(bool with_description) {
   PreparedStatement& statement = *statements_.owed();
   environment_.statements->refresh(statement, *environment_.router, catalog());
-  const auto end_wait = [this] {
-    waiting_.route.reset();
-    waiting_.is_describing = false;
-  };
   if (is_settled_here(statement.compiled->view())) {
     tell_parse_complete();
-    end_wait();
+    waiting_.route.reset();
     return Intake::kTaken;
   }
   const bool is_known =
@@ -167,24 +162,23 @@ Session::Intake Session::settle_parse(bool with_description) {
           : statement.is_accepted && statement.schema_version == environment_.statements->schema_version();
   if (is_known && leg_.status() != 'E') {
     tell_parse_complete();
-    end_wait();
+    waiting_.route.reset();
     return Intake::kTaken;
   }
-  if (!waiting_.is_describing) {
+  if (!waiting_.is_describing()) {
     Result<Route> route = describing_route(statement);
     if (!route) {
       statements_.fail_owed();
       return refuse(route.error(), false);
     }
-    waiting_.route = std::move(*route);
-    waiting_.is_describing = true;
+    waiting_.route.emplace(std::move(*route), true);
   }
   switch (need_server(*waiting_.route, std::nullopt)) {
     case Server::kWaiting:
       return Intake::kLater;
     case Server::kRefused: {
       const Error error = *std::exchange(waiting_.error, nullptr);
-      end_wait();
+      waiting_.route.reset();
       statements_.fail_owed();
       return refuse(error, false);
     }
@@ -192,7 +186,7 @@ Session::Intake Session::settle_parse(bool with_description) {
       break;
   }
   const Route route = std::move(*waiting_.route);
-  end_wait();
+  waiting_.route.reset();
   begin_on_leg(true);
   const pool::StatementKey key = key_of(statement, route);
   group_.described_key = key;

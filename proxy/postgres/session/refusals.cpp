@@ -56,7 +56,8 @@ void Session::tell_error(const Error& error, bool is_simple) {
   ++environment_.refused_statements;
   waiting_.route.reset();
   routing::append_error(*outbox_.to_client, error);
-  statements_.drop_portals();
+  // In a transaction that was begun they live on, and can not be run.
+  if (!is_in_transaction()) statements_.drop_portals();
   if (is_simple) {
     append_ready();
     come_to_rest();
@@ -75,6 +76,9 @@ char Session::visible_status() const {
   if (leg_.is_held()) return leg_.status();
   return transaction_.is_lost() ? 'E' : transaction_.is_open() ? 'T' : 'I';
 }
+
+// And nothing that is under way ends it.
+bool Session::has_failed_transaction() const { return visible_status() == 'E' && !group_.may_recover; }
 
 Error Session::failed_transaction_error() {
   if (transaction_.is_lost() && !transaction_.is_loss_told()) {

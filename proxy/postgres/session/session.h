@@ -116,15 +116,21 @@ class Session {
     bool is_empty_query = false;
   };
   enum class Server : uint8_t { kReady, kWaiting, kRefused };  // kRefused: waiting_.error says why
+  struct WaitingRoute : routing::Route {
+    WaitingRoute(routing::Route route, bool is_of_parse = false)
+        : Route(std::move(route)), is_describing(is_of_parse) {}
+    bool is_describing;  // for the Parse that is owed
+  };
   // What the message at hand waits for, and what was found out for it.
   struct Waiting {
-    std::optional<routing::Route> route;
+    bool is_describing() const { return route && route->is_describing; }
+
+    std::optional<WaitingRoute> route;
     std::unique_ptr<routing::Error> error;    // no server is to be had
     std::unique_ptr<routing::Error> refusal;  // the message is refused once the transaction has a server
     bool is_refusal_simple = false;
     Phase phase_after = Phase::kReady;
     uint32_t attempts = 0;                           // nodes asked where any will do
-    bool is_describing = false;                      // `route` is for the Parse that is owed
     std::unique_ptr<routing::Error> own_error;       // what became of a query of ours
     bool has_been_rested = false;                    // before its settings are assigned once more
     std::string answer;                              // of a query of ours: its last row
@@ -201,6 +207,7 @@ class Session {
   void tell_error(const routing::Error& error, bool is_simple);
   void append_ready();
   char visible_status() const;
+  bool has_failed_transaction() const;
   routing::Error failed_transaction_error();
   bool may_end_lost_transaction(const routing::AnalyzedStatement& statement) const;
 

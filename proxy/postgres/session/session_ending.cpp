@@ -144,7 +144,6 @@ void Session::on_cancel_request() {
     outbox_.stop_waiting = true;
     outbox_.lease_request.reset();
     waiting_.route.reset();
-    waiting_.is_describing = false;
     go_on_without_server(canceled);
     return;
   }
@@ -173,7 +172,6 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   statements_.drop_portals();
   portals_.effects.clear();
   waiting_.route.reset();
-  waiting_.is_describing = false;
   view_.roll_back(nullptr);
   group_ = {};
   if (before != Phase::kPreparing) copy_.reset();

@@ -73,9 +73,9 @@ std::optional<bool> Transaction::is_read_only() const {
   return is_read_only;
 }
 
-void Transaction::chain() {
-  std::vector<std::string> modes = std::move(modes_);
-  const bool is_snapshot = is_snapshot_;
+void Transaction::chain(bool has_failed) {
+  std::vector<std::string> modes = has_failed ? std::vector<std::string>{"BEGIN"} : std::move(modes_);
+  const bool is_snapshot = is_snapshot_ && !has_failed;
   reset();
   is_open_ = true;
   is_snapshot_ = is_snapshot;
@@ -151,10 +151,15 @@ void Transaction::on_sent(const routing::StatementPart& part) {
   if (part.pins_session() || part.may_release_pins || part.may_leave_traces()) may_change_pins = true;
 }
 
-void Transaction::on_ended() {
+void Transaction::on_ended(bool has_failed) {
   said_.clear();
   said_bytes_ = 0;
   std::vector<std::string> modes = std::exchange(modes_, {});
+  if (has_failed) {
+    modes = {"BEGIN"};
+    are_modes_known_ = true;
+    is_snapshot_ = false;
+  }
   if (!is_chaining_ || !are_modes_known_) return;
   for (std::string& mode : modes) say(std::move(mode), true, SIZE_MAX);
 }

@@ -47,7 +47,9 @@ class Transaction {
   void say(std::string text, bool is_mode, size_t bytes_max);
   // Its end AND CHAIN begins another of the same modes: what says so is known.
   bool may_chain() const { return are_modes_known_ && !modes_.empty(); }
-  void chain();  // while no server takes part
+  // While no server takes part. One that has failed leaves no modes to the next, as in PostgreSQL (they are
+  // reset before they are kept: CommitTransactionCommand() in xact.c).
+  void chain(bool has_failed);
   // By what was said of its modes; nothing: that is for default_transaction_read_only to say.
   std::optional<bool> is_read_only() const;
   bool has_room(size_t more_bytes, size_t bytes_max) const { return said_bytes_ + more_bytes <= bytes_max; }
@@ -65,7 +67,7 @@ class Transaction {
   // Whether the same statement elsewhere would have come to the same.
   bool is_portable(const routing::StatementPart& part) const;
   void on_sent(const routing::StatementPart& part);
-  void on_ended();                              // COMMIT or ROLLBACK is confirmed: what follows is another
+  void on_ended(bool has_failed);               // COMMIT or ROLLBACK is confirmed: what follows is another
   void on_ready(char status, bool has_failed);  // by the server, for the client
   void reset();                                 // nothing is open
 

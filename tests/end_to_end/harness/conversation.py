@@ -242,7 +242,7 @@ class Author:
 
 
 class Stage:
-    """Both sides of every client. `wipe` gives each client's users the rows that a story begins with."""
+    """Both sides of every client. `wipe` gives the users of all clients, or of some, the rows that a story begins with."""
 
     def __init__(self, judge, subject, keys, wipe, silence_s=6.0, refusals=()):
         """`refusals`: SQLSTATEs that Mosaic may refuse with, by design; whoever got one begins a new session."""
@@ -290,6 +290,7 @@ class Stage:
             self.refused += 1
             for speaker in self.speakers.pop(step.client):
                 speaker.leave(politely=False)
+            self._wipe([step.client])  # PostgreSQL has done what Mosaic refused
             return None
         return Difference(direct, subject)
 

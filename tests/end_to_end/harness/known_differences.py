@@ -24,14 +24,17 @@ KNOWN = [
 ]
 
 
-def _first_code(frames):
-    return next((dict(part[1:])["C"] for part in frames if part[0] == "E" and len(part) > 2), None)
+def _differing_codes(direct, subject):
+    """The SQLSTATEs of the first errors that are not alike."""
+    pairs = ((dict(left[1:])["C"], dict(right[1:])["C"]) for left, right in zip(direct, subject)
+             if left != right and left[0] == "E" and len(left) > 2 and len(right) > 2)
+    return next(pairs, (None, None))
 
 
 def is_known(spoken, direct, subject):
     """Whether the two replies may differ: they must be of the same frames even so."""
     if [part[0] for part in direct] != [part[0] for part in subject]:
         return False
-    codes = _first_code(direct), _first_code(subject)
+    codes = _differing_codes(direct, subject)
     return any(re.search(known.statement, spoken, re.IGNORECASE) for known in KNOWN if not known.codes) or any(
         codes[1] == known.codes[1] and codes[0] and re.fullmatch(known.codes[0], codes[0]) for known in KNOWN if known.codes)

@@ -104,7 +104,7 @@ _SETTINGS = {
     "datestyle": ["'German'", "'YMD'", "'SQL, DMY'", "'ISO'", "'ISO, MDY'"],
     "application_name": ["'me'", "'it''s mine'", "''"],
     "statement_timeout": ["'10min'", "123456"], "intervalstyle": ["'postgres_verbose'", "'iso_8601'"],
-    "extra_float_digits": ["0", "3"], "search_path": ["public", "public, pg_catalog", "'$user', public"],
+    "extra_float_digits": ["0", "3"], "search_path": ["public", "public, pg_catalog", '"$user", public'],
     "bytea_output": ["'escape'", "'hex'"], "default_transaction_isolation": ["'repeatable read'", "'read committed'"],
     "client_min_messages": ["'warning'", "'notice'"],
     "client_encoding": ["'LATIN1'", "'UTF8'"], "app.user": ["'42'", "'x y'"], "app.current_user": ["'me'"],
