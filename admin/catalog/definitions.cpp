@@ -140,10 +140,13 @@ Result<Definitions> DefinitionReader::read_nodes(const std::vector<std::string>&
     auto connection = connect(node);
     if (!connection) return with_node(connection.error(), node);
     // One picture, in which names are PostgreSQL's own; compiling the plan would take longer than running it.
+    // What somebody is changing is read when he is done: a reader that waited for a lock, with others in its
+    // hands, could be half of a deadlock, and long before one is looked for (deadlock_timeout) it gives way.
     Status status = (*connection)
                         ->execute(
                             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-                            "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off");
+                            "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off; "
+                            "SET LOCAL lock_timeout = '100ms'");
     if (status) status = read_node(node, state);
     if (status && node == state.layout.default_node) status = read_names(**connection, state, definitions);
     if (!status) return with_node(status.error(), node);

@@ -55,7 +55,10 @@ void Session::flush_local_replies() {
 
 // What was assumed of a message that was skipped, or that failed.
 void Session::undo(Expectation& expectation) {
-  if (expectation.effects) statements_.take_back(expectation.effects->names);
+  if (expectation.effects) {
+    statements_.take_back(expectation.effects->names);
+    if (expectation.effects->portal) statements_.drop_portal(*expectation.effects->portal);
+  }
   if (expectation.kind == Kind::kParse) {
     // An unnamed Parse that failed says nothing about the named statement of the same text.
     if (expectation.is_unnamed) {
@@ -81,6 +84,8 @@ void Session::skip_to_sync() {
     is_clients_group |= owed.at(count).kind != Kind::kQuery && !owed.at(count).is_ours;
     ++count;
   }
+  // A Parse that is owed came behind all that is skipped.
+  if (count == owed.size() && statements_.owed() != nullptr) statements_.forget_owed();
   for (size_t i = count; i-- > 0;) undo(owed.at(i));
   for (; count > 0; --count) {
     if (owed.front().kind == Kind::kLocal) leg_.local_bytes().consume(owed.front().local_bytes);
@@ -275,7 +280,7 @@ Session::Verdict Session::on_description(char type, std::string_view body) {
       return Verdict::kForward;
     }
     // Whole at once: other clients share the statement, and this server may be lost between the two.
-    statement.description.assign(leg_.description.view());
+    if (!parses_unlike_others()) statement.description.assign(leg_.description.view());
     statement.schema_version = environment_.statements->schema_version();
   }
   if (type == 't') return Verdict::kForward;

@@ -117,6 +117,10 @@ void ClientView::apply(const Effect& effect, pool::NameValuesRef* server) {
       break;
     case Effect::Kind::kReset: {
       mark_start(there);
+      if (effect.name == "session_authorization") {
+        wanted_ = tables_.with(wanted_, "role", std::nullopt);
+        there = tables_.with(there, "role", std::nullopt);
+      }
       const std::string* at_start = startup_->find(effect.name);
       wanted_ = tables_.with(wanted_, effect.name,
                              at_start != nullptr ? std::optional<std::string_view>(*at_start) : std::nullopt);

@@ -84,10 +84,10 @@ Session::Intake Session::on_copy_frame(char type, std::string_view body) {
       return dispatch(type, body);
     default:
       // As PostgreSQL: it has lost its place in the stream (CopyGetData() in copyfromparse.c).
-      routing::append_error(*outbox_.to_client,
-                            Error{sqlstate::kProtocolViolation,
-                                  fmt::format("unexpected message type 0x{:02X} during COPY from stdin", type), "",
-                                  ""});
+      routing::append_error(
+          *outbox_.to_client,
+          Error{sqlstate::kProtocolViolation,
+                fmt::format("unexpected message type 0x{:02X} during COPY from stdin", type), "", ""});
       close_with(Error{sqlstate::kProtocolViolation,
                        "terminating connection because protocol synchronization was lost", "", ""});
       return Intake::kTaken;

@@ -87,7 +87,9 @@ void add_setting(const AnalyzedStatement& statement, const StatementPart& part, 
 }
 
 bool is_mode(const StatementPart& part) {
-  return part.kind == StatementKind::kBegin || part.kind == StatementKind::kSetTransaction;
+  return part.kind == StatementKind::kBegin || part.kind == StatementKind::kSetTransaction ||
+         (part.kind == StatementKind::kSet && part.setting && !part.setting->value_parameter &&
+          routing::is_transaction_setting(part.setting->name));
 }
 
 // What would have to be said to another server, if the transaction went on there; empty: nothing.

@@ -47,6 +47,7 @@ struct NameChange {
 struct Effects {
   std::vector<Effect> on_complete;
   std::vector<NameChange> names;          // taken back, last first, when the message is skipped
+  std::optional<std::string> portal;      // of one answered here, dropped when the message is skipped
   std::optional<routing::Error> refusal;  // the client gets this in place of the server's error
 };
 

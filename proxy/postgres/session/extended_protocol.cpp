@@ -50,7 +50,8 @@ bool may_end_failed_transaction(routing::StatementKind kind) {
 Session::Intake Session::on_bind(std::string_view body) {
   const Result<routing::BindMessage> message = routing::parse_bind(body);
   PreparedStatement* statement = message ? statements_.find(message->statement) : nullptr;
-  const bool is_of_owed = statement != nullptr && statements_.owed() == statement && !waiting_.is_describing();
+  const bool is_of_owed =
+      statement != nullptr && statements_.owed() == statement && !waiting_.is_describing();
   if (statements_.owed() != nullptr && !is_of_owed && settle_parse(false) == Intake::kLater)
     return Intake::kLater;
   if (group_.skips_until_sync) return Intake::kTaken;
@@ -124,6 +125,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   const Route route = std::move(*waiting_.route);
   waiting_.route.reset();
   begin_on_leg(true);
+  take_snapshot_before(view);
   clear_foreign_sequences(view);
   const bool is_unnamed = goes_unnamed(*statement, message->statement, key);
   const bool server_has_it = is_unnamed ? leg_.server().unnamed == key : leg_.server().statements.touch(key);
@@ -177,11 +179,13 @@ Session::Intake Session::bind_here(const routing::BindMessage& message, Prepared
   }
   LocalPortal& portal = statements_.add_portal(message.portal, statement, message.after_names);
   portal.is_on_server = !message.portal.empty() && leg_.is_held() && (leg_.is_busy() || leg_.status() != 'I');
+  Expectation* later = nullptr;
   if (portal.is_on_server) {  // which may have one of that name
-    leg_.bind_nothing(message.portal);
+    later = &leg_.bind_nothing(message.portal);
   } else {
-    leg_.reply(kBindComplete);
+    later = leg_.reply(kBindComplete);
   }
+  if (later != nullptr) later->made_effects().portal = message.portal;
   return Intake::kTaken;
 }
 
@@ -335,6 +339,7 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
   if (parts[0].prepare && is_local(parts[0])) {
     const Intake intake = run_prepare(view, false);
     if (intake == Intake::kTaken) {
+      group_.has_run_here = group_.has_snapshot_here = true;
       if (LocalPortal* still = statements_.find_portal(name)) still->has_run = true;
     }
     return intake;
@@ -349,6 +354,7 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
       if (server == Server::kRefused) return refuse(*std::exchange(waiting_.error, nullptr), false);
     }
     begin_on_leg();
+    take_snapshot_before(view);
     portal.has_run = true;
     std::unique_ptr<Effects> effects = effects_of(view, Parameters());
     note_sent(view, effects.get());
@@ -360,8 +366,11 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
   const Result<routing::BindMessage> bound = routing::parse_bind(bind);
   const Parameters parameters = bound ? bound->parameters(portal.statement->types()) : Parameters();
   portal.has_run = true;
+  const StatementKind kind = parts[0].kind;
   const LocalReply reply = run_local(parts[0], view, parameters);
   if (reply.error) return refuse(*reply.error, false);
+  group_.has_run_here = true;
+  group_.has_snapshot_here |= kind == StatementKind::kDeallocate || kind == StatementKind::kDiscard;
   append_local(reply);
   return Intake::kTaken;
 }

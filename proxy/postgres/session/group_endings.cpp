@@ -148,7 +148,9 @@ void Session::finish_group(char status) {
   const bool may_change_pins = transaction_.may_change_pins;
   if (transaction_.traces.has(routing::Trace::kUnknown)) leg_.remains.is_unclean = true;
   const Pins pins = transaction_.pins;
-  if (transaction_.traces.has(routing::Trace::kSequences)) leg_.server().has_used_sequences = true;
+  if (transaction_.traces.has(routing::Trace::kSequences) &&
+      !std::exchange(leg_.server().has_used_sequences, true))
+    leg_.remains.has_own_sequences = true;
   if (status == 'I') {
     // Seen by others only now.
     if (transaction_.has_changed_schema) on_schema_change();

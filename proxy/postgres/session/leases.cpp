@@ -280,15 +280,15 @@ void Session::begin_on_leg(bool may_be_repeated) {
     view_.follow(leg_.server().settings);
   }
   transaction_.set_told(true);
-  leg_.send_closes();
+  // Amid a group, portals may be waiting that name one of them (EXECUTE).
+  if (!leg_.is_busy()) leg_.send_closes();
 }
 
 void Session::end_lease(LeaseEnd end) {
   attempt_.stop();
   portals_.has_unnamed = false;
   leg_.end(end);
-  leg_.remains.pins = {};
-  leg_.remains.is_unclean = false;
+  leg_.remains = {};
 }
 
 // --- no server is to be had ---

@@ -29,7 +29,9 @@ bool is_hint(const StatementPart& part) {
          part.setting->name.starts_with("mosaic.");
 }
 
-bool is_discard_all(const StatementPart& part) { return part.name.empty() || part.name == "all"; }
+bool is_discard_all(const StatementPart& part) {
+  return part.kind == StatementKind::kDiscard && (part.name.empty() || part.name == "all");
+}
 
 std::string_view text_of(const AnalyzedStatement& statement, const StatementPart& part) {
   const uint32_t begin = statement.tokens[part.first_token].begin;
@@ -62,7 +64,8 @@ bool Session::is_local(const StatementPart& part) const {
     case StatementKind::kEmpty:
       return !leg_.is_held();
     case StatementKind::kBegin:
-      return !leg_.is_held() && !transaction_.is_open();
+      return !leg_.is_held() && !transaction_.is_open() &&
+             !(part.begins_with_options && group_.has_snapshot_here);
     case StatementKind::kCommit:
     case StatementKind::kRollback:
       return is_open_here && (!part.is_chained || transaction_.may_chain());
@@ -86,9 +89,22 @@ bool Session::is_local(const StatementPart& part) const {
   }
 }
 
+// Why a statement that is answered here will fail.
+std::optional<Error> Session::local_error(const StatementPart& part) const {
+  if (part.kind == StatementKind::kDeallocate && !part.name.empty() &&
+      statements_.find(part.name) == nullptr) {
+    return Error{sqlstate::kInvalidStatementName,
+                 fmt::format("prepared statement \"{}\" does not exist", part.name), "", ""};
+  }
+  if (is_discard_all(part) && group_.has_run_here)
+    return Error{"25001", "DISCARD ALL cannot be executed within a pipeline", "", ""};
+  return std::nullopt;
+}
+
 Session::LocalReply Session::run_local(const StatementPart& part, const AnalyzedStatement& statement,
                                        const Parameters& parameters) {
   if (is_hint(part)) return set_hint(part, statement, parameters);
+  if (auto error = local_error(part)) return {"", std::move(error)};
   switch (part.kind) {
     case StatementKind::kEmpty:
       return {"", std::nullopt, true};
@@ -96,10 +112,6 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
       if (part.name.empty()) {
         statements_.drop_all(nullptr);
         return {"DEALLOCATE ALL", std::nullopt};
-      }
-      if (statements_.find(part.name) == nullptr) {
-        return {"", Error{sqlstate::kInvalidStatementName,
-                          fmt::format("prepared statement \"{}\" does not exist", part.name), "", ""}};
       }
       statements_.assign(part.name, nullptr, nullptr);
       return {"DEALLOCATE", std::nullopt};
@@ -237,6 +249,7 @@ void Session::append_local(const LocalReply& reply) {
 void Session::answer_here(const LocalReply& reply) {
   append_local(reply);
   append_ready();
+  group_ = {};
   if (leg_.is_held() && leg_.status() == 'I' && !leg_.is_busy()) {
     release_server();
   } else {

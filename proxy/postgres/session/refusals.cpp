@@ -60,6 +60,7 @@ void Session::tell_error(const Error& error, bool is_simple) {
   if (!is_in_transaction()) statements_.drop_portals();
   if (is_simple) {
     append_ready();
+    group_ = {};
     come_to_rest();
   } else {
     group_.skips_until_sync = true;

@@ -68,7 +68,7 @@ Expectation& ServerLeg::send_statement(std::string_view text, bool is_ours) {
   return expect(Kind::kExecute, is_ours);
 }
 
-void ServerLeg::bind_nothing(std::string_view portal) {
+Expectation& ServerLeg::bind_nothing(std::string_view portal) {
   routing::append_parse(out(), "", "", {});
   {
     routing::FrameWriter bind(out(), 'B');
@@ -77,7 +77,9 @@ void ServerLeg::bind_nothing(std::string_view portal) {
   }
   server_->unnamed.reset();
   expect(Kind::kParse, true).is_unnamed = true;
-  expect(Kind::kBind).is_unnamed = true;
+  Expectation& bind = expect(Kind::kBind);
+  bind.is_unnamed = true;
+  return bind;
 }
 
 void ServerLeg::send_refusal(const routing::Error& error, bool is_simple) {

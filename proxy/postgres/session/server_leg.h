@@ -25,6 +25,7 @@ class ServerLeg {
     routing::Pins pins;            // why the client keeps it
     bool is_unclean = false;       // it may hold what nobody else may see
     bool may_change_pins = false;  // it is to be asked which of them are left
+    bool has_own_sequences = false;  // currval() and lastval() know values of this client only
   };
 
   explicit ServerLeg(Outbox& outbox) : outbox_(outbox) {}
@@ -57,7 +58,7 @@ class ServerLeg {
   // `is_ours`: of the Execute.
   Expectation& send_statement(std::string_view text, bool is_ours);
   // A portal of no statement: its name is taken, or the server says that it was before.
-  void bind_nothing(std::string_view portal);
+  Expectation& bind_nothing(std::string_view portal);
   // What makes the server fail as Mosaic has failed: its error is replaced by `error`.
   void send_refusal(const routing::Error& error, bool is_simple);
   void send_closes();  // of statements that the server is to forget

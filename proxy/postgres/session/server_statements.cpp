@@ -43,9 +43,9 @@ pool::StatementKey Session::key_of(const PreparedStatement& statement, const Rou
 }
 
 // What a server parses now, it parses under settings that end with the transaction, or that it has not
-// confirmed yet: nobody else, and no later statement, may use it.
+// confirmed yet, or a schema that nobody else has seen: nobody else, and no later statement, may use it.
 bool Session::parses_unlike_others() const {
-  return transaction_.has_local_settings || group_.changes_settings;
+  return transaction_.has_local_settings || transaction_.changes_schema || group_.changes_settings;
 }
 
 // Drivers that do not prepare parse the same text again and again; after a while servers keep it all the

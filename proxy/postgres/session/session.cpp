@@ -238,6 +238,8 @@ Session::Intake Session::on_query(std::string_view body) {
     return refuse(failed_transaction_error(), true);
   const bool is_here = parts.empty() ? !leg_.is_held() : parts.size() == 1 && is_local(parts[0]);
   if (is_here) {
+    // What fails fails with all that came since the last Sync.
+    if (const auto error = parts.empty() ? std::nullopt : local_error(parts[0])) return refuse(*error, true);
     if (leg_.is_busy()) return end_segment();
     const LocalReply reply = parts.empty() ? LocalReply{"", std::nullopt, true}
                                            : run_local(parts[0], analysis_.statement, Parameters());
@@ -278,6 +280,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
   }
   const bool may_bind = may_bind_query();
   begin_on_leg();
+  take_snapshot_before(statement);
   clear_foreign_sequences(statement);
   const size_t query_at = leg_.out().size();
   {
@@ -357,6 +360,8 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
     if (takes_back || part.kind == StatementKind::kCommit) group_.may_recover = true;
     if (takes_back && view_.has_marks()) group_.changes_settings = true;
     if (!runs && !group_.may_recover) continue;  // it will only fail
+    // What is parsed behind it, before it is confirmed, is another statement than the same text before.
+    if (part.kind == StatementKind::kDdl) environment_.statements->forget_schema();
     transaction_.on_sent(part);
     const bool may_run_anything = part.kind == StatementKind::kQuery || part.kind == StatementKind::kCopyIn ||
                                   part.kind == StatementKind::kCopyOut ||
@@ -372,11 +377,12 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
 
 // currval() and lastval() must not tell what an earlier client's nextval() has left.
 void Session::clear_foreign_sequences(const AnalyzedStatement& statement) {
-  if (!leg_.server().has_used_sequences || leg_.status() == 'E') return;
+  if (!leg_.server().has_used_sequences || leg_.remains.has_own_sequences || leg_.status() == 'E') return;
   if (transaction_.traces.has(routing::Trace::kSequences)) return;  // they tell of this transaction's own
   for (const StatementPart& part : statement.plan->parts) {
     if (!part.traces.has(routing::Trace::kReadsSequences) && !part.may_leave_traces()) continue;
-    // In a transaction of its own where there is none: it takes a snapshot, behind which BEGIN may not say more.
+    // In a transaction of its own where there is none: it takes a snapshot, behind which BEGIN may not say
+    // more.
     if (leg_.is_busy() || leg_.status() != 'I') {
       leg_.send_statement("DISCARD SEQUENCES", true);
     } else {
@@ -385,6 +391,17 @@ void Session::clear_foreign_sequences(const AnalyzedStatement& statement) {
     leg_.server().has_used_sequences = false;
     return;
   }
+}
+
+// What was answered here has taken a snapshot where it was said, behind which a level is refused.
+void Session::take_snapshot_before(const AnalyzedStatement& statement) {
+  if (!group_.has_snapshot_here || leg_.is_busy() || leg_.status() != 'I') return;
+  const auto names_level = [](const StatementPart& part) {
+    return part.kind == StatementKind::kSetTransaction ||
+           (part.kind == StatementKind::kBegin && part.begins_with_options);
+  };
+  const auto& parts = statement.plan->parts;
+  if (std::any_of(parts.begin(), parts.end(), names_level)) leg_.send_statement("SELECT 1", true);
 }
 
 void Session::count_query(const Route& route) {

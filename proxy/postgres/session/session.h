@@ -146,6 +146,8 @@ class Session {
     bool skips_until_sync = false;
     bool has_settling_failed = false;
     bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
+    bool has_run_here = false;          // statements were answered here
+    bool has_snapshot_here = false;     // among them one for which PostgreSQL takes a snapshot
     bool may_recover = false;           // the end of a failed transaction is under way
     bool has_reset_start_up = false;    // servers have another default than the client
     bool is_reading_in_doubt = false;   // what was sent may change how text is read
@@ -199,6 +201,7 @@ class Session {
   void come_to_rest();  // kReady; closes instead when Mosaic is shutting down
   const routing::CatalogSnapshot& catalog() const { return *catalog_; }
   void clear_foreign_sequences(const routing::AnalyzedStatement& statement);
+  void take_snapshot_before(const routing::AnalyzedStatement& statement);
   void begin_statement();  // takes the newest catalog between transactions
   void close_with(const routing::Error& error);
 
@@ -335,6 +338,7 @@ class Session {
 
   // local_statements.cpp
   bool is_local(const routing::StatementPart& part) const;
+  std::optional<routing::Error> local_error(const routing::StatementPart& part) const;
   LocalReply run_local(const routing::StatementPart& part, const routing::AnalyzedStatement& statement,
                        const routing::Parameters& parameters);
   LocalReply run_local_in_transaction(const routing::StatementPart& part,

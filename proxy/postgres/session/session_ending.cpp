@@ -16,6 +16,15 @@ using routing::Error;
 using routing::Pin;
 namespace sqlstate = routing::sqlstate;
 
+namespace {
+
+bool ends_group(Expectation::Kind kind) {
+  return kind == Expectation::Kind::kSync || kind == Expectation::Kind::kQuery ||
+         kind == Expectation::Kind::kOwnQuery;
+}
+
+}  // namespace
+
 void Session::on_client_lost(bool is_polite) {
   if (phase_ == Phase::kClosed || phase_ == Phase::kAbandoned) return;
   if (phase_ == Phase::kWaiting) outbox_.stop_waiting = true;
@@ -46,9 +55,12 @@ void Session::on_client_lost(bool is_polite) {
   const ExpectationQueue& owed = leg_.owed();
   if (phase_ == Phase::kCopyIn) routing::append_copy_fail(leg_.out(), "the client has disconnected");
   const bool ends_by_itself =
-      !owed.is_empty() && (owed.back().kind == Kind::kSync || owed.back().kind == Kind::kQuery ||
-                           owed.back().kind == Kind::kOwnQuery);
-  if (!ends_by_itself && leg_.is_busy()) leg_.send_own_sync(Purpose::kAbandoned);
+      !owed.is_empty() && ends_group(owed.back().kind);
+  if (!ends_by_itself && leg_.is_busy()) {
+    // A Sync alone would commit what the client has not: messages without one are a transaction as well.
+    leg_.send_statement("ROLLBACK", true);
+    leg_.send_own_sync(Purpose::kAbandoned);
+  }
   view_.roll_back(&leg_.server().settings);
   enter(Phase::kAbandoned);
   if (leg_.owed().is_empty()) on_abandoned_ready(leg_.status());
@@ -71,6 +83,8 @@ Session::Verdict Session::on_abandoned_body(char type, std::string_view body) {
   switch (type) {
     case 'Z':
       leg_.on_ready(body.empty() ? 'I' : body[0]);
+      // What came behind an error has been skipped.
+      while (!owed.is_empty() && !ends_group(owed.front().kind)) pop_expectation();
       if (!owed.is_empty()) pop_expectation();
       drop_local();
       if (owed.is_empty()) on_abandoned_ready(leg_.status());

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/postgres/session/session.h"
@@ -137,9 +138,10 @@ void Session::keep_as(const pool::StatementKey& key) {
   pool::ServerMemory& server = leg_.server();
   while (const auto evicted = server.statements.evict(environment_.max_prepared_statements))
     server.to_close.push_back(*evicted);
-  leg_.send_closes();
+  if (!leg_.is_busy() || std::find(server.to_close.begin(), server.to_close.end(), key) != server.to_close.end())
+    leg_.send_closes();
   if (parses_unlike_others()) {
-    server.to_close.push_back(key);  // with the client's next message
+    server.to_close.push_back(key);  // before the next group
   } else {
     server.statements.insert(key);
   }

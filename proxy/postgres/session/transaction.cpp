@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "routing/postgres/sql/keyword.h"
+#include "routing/postgres/sql/setting_rules.h"
 #include "routing/postgres/sql/tokenizer.h"
 
 namespace mosaic::proxy {
@@ -63,10 +65,17 @@ std::optional<bool> Transaction::is_read_only() const {
   for (const std::string& mode : modes_) {
     tokenizer.read(mode);
     std::string_view last;
+    bool is_setting = false;  // SET transaction_read_only = ...
     for (const routing::Token& token : tokenizer.tokens()) {
       const std::string_view word = std::string_view(mode).substr(token.begin, token.end - token.begin);
       if (routing::is_keyword(last, "read") && routing::is_keyword(word, "only")) is_read_only = true;
       if (routing::is_keyword(last, "read") && routing::is_keyword(word, "write")) is_read_only = false;
+      if (is_setting) {
+        std::string value(word);
+        std::erase(value, '\'');
+        if (const auto is_on = routing::find_boolean(value)) is_read_only = is_on;
+      }
+      is_setting |= routing::is_keyword(word, "transaction_read_only");
       last = word;
     }
   }
@@ -144,6 +153,7 @@ void Transaction::on_sent(const routing::StatementPart& part) {
       break;
   }
   if (part.setting && part.setting->name.find("transaction_") != std::string::npos) are_modes_known_ = false;
+  changes_schema |= part.kind == StatementKind::kDdl && !part.pins.has(routing::Pin::kTemporary);
   if (!is_portable(part)) bind();
   traces.add(part.traces);
   pins.add(part.pins);
@@ -183,7 +193,7 @@ void Transaction::reset() {
   is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ =
       can_go_back_ = false;
   has_local_settings = may_change_pins = has_changed_schema = changes_reading = false;
-  has_local_search_path = false;
+  has_local_search_path = changes_schema = false;
   untold_settings.clear();
   traces = {};
   pins = {};

@@ -81,6 +81,8 @@ class Transaction {
   routing::Pins pins;
   std::vector<std::string> untold_settings;  // changed by name, to values that only the server knows
   bool has_changed_schema = false;
+  // A definition that others see is on its way: what servers have parsed may be stale.
+  bool changes_schema = false;
   // Something ran that may make or end a reason to keep the server.
   bool may_change_pins = false;
 

@@ -153,7 +153,10 @@ Analysis analyze_text(std::string_view text, std::span<const Token> tokens, Read
     set_token_range(raw, source, part);
     analyze_statement(raw.stmt, source, part);
   }
-  analysis.plan.parameter_count = highest_parameter(text, tokens);
+  // $1 in the body of a function is its argument.
+  const bool is_function = tree->root().n_stmts == 1 && tree->root().stmts[0]->stmt->node_case ==
+                                                            PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT;
+  if (!is_function) analysis.plan.parameter_count = highest_parameter(text, tokens);
   analysis.depends_on_literals = source.depends_on_literals();
   if (analysis.plan.parts.size() == 1 && analysis.plan.parameter_count == 0 &&
       !analysis.depends_on_literals && is_query(tree->root().stmts[0]->stmt)) {

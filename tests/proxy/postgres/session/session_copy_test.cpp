@@ -273,7 +273,8 @@ TEST(SessionCopy, ends_its_client_when_other_messages_come_before_the_first_row)
     begin_extended(s);
     s.client(type, std::string(8, '\0'));
     EXPECT_FALSE(s.session->is_copying());
-    EXPECT_THAT(s.to_client(), ElementsAre(HasSubstr("during COPY from stdin"), HasSubstr("synchronization was lost")));
+    EXPECT_THAT(s.to_client(),
+                ElementsAre(HasSubstr("during COPY from stdin"), HasSubstr("synchronization was lost")));
     EXPECT_TRUE(s.outbox.close_client);
   }
 }
@@ -283,7 +284,8 @@ TEST(SessionCopy, ends_its_client_when_other_messages_come_among_the_rows) {
   begin_extended(s);
   route_extended(s, fmt::format("{}\ta\n", s.user_on("pg2")));
   s.parse("", "SELECT 1");
-  EXPECT_THAT(s.to_client(), ElementsAre(HasSubstr("during COPY from stdin"), HasSubstr("synchronization was lost")));
+  EXPECT_THAT(s.to_client(),
+              ElementsAre(HasSubstr("during COPY from stdin"), HasSubstr("synchronization was lost")));
   EXPECT_TRUE(s.outbox.close_client);
   EXPECT_EQ(s.session->phase(), Session::Phase::kAbandoned);
   EXPECT_THAT(s.to_server(), Contains(StartsWith("CopyFail")));

@@ -153,7 +153,7 @@ const InPhase kPhases[] = {
 // go.
 void bring_to_rest(SessionScript& s) {
   for (int round = 0; s.session->holds_server(); ++round) {
-    ASSERT_LT(round, 8) << "the server is never brought to rest";
+    ASSERT_LT(round, 16) << "the server is never brought to rest";
     const auto sent = s.to_server();
     const bool is_rolled_back = !sent.empty() && sent.back() == "Query ROLLBACK";
     if (is_rolled_back) s.server_complete("ROLLBACK");
