@@ -54,7 +54,7 @@ bool Session::send_bound(const routing::AnalyzedStatement& statement, const rout
   if (query == nullptr || !binder.is_familiar(*query, environment_.prepare_threshold)) return false;
   StatementCache& cache = *environment_.statements;
   PreparedStatement& prepared = cache.acquire({"", query->text, query->types}, *environment_.router,
-                                              catalog(), statement.reading, {}, scope());
+                                              catalog(), statement.reading, {}, scope(), parsed_under_now());
   const pool::StatementKey key = key_of(prepared, route);
   const bool server_has_it = !prepared.is_unbindable && leg_.server().statements.touch(key);
   if (prepared.is_unbindable || (!server_has_it && !admits_statement())) {

@@ -188,6 +188,26 @@ std::string ClientView::statement_to_reach(const pool::NameValuesRef& server,
   return sql;
 }
 
+std::vector<std::string> ClientView::parsing_changes(const pool::NameValues* from,
+                                                     const pool::NameValues* to) {
+  const pool::NameValues none({});
+  const pool::NameValues& before = from == nullptr ? none : *from;
+  const pool::NameValues& after = to == nullptr ? none : *to;
+  std::vector<std::string> statements;
+  const auto is_meant = [](const std::string& name) {
+    return affects_parsing(name) && !routing::is_reading_setting(name);
+  };
+  for (const auto& [name, value] : before.entries()) {
+    if (is_meant(name) && after.find(name) == nullptr) statements.push_back("RESET " + quoted_name(name));
+  }
+  for (const auto& [name, value] : after.entries()) {
+    if (!is_meant(name)) continue;
+    const std::string* old = before.find(name);
+    if (old == nullptr || *old != value) statements.push_back(assignment(name, value));
+  }
+  return statements;
+}
+
 std::string ClientView::set_config_statement(std::string_view name, std::string_view value, bool is_local) {
   return "SELECT pg_catalog.set_config(" + routing::quote_literal(name) + "," +
          routing::quote_literal(value) + (is_local ? ",true)" : ",false)");

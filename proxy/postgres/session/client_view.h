@@ -56,6 +56,9 @@ class ClientView {
 
   // The statements that make a server with the settings `server` like `target`; empty when they are alike.
   static std::string statement_to_reach(const pool::NameValuesRef& server, const pool::NameValuesRef& target);
+  // Those that take a server from one set of settings to another, as far as they decide what constants mean;
+  // how text is read (routing::is_reading_setting) is left as it is. Null: none are set.
+  static std::vector<std::string> parsing_changes(const pool::NameValues* from, const pool::NameValues* to);
   // The statement that makes the change of a kSet, kReset or kResetAll.
   static std::string statement_of(const Effect& effect);
   static std::string set_config_statement(std::string_view name, std::string_view value, bool is_local);

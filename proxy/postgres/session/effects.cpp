@@ -72,6 +72,7 @@ void add_setting(const AnalyzedStatement& statement, const StatementPart& part, 
                  const Parameters& parameters, std::vector<Effect>& effects) {
   const SettingChange& setting = *part.setting;
   if (setting.is_local || routing::is_transaction_setting(setting.name)) return;
+  if (setting.name == "seed") return;  // said again it would make random() repeat itself
   switch (setting.kind) {
     case SettingChange::Kind::kSet:
       if (auto value = value_of(statement, setting, parameters))

@@ -19,7 +19,8 @@ namespace {
 constexpr std::string_view kRest =
     "RESET ROLE;RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;CLOSE ALL;"
     "SELECT pg_catalog.pg_advisory_unlock_all();DISCARD TEMP;DISCARD SEQUENCES;"
-    "SELECT pg_catalog.setseed((pg_catalog.random())::pg_catalog.float8);"
+    "SELECT pg_catalog.setseed((pg_catalog.hashtext((pg_catalog.gen_random_uuid())::pg_catalog.text) "
+    "OPERATOR(pg_catalog./) 2147483648.0)::pg_catalog.float8);"
     "SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements "
     "WHERE pg_catalog.left(name, 7) OPERATOR(pg_catalog.<>) 'mosaic_'";
 

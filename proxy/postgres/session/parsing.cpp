@@ -73,8 +73,8 @@ std::optional<Error> Session::naming_error(std::string_view name, size_t text_by
 Session::Intake Session::refuse_duplicate(const routing::ParseMessage& message) {
   const Error duplicate = *naming_error(message.name, 0);
   StatementCache& cache = *environment_.statements;
-  PreparedStatement& statement =
-      cache.acquire(message, *environment_.router, catalog(), view_.reading(), {}, scope());
+  PreparedStatement& statement = cache.acquire(message, *environment_.router, catalog(), view_.reading(), {},
+                                               scope(), parsed_under_now());
   const AnalyzedStatement& view = statement.compiled->view();
   const bool is_fine = (statement.is_accepted || is_settled_here(view)) && !has_failed_transaction();
   Intake intake = Intake::kTaken;

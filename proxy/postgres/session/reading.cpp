@@ -133,7 +133,8 @@ PreparedStatement& Session::as_read_now(std::string_view name, PreparedStatement
     for (const int shift : {24, 16, 8, 0}) types += static_cast<char>(oid >> shift);
   }
   PreparedStatement& other = environment_.statements->acquire(
-      {name, text, types}, *environment_.router, catalog(), view_.reading(), statement.sql_types(), scope());
+      {name, text, types}, *environment_.router, catalog(), view_.reading(), statement.sql_types(), scope(),
+      is_unread ? parsed_under_now() : statement.parsed_under);
   if (is_unread) statements_.owe(other, statements_.is_owed_unnamed());
   statements_.assign(name, &other, nullptr);
   return other;

@@ -22,9 +22,9 @@ class ServerLeg {
  public:
   // What the client has left in the server.
   struct Remains {
-    routing::Pins pins;            // why the client keeps it
-    bool is_unclean = false;       // it may hold what nobody else may see
-    bool may_change_pins = false;  // it is to be asked which of them are left
+    routing::Pins pins;              // why the client keeps it
+    bool is_unclean = false;         // it may hold what nobody else may see
+    bool may_change_pins = false;    // it is to be asked which of them are left
     bool has_own_sequences = false;  // currval() and lastval() know values of this client only
   };
 

@@ -20,14 +20,16 @@ namespace sqlstate = routing::sqlstate;
 // unnamed statement again and again: that one stays as it is.
 PreparedStatement& Session::name_statement(const routing::ParseMessage& message) {
   StatementCache& cache = *environment_.statements;
+  const ParsedUnder parsed_under = parsed_under_now();
   if (PreparedStatement* present = statements_.find(message.name)) {
-    if (present->is_that_of(message, view_.reading(), scope()) && cache.is_current(*present)) {
+    if (present->is_that_of(message, view_.reading(), scope(), parsed_under.id) &&
+        cache.is_current(*present)) {
       cache.refresh(*present, *environment_.router, catalog());
       return *present;
     }
   }
   PreparedStatement& statement =
-      cache.acquire(message, *environment_.router, catalog(), view_.reading(), {}, scope());
+      cache.acquire(message, *environment_.router, catalog(), view_.reading(), {}, scope(), parsed_under);
   statements_.assign(message.name, &statement, &statements_.owed_undo());
   return statement;
 }
@@ -38,14 +40,27 @@ bool Session::has_description(const PreparedStatement& statement) const {
 }
 
 pool::StatementKey Session::key_of(const PreparedStatement& statement, const Route& route) {
+  const bool is_known = statement.parsed_under.id != ParsedUnder::kUnknown;
   return {statement.id, route.target == Route::Target::kShard ? route.shard.value + 1 : 0,
-          view_.parse_context(*environment_.parse_contexts)};
+          is_known ? statement.parsed_under.id : view_.parse_context(*environment_.parse_contexts)};
 }
 
 // What a server parses now, it parses under settings that end with the transaction, or that it has not
 // confirmed yet, or a schema that nobody else has seen: nobody else, and no later statement, may use it.
 bool Session::parses_unlike_others() const {
   return transaction_.has_local_settings || transaction_.changes_schema || group_.changes_settings;
+}
+
+// The client has changed settings since, so that the text alone would mean something else now.
+bool Session::is_parsed_under_others(const PreparedStatement& statement) {
+  const uint32_t id = statement.parsed_under.id;
+  return id != ParsedUnder::kUnknown && id != view_.parse_context(*environment_.parse_contexts);
+}
+
+ParsedUnder Session::parsed_under_now() {
+  if (transaction_.has_local_settings || group_.changes_settings) return {ParsedUnder::kUnknown, nullptr};
+  const uint32_t id = view_.parse_context(*environment_.parse_contexts);
+  return {id, id == 0 ? nullptr : view_.wanted()};
 }
 
 // Drivers that do not prepare parse the same text again and again; after a while servers keep it all the
@@ -68,7 +83,7 @@ bool Session::admits_statement() {
 // Whether a server has, or is to be given, a statement of the client's as its unnamed one.
 bool Session::goes_unnamed(const PreparedStatement& statement, std::string_view name,
                            const pool::StatementKey& key) {
-  if (statement.sql_type_count > 0) return false;
+  if (statement.sql_type_count > 0 || is_parsed_under_others(statement)) return false;
   if (parses_unlike_others()) {
     leg_.server().unnamed.reset();  // whatever it holds was parsed under other settings
     return true;
@@ -90,6 +105,21 @@ Expectation& Session::send_parse(PreparedStatement& statement, bool is_unnamed, 
   }
   ++environment_.traffic[leg_.node().value].server_parses;
   environment_.statements->retain(statement);
+  if (!is_parsed_under_others(statement)) return append_parse_of(statement, is_unnamed, key, route, is_ours);
+  // Constants mean what they meant when the client had them parsed.
+  for (const std::string& text :
+       ClientView::parsing_changes(view_.wanted().get(), statement.parsed_under.settings.get()))
+    leg_.send_statement(text, true);
+  append_parse_of(statement, is_unnamed, key, route, is_ours);
+  const size_t at = leg_.owed().size() - 1;
+  for (const std::string& text :
+       ClientView::parsing_changes(statement.parsed_under.settings.get(), view_.wanted().get()))
+    leg_.send_statement(text, true);
+  return leg_.owed().at(at);
+}
+
+Expectation& Session::append_parse_of(PreparedStatement& statement, bool is_unnamed,
+                                      const pool::StatementKey& key, const Route& route, bool is_ours) {
   if (statement.sql_type_count > 0) {
     Expectation& prepare = send_prepare(statement, key, route);
     prepare.key = key;

@@ -367,6 +367,7 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
                                   part.kind == StatementKind::kCopyOut ||
                                   part.kind == StatementKind::kUtility;
     if (is_stale && may_run_anything && !part.is_free) transaction_.traces.add(routing::Trace::kUnknown);
+    if (part.setting && part.setting->name == "seed") transaction_.traces.add(routing::Trace::kUnknown);
     // SET LOCAL, also TO DEFAULT, and set_config(..., true).
     if (part.setting && part.setting->is_local && affects_parsing(part.setting->name))
       transaction_.has_local_settings = true;

@@ -275,11 +275,15 @@ class Session {
   bool has_description(const PreparedStatement& statement) const;
   pool::StatementKey key_of(const PreparedStatement& statement, const routing::Route& route);
   bool parses_unlike_others() const;
+  ParsedUnder parsed_under_now();
+  bool is_parsed_under_others(const PreparedStatement& statement);
   bool is_worth_preparing(const PreparedStatement& statement) const;
   bool admits_statement();
   bool goes_unnamed(const PreparedStatement& statement, std::string_view name, const pool::StatementKey& key);
   Expectation& send_parse(PreparedStatement& statement, bool is_unnamed, const routing::Route& route,
                           bool is_ours);
+  Expectation& append_parse_of(PreparedStatement& statement, bool is_unnamed, const pool::StatementKey& key,
+                               const routing::Route& route, bool is_ours);
 
   // sql_prepared.cpp
   struct Execution {

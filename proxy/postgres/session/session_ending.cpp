@@ -54,8 +54,7 @@ void Session::on_client_lost(bool is_polite) {
   if (phase_ == Phase::kInFlight && !is_polite) outbox_.cancel_server = true;
   const ExpectationQueue& owed = leg_.owed();
   if (phase_ == Phase::kCopyIn) routing::append_copy_fail(leg_.out(), "the client has disconnected");
-  const bool ends_by_itself =
-      !owed.is_empty() && ends_group(owed.back().kind);
+  const bool ends_by_itself = !owed.is_empty() && ends_group(owed.back().kind);
   if (!ends_by_itself && leg_.is_busy()) {
     // A Sync alone would commit what the client has not: messages without one are a transaction as well.
     leg_.send_statement("ROLLBACK", true);

@@ -67,7 +67,8 @@ Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is
   StatementCache& cache = *environment_.statements;
   const HeldStatement held{
       cache, cache.acquire({part.name, text, {}}, *environment_.router, catalog(), view_.reading(),
-                           {routing::text_of(statement, target.types), target.type_count}, scope())};
+                           {routing::text_of(statement, target.types), target.type_count}, scope(),
+                           parsed_under_now())};
   PreparedStatement& prepared = held.statement;
   const bool is_known = prepared.is_accepted && prepared.schema_version == cache.schema_version();
   if (!is_known) {
@@ -138,7 +139,8 @@ void Session::keep_as(const pool::StatementKey& key) {
   pool::ServerMemory& server = leg_.server();
   while (const auto evicted = server.statements.evict(environment_.max_prepared_statements))
     server.to_close.push_back(*evicted);
-  if (!leg_.is_busy() || std::find(server.to_close.begin(), server.to_close.end(), key) != server.to_close.end())
+  if (!leg_.is_busy() ||
+      std::find(server.to_close.begin(), server.to_close.end(), key) != server.to_close.end())
     leg_.send_closes();
   if (parses_unlike_others()) {
     server.to_close.push_back(key);  // before the next group

@@ -19,10 +19,12 @@ StatementCache::StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_
 
 PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message, routing::Router& router,
                                            const routing::CatalogSnapshot& catalog, routing::Reading reading,
-                                           SqlTypes sql_types, std::string_view scope) {
+                                           SqlTypes sql_types, std::string_view scope,
+                                           const ParsedUnder& parsed_under) {
   const auto count = static_cast<uint16_t>(message.type_bytes.size() / sizeof(uint32_t));
   const char kind =
-      (reading.standard_conforming_strings ? 1 : 0) | (sql_types.count > 0 ? 2 : 0) | (scope.empty() ? 0 : 4);
+      static_cast<char>((reading.standard_conforming_strings ? 1 : 0) | (sql_types.count > 0 ? 2 : 0) |
+                        (scope.empty() ? 0 : 4) | (parsed_under.id == 0 ? 0 : 8));
   key_.assign(1, kind)
       .append(reinterpret_cast<const char*>(&count), sizeof count)
       .append(message.type_bytes)
@@ -30,6 +32,8 @@ PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message,
   // No text of a client has a null byte.
   if (sql_types.count > 0) key_.push_back('\0');
   if (!scope.empty()) key_.append(scope).push_back('\0');
+  if (parsed_under.id != 0)
+    key_.append(reinterpret_cast<const char*>(&parsed_under.id), sizeof parsed_under.id);
   key_.append(message.text);
   auto found = statements_.find(key_);
   if (found != statements_.end() && !is_current(*found->second)) {
@@ -50,6 +54,7 @@ PreparedStatement& StatementCache::acquire(const routing::ParseMessage& message,
   statement.reading = reading;
   statement.declared_types = message.type_oids();
   statement.scope = scope;
+  statement.parsed_under = parsed_under;
   statement.sql_type_count = sql_types.count;
   statement.sql_type_bytes = sql_types.count > 0 ? sql_types.text.size() + 1 : 0;
   statement.references = 1;

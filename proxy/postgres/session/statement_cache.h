@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pool/postgres/name_values.h"
 #include "routing/postgres/router.h"
 #include "routing/postgres/wire/client_messages.h"
 
@@ -20,6 +21,14 @@ namespace mosaic::proxy {
 struct SqlTypes {
   std::string_view text;
   uint32_t count = 0;
+};
+
+// The settings under which its client had it parsed, as far as they decide what constants mean: PostgreSQL
+// reads those once (see parse_contexts.h).
+struct ParsedUnder {
+  static constexpr uint32_t kUnknown = UINT32_MAX;  // they were changing: as it is run
+  uint32_t id = 0;                                  // of ParseContexts
+  pool::NameValuesRef settings;                     // null: none
 };
 
 struct PreparedStatement {
@@ -32,6 +41,7 @@ struct PreparedStatement {
   uint32_t sql_type_count = 0;           // as in PREPARE: servers are given it by one
   size_t sql_type_bytes = 0;             // of them in the key
   std::string scope;                     // what its names were looked up by, see scope_of()
+  ParsedUnder parsed_under;
   // Known once a server has described or parsed it under `schema_version`; types are the same on every shard.
   std::vector<uint32_t> parameter_types;
   std::string description;  // the frames ParameterDescription and RowDescription (or NoData)
@@ -49,20 +59,22 @@ struct PreparedStatement {
   // The key begins with the reading and the number of types, or types could pass for text.
   static constexpr size_t kCountBytes = 1 + sizeof(uint16_t);
   bool is_that_of(const routing::ParseMessage& message, routing::Reading its_reading = {},
-                  std::string_view its_scope = {}) const {
+                  std::string_view its_scope = {}, uint32_t its_context = 0) const {
     const size_t type_bytes = declared_types.size() * sizeof(uint32_t);
     return sql_type_count == 0 && reading == its_reading && scope == its_scope &&
-           type_bytes == message.type_bytes.size() && text() == message.text &&
+           parsed_under.id == its_context && type_bytes == message.type_bytes.size() &&
+           text() == message.text &&
            std::string_view(key).substr(kCountBytes, type_bytes) == message.type_bytes;
   }
   std::string_view text() const {
     return std::string_view(key).substr(kCountBytes + declared_types.size() * sizeof(uint32_t) +
-                                        sql_type_bytes + scope_bytes());
+                                        sql_type_bytes + scope_bytes() + context_bytes());
   }
   SqlTypes sql_types() const {
     return {std::string_view(key).substr(kCountBytes, sql_type_bytes > 0 ? sql_type_bytes - 1 : 0),
             sql_type_count};
   }
+  size_t context_bytes() const { return parsed_under.id == 0 ? 0 : sizeof parsed_under.id; }
   size_t scope_bytes() const { return scope.empty() ? 0 : scope.size() + 1; }
   // By its description: it ends in NoData.
   bool returns_no_rows() const { return description.ends_with(std::string_view("n\0\0\0\4", 5)); }
@@ -90,11 +102,12 @@ class StatementCache {
   // `first_id`, `id_step`: so that several workers never give the same id.
   StatementCache(size_t bytes_max, uint64_t first_id, uint64_t id_step);
 
-  // The statement with this text, read like this, and these types, made when new; the caller gets a
-  // reference.
+  // The statement with this text, read like this, and these types, parsed under these settings, made when
+  // new; the caller gets a reference.
   PreparedStatement& acquire(const routing::ParseMessage& message, routing::Router& router,
                              const routing::CatalogSnapshot& catalog, routing::Reading reading = {},
-                             SqlTypes sql_types = {}, std::string_view scope = {});
+                             SqlTypes sql_types = {}, std::string_view scope = {},
+                             const ParsedUnder& parsed_under = {});
   // One more reference to a statement that the caller knows to be referenced.
   void retain(PreparedStatement& statement) { ++statement.references; }
   void release(PreparedStatement& statement);

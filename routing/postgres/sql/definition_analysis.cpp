@@ -113,6 +113,14 @@ bool makes_temporary(const Node* statement, const PgQuery__RangeVar* created) {
       return is_temporary_name(MOSAIC_NODES(*statement->create_domain_stmt, domainname));
     case PG_QUERY__NODE__NODE_DEFINE_STMT:
       return is_temporary_name(MOSAIC_NODES(*statement->define_stmt, defnames));
+    case PG_QUERY__NODE__NODE_CREATE_STATS_STMT:
+      return is_temporary_name(MOSAIC_NODES(*statement->create_stats_stmt, defnames));
+    case PG_QUERY__NODE__NODE_CREATE_CONVERSION_STMT:
+      return is_temporary_name(MOSAIC_NODES(*statement->create_conversion_stmt, conversion_name));
+    case PG_QUERY__NODE__NODE_CREATE_OP_CLASS_STMT:
+      return is_temporary_name(MOSAIC_NODES(*statement->create_op_class_stmt, opclassname));
+    case PG_QUERY__NODE__NODE_CREATE_OP_FAMILY_STMT:
+      return is_temporary_name(MOSAIC_NODES(*statement->create_op_family_stmt, opfamilyname));
     case PG_QUERY__NODE__NODE_COMPOSITE_TYPE_STMT:
       return statement->composite_type_stmt->typevar != nullptr &&
              is_temporary_schema(statement->composite_type_stmt->typevar->schemaname);

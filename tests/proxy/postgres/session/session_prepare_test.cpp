@@ -187,8 +187,8 @@ void run_set(SessionScript& s, std::string_view text, std::string_view tag, char
   s.to_server(), s.server_complete(tag), s.server_ready(status), s.lease_end();
 }
 
-// PostgreSQL reads constants when it parses, by the settings of that moment.
-TEST(SessionPrepare, shares_no_plan_between_settings_that_read_constants_differently) {
+// PostgreSQL reads constants when it parses, by the settings of that moment, and not again.
+TEST(SessionPrepare, keeps_what_constants_meant_when_they_were_parsed) {
   SessionScript s;
   const int64_t user = s.user_on("pg1");
   s.parse("q", kText);
@@ -199,10 +199,29 @@ TEST(SessionPrepare, shares_no_plan_between_settings_that_read_constants_differe
   EXPECT_EQ(run_named(s, user), "Bind " + name + "] ");
   s.server_ready('I'), s.lease_end();
   run_set(s, "SET timezone = 'Asia/Tokyo'", "SET", 'I');
-  EXPECT_EQ(run_named(s, user), "Parse " + name + "_1] Bind " + name + "_1] ");
+  EXPECT_EQ(run_named(s, user), "Bind " + name + "] ");
+  s.server_ready('I'), s.lease_end();
+  // A server that has it not is told of it under the settings of then.
+  s.memory.statements.clear();
+  s.bind("", "q", {std::to_string(user)}), s.grant(), s.bind("", "q", {std::to_string(user)});
+  s.execute(), s.sync();
+  EXPECT_THAT(s.answer({"RESET", "SET", "SELECT 0"}, 'I'),
+              ElementsAre(HasSubstr("RESET \"timezone\""), StartsWith("Bind []"), StartsWith("Execute"),
+                          StartsWith("Parse " + name + "]"), HasSubstr("SET TIME ZONE 'Asia/Tokyo'"),
+                          StartsWith("Bind []"), StartsWith("Execute"), StartsWith("Bind " + name + "]"),
+                          StartsWith("Execute"), "Sync"));
+}
+
+TEST(SessionPrepare, shares_no_plan_between_settings_that_read_constants_differently) {
+  SessionScript s;
+  const int64_t user = s.user_on("pg1");
+  run_set(s, "SET timezone = 'Asia/Tokyo'", "SET", 'I');
+  s.parse("q", kText);
+  EXPECT_EQ(run_named(s, user), "Parse [mosaic_1_4_1] Bind [mosaic_1_4_1] ");
   s.server_ready('I'), s.lease_end();
   run_set(s, "RESET timezone", "RESET", 'I');
-  EXPECT_EQ(run_named(s, user), "Bind " + name + "] ");
+  s.close('S', "q"), s.parse("q", kText);
+  EXPECT_EQ(run_named(s, user), "Parse [mosaic_2_4] Bind [mosaic_2_4] ");
 }
 
 TEST(SessionPrepare, keeps_nothing_that_was_parsed_behind_set_local) {
