@@ -84,8 +84,10 @@ void Session::skip_to_sync() {
     is_clients_group |= owed.at(count).kind != Kind::kQuery && !owed.at(count).is_ours;
     ++count;
   }
-  // A Parse that is owed came behind all that is skipped.
-  if (count == owed.size() && statements_.owed() != nullptr) statements_.forget_owed();
+  // A Parse that is owed came behind all that is skipped; a Sync of ours, on which it waits, does not end
+  // that.
+  const bool is_of_group = count == owed.size() || (count + 1 == owed.size() && owed.back().is_ours);
+  if (is_of_group && statements_.owed() != nullptr) statements_.forget_owed();
   for (size_t i = count; i-- > 0;) undo(owed.at(i));
   for (; count > 0; --count) {
     if (owed.front().kind == Kind::kLocal) leg_.local_bytes().consume(owed.front().local_bytes);

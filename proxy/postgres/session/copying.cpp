@@ -228,6 +228,11 @@ void Session::end_unrouted_copy(char type, std::string_view body) {
     enter(Phase::kGroup);
     return;
   }
+  if (leg_.is_busy()) {  // it ends the messages before it as well
+    leg_.send_sync();
+    enter(Phase::kInFlight);
+    return;
+  }
   append_ready();
   come_to_rest();
 }

@@ -369,8 +369,10 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
   const StatementKind kind = parts[0].kind;
   const LocalReply reply = run_local(parts[0], view, parameters);
   if (reply.error) return refuse(*reply.error, false);
-  group_.has_run_here = true;
-  group_.has_snapshot_here |= kind == StatementKind::kDeallocate || kind == StatementKind::kDiscard;
+  group_.has_run_here = !parts[0].is_discard_all();  // which commits at once
+  group_.has_snapshot_here =
+      group_.has_run_here &&
+      (group_.has_snapshot_here || kind == StatementKind::kDeallocate || kind == StatementKind::kDiscard);
   append_local(reply);
   return Intake::kTaken;
 }

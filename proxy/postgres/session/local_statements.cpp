@@ -29,10 +29,6 @@ bool is_hint(const StatementPart& part) {
          part.setting->name.starts_with("mosaic.");
 }
 
-bool is_discard_all(const StatementPart& part) {
-  return part.kind == StatementKind::kDiscard && (part.name.empty() || part.name == "all");
-}
-
 std::string_view text_of(const AnalyzedStatement& statement, const StatementPart& part) {
   const uint32_t begin = statement.tokens[part.first_token].begin;
   return statement.text.substr(begin, statement.tokens[part.last_token - 1].end - begin);
@@ -82,8 +78,8 @@ bool Session::is_local(const StatementPart& part) const {
       return true;
     case StatementKind::kDiscard:
       // What DISCARD PLANS, SEQUENCES and TEMP drop is there only in a server session of its own.
-      return is_discard_all(part) ? !transaction_.is_open() && leg_.status() == 'I' && !leg_.is_busy()
-                                  : !leg_.is_held() && !transaction_.is_open();
+      return part.is_discard_all() ? !transaction_.is_open() && leg_.status() == 'I' && !leg_.is_busy()
+                                   : !leg_.is_held() && !transaction_.is_open();
     default:
       return false;
   }
@@ -96,7 +92,7 @@ std::optional<Error> Session::local_error(const StatementPart& part) const {
     return Error{sqlstate::kInvalidStatementName,
                  fmt::format("prepared statement \"{}\" does not exist", part.name), "", ""};
   }
-  if (is_discard_all(part) && group_.has_run_here)
+  if (part.is_discard_all() && group_.has_run_here)
     return Error{"25001", "DISCARD ALL cannot be executed within a pipeline", "", ""};
   return std::nullopt;
 }
@@ -116,7 +112,7 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
       statements_.assign(part.name, nullptr, nullptr);
       return {"DEALLOCATE", std::nullopt};
     case StatementKind::kDiscard: {
-      if (!is_discard_all(part)) {
+      if (!part.is_discard_all()) {
         std::string tag = "DISCARD " + part.name;
         std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return std::toupper(c); });
         return {tag, std::nullopt};

@@ -24,7 +24,7 @@ void ServerLeg::end(LeaseEnd end) {
 
 void ServerLeg::on_ready(char status) {
   status_ = status;
-  has_sent_ = false;
+  has_sent_ = owed_.size() > 1;  // behind a query of ours the client's may be under way
 }
 
 Expectation& ServerLeg::expect(Kind kind, bool is_ours) {

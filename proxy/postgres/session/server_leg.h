@@ -45,7 +45,7 @@ class ServerLeg {
 
   void attach(pool::ServerMemory& server);
   void end(LeaseEnd end);
-  void on_ready(char status);
+  void on_ready(char status);  // while what it ends is still the first that is owed
 
   // --- messages to the server ---
   Expectation& expect(Expectation::Kind kind, bool is_ours = false);

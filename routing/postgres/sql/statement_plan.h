@@ -186,6 +186,7 @@ struct StatementPart {
   std::optional<Error> refusal;  // never routable, whatever the keys: why, and what to write instead
 
   bool pins_session() const { return !pins.is_empty(); }
+  bool is_discard_all() const { return kind == StatementKind::kDiscard && (name.empty() || name == "all"); }
   // May leave state in the server session that Mosaic can not know exactly: before another client gets the
   // server, it is brought to rest. Sequences are a trace of their own, see `traces`.
   bool may_leave_traces() const { return traces.has(Trace::kUnknown); }

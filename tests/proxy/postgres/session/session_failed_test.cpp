@@ -106,5 +106,23 @@ TEST(SessionFailed, drops_sequences_before_a_transaction_that_names_its_level) {
   EXPECT_THAT(s.to_client(), ElementsAre("Complete BEGIN", "Complete INSERT 0 1", "Ready T"));
 }
 
+// Its ReadyForQuery does not end what the client has sent behind it: the server skips to a Sync, which it
+// must get.
+TEST(SessionFailed, syncs_what_failed_behind_a_query_of_ours) {
+  SessionScript s;
+  s.memory.has_used_sequences = true;
+  const std::string text = fmt::format("SELECT currval('x') FROM media WHERE user_id = {}", s.user_on("pg1"));
+  s.parse("", text);
+  EXPECT_EQ(s.bind("", ""), Intake::kLater);
+  s.grant(), s.bind("", ""), s.execute(), s.flush();
+  EXPECT_THAT(s.to_server(), Contains("Query DISCARD SEQUENCES"));
+  s.server_complete("DISCARD SEQUENCES"), s.server_ready('I');
+  s.server('1', {}), s.server_error("42P01", "relation \"x\" does not exist");
+  s.sync();
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kNone);
+  EXPECT_THAT(s.answer({}, 'I'), ElementsAre("Sync"));
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+}
+
 }  // namespace
 }  // namespace mosaic::proxy
