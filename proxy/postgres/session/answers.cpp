@@ -245,12 +245,14 @@ void Session::complete_part(Expectation& expectation, char type, std::string_vie
     }
   }
   if (type != 'C' || is_partial) return;
+  // What fails behind a savepoint fails alone: the transaction keeps its modes.
+  const bool has_failed = leg_.status() == 'E' && !view_.has_savepoints();
   if (tag == "COMMIT" || tag == "PREPARE TRANSACTION") {
     view_.commit();
-    transaction_.on_ended(leg_.status() == 'E');
+    transaction_.on_ended(has_failed);
   } else if (tag == "ROLLBACK") {
     view_.roll_back(&leg_.server().settings);
-    transaction_.on_ended(leg_.status() == 'E');
+    transaction_.on_ended(has_failed);
   }
 }
 

@@ -46,6 +46,7 @@ class ClientView {
   void commit();
   void roll_back(pool::NameValuesRef* server);  // null: there is none any more
   bool has_marks() const { return !marks_.empty(); }
+  bool has_savepoints() const { return !marks_.empty() && !marks_.back().savepoint.empty(); }
   void reset_all();  // DISCARD ALL
   // The client gave it at start-up, so that servers reset it to another value. "": any but application_name.
   bool has_start_up(std::string_view name) const;

@@ -36,6 +36,12 @@ Error no_such_portal(std::string_view name) {
   return Error{"34000", fmt::format("portal \"{}\" does not exist", name), "", ""};
 }
 
+bool ends_transaction(const AnalyzedStatement& statement) {
+  const auto& parts = statement.plan->parts;
+  return parts.size() == 1 &&
+         (parts[0].kind == StatementKind::kCommit || parts[0].kind == StatementKind::kRollback);
+}
+
 // PostgreSQL, IsTransactionExitStmt() in postgres.c.
 bool may_end_failed_transaction(routing::StatementKind kind) {
   using routing::StatementKind;
@@ -154,6 +160,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   count_query(route);
   std::unique_ptr<Effects> effects = effects_of(view, parameters);
   note_sent(view, effects.get());
+  if (ends_transaction(view)) statements_.drop_portals();
   add_portal_effects(message->portal, std::move(effects));
   if (message->portal.empty()) portals_.has_unnamed = true;
   const bool may_hold_rows = parts.size() != 1 || parts[0].kind == StatementKind::kQuery ||
@@ -359,6 +366,7 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
     std::unique_ptr<Effects> effects = effects_of(view, Parameters());
     note_sent(view, effects.get());
     leg_.send_statement(view.text, false).effects = std::move(effects);
+    if (ends_transaction(view)) statements_.drop_portals();  // and with them this one
     return Intake::kTaken;
   }
   // The portal keeps its Bind message from behind the names on: an empty pair of names makes it whole again.

@@ -83,6 +83,7 @@ std::optional<bool> Transaction::is_read_only() const {
 }
 
 void Transaction::chain(bool has_failed) {
+  has_failed &= savepoints_.empty();
   std::vector<std::string> modes = has_failed ? std::vector<std::string>{"BEGIN"} : std::move(modes_);
   const bool is_snapshot = is_snapshot_ && !has_failed;
   reset();

@@ -47,8 +47,8 @@ class Transaction {
   void say(std::string text, bool is_mode, size_t bytes_max);
   // Its end AND CHAIN begins another of the same modes: what says so is known.
   bool may_chain() const { return are_modes_known_ && !modes_.empty(); }
-  // While no server takes part. One that has failed leaves no modes to the next, as in PostgreSQL (they are
-  // reset before they are kept: CommitTransactionCommand() in xact.c).
+  // While no server takes part. One that has failed, not behind a savepoint, leaves no modes to the next, as
+  // in PostgreSQL (they are reset before they are kept: CommitTransactionCommand() in xact.c).
   void chain(bool has_failed);
   // By what was said of its modes; nothing: that is for default_transaction_read_only to say.
   std::optional<bool> is_read_only() const;

@@ -296,7 +296,8 @@ class Stage:
 
     def _is_refusal(self, error):
         """That README tells of: what PostgreSQL makes of it is not compared."""
-        return error["C"] in self._refusals or error["M"].startswith("a statement behind a change of ")
+        return error["C"] in self._refusals or error["M"].startswith(("a statement behind a change of ",
+                                                                      "a statement behind RESET of a setting"))
 
     def _connect(self, step):
         if step.client in self.speakers:
