@@ -83,12 +83,8 @@ class Segments(OracleTest):
                 with self.case(f"{here}, {level}"):
                     self.check([*run(here), Q(level)], "ROLLBACK", [*run(here), *run(level), S], "ROLLBACK")
             self.check([*run(here), Q("BEGIN")], "COMMIT", [*run(here), *run("SET TRANSACTION READ ONLY"), S])
-        self.check("SELECT nextval('counted') > 0", "BEGIN ISOLATION LEVEL REPEATABLE READ; "
-                   "INSERT INTO hooks VALUES ({u}, 'SELECT 1')", "COMMIT")
 
     def test_statements_that_want_no_transaction_find_none(self):
-        self.check("CREATE TEMP TABLE pinned (a int)", "SELECT setseed(0.4)", "VACUUM pinned",
-                   "SELECT nextval('counted') > 0", "VACUUM pinned", "SELECT no_such_function()", "VACUUM pinned")
         self.check([*run("DEALLOCATE ALL"), Q("DISCARD ALL")], "DISCARD ALL", [*run("DEALLOCATE ALL"), S], "DISCARD ALL")
 
     def test_a_definition_and_what_reads_it_in_one_segment(self):

@@ -76,7 +76,6 @@ struct Expectation {
     kRest,       // brings the server session to rest
     kSearch,     // which node has a prepared transaction?
     kFail,       // makes the server fail as the client's transaction has failed
-    kForget,     // what another client's sequences have said
     kAbandoned,  // the end of a client's transaction whose client has gone
   };
   Kind kind = Kind::kSync;

@@ -101,7 +101,6 @@ void Session::on_own_ready(Purpose purpose, char status) {
       on_failed_again(status);
       break;
     case Purpose::kRetry:
-    case Purpose::kForget:
     case Purpose::kAbandoned:
       break;
   }

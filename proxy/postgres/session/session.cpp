@@ -382,13 +382,7 @@ void Session::clear_foreign_sequences(const AnalyzedStatement& statement) {
   if (transaction_.traces.has(routing::Trace::kSequences)) return;  // they tell of this transaction's own
   for (const StatementPart& part : statement.plan->parts) {
     if (!part.traces.has(routing::Trace::kReadsSequences) && !part.may_leave_traces()) continue;
-    // In a transaction of its own where there is none: it takes a snapshot, behind which BEGIN may not say
-    // more.
-    if (leg_.is_busy() || leg_.status() != 'I') {
-      leg_.send_statement("DISCARD SEQUENCES", true);
-    } else {
-      leg_.send_own_query(Purpose::kForget, "DISCARD SEQUENCES");
-    }
+    leg_.send_statement("DISCARD SEQUENCES", true);
     leg_.server().has_used_sequences = false;
     return;
   }

@@ -83,11 +83,11 @@ std::optional<bool> Transaction::is_read_only() const {
 }
 
 void Transaction::chain(bool has_failed) {
-  has_failed &= savepoints_.empty();
+  has_failed &= savepoints_.empty() && !began_by_chain_;
   std::vector<std::string> modes = has_failed ? std::vector<std::string>{"BEGIN"} : std::move(modes_);
   const bool is_snapshot = is_snapshot_ && !has_failed;
   reset();
-  is_open_ = true;
+  is_open_ = began_by_chain_ = true;
   is_snapshot_ = is_snapshot;
   for (std::string& mode : modes) say(std::move(mode), true, SIZE_MAX);
 }
@@ -166,11 +166,12 @@ void Transaction::on_ended(bool has_failed) {
   said_.clear();
   said_bytes_ = 0;
   std::vector<std::string> modes = std::exchange(modes_, {});
-  if (has_failed) {
+  if (has_failed && !began_by_chain_) {
     modes = {"BEGIN"};
     are_modes_known_ = true;
     is_snapshot_ = false;
   }
+  began_by_chain_ = is_chaining_;
   if (!is_chaining_ || !are_modes_known_) return;
   for (std::string& mode : modes) say(std::move(mode), true, SIZE_MAX);
 }
@@ -188,7 +189,7 @@ void Transaction::on_ready(char status, bool has_failed) {
 }
 
 void Transaction::reset() {
-  is_chaining_ = is_bound_behind_chain_ = false;
+  is_chaining_ = is_bound_behind_chain_ = began_by_chain_ = false;
   are_modes_known_ = true;
   modes_.clear();
   is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ =

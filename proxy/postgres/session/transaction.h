@@ -94,7 +94,8 @@ class Transaction {
   bool is_chaining_ = false;  // the end of it is on its way, AND CHAIN
   bool is_bound_behind_chain_ = false;
   bool are_modes_known_ = true;
-  bool is_snapshot_ = false;  // all its statements see one snapshot, from its first read on
+  bool began_by_chain_ = false;  // its modes outlive its failure
+  bool is_snapshot_ = false;     // all its statements see one snapshot, from its first read on
   bool is_told_ = false;
   bool is_loss_told_ = false;
   bool can_go_back_ = false;

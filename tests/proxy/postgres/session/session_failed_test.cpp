@@ -91,38 +91,5 @@ TEST(SessionFailed, forgets_where_a_cancelled_parse_was_to_go) {
   EXPECT_THAT(s.to_server(), Contains(HasSubstr("FROM shard_")));
 }
 
-// What another client's sequences have said is dropped in a transaction of its own: behind a snapshot BEGIN
-// may not name a level.
-TEST(SessionFailed, drops_sequences_before_a_transaction_that_names_its_level) {
-  SessionScript s;
-  s.memory.has_used_sequences = true;
-  const std::string insert =
-      fmt::format("INSERT INTO media (user_id, caption) VALUES ({}, currval('x')::text)", s.user_on("pg1"));
-  s.send("BEGIN ISOLATION LEVEL REPEATABLE READ; " + insert);
-  EXPECT_THAT(s.to_server(),
-              ElementsAre("Query DISCARD SEQUENCES", StartsWith("Query BEGIN ISOLATION LEVEL")));
-  s.server_complete("DISCARD SEQUENCES"), s.server_ready('I');
-  s.server_complete("BEGIN"), s.server_complete("INSERT 0 1"), s.server_ready('T');
-  EXPECT_THAT(s.to_client(), ElementsAre("Complete BEGIN", "Complete INSERT 0 1", "Ready T"));
-}
-
-// Its ReadyForQuery does not end what the client has sent behind it: the server skips to a Sync, which it
-// must get.
-TEST(SessionFailed, syncs_what_failed_behind_a_query_of_ours) {
-  SessionScript s;
-  s.memory.has_used_sequences = true;
-  const std::string text = fmt::format("SELECT currval('x') FROM media WHERE user_id = {}", s.user_on("pg1"));
-  s.parse("", text);
-  EXPECT_EQ(s.bind("", ""), Intake::kLater);
-  s.grant(), s.bind("", ""), s.execute(), s.flush();
-  EXPECT_THAT(s.to_server(), Contains("Query DISCARD SEQUENCES"));
-  s.server_complete("DISCARD SEQUENCES"), s.server_ready('I');
-  s.server('1', {}), s.server_error("42P01", "relation \"x\" does not exist");
-  s.sync();
-  EXPECT_EQ(s.lease_end(), LeaseEnd::kNone);
-  EXPECT_THAT(s.answer({}, 'I'), ElementsAre("Sync"));
-  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
-}
-
 }  // namespace
 }  // namespace mosaic::proxy
