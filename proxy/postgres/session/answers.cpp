@@ -284,8 +284,11 @@ Session::Verdict Session::on_description(char type, std::string_view body) {
       return Verdict::kForward;
     }
     // Whole at once: other clients share the statement, and this server may be lost between the two.
-    if (!parses_unlike_others()) statement.description.assign(leg_.description.view());
-    statement.schema_version = environment_.statements->schema_version();
+    // What nobody else sees yet is not for them.
+    if (!parses_unlike_others()) {
+      statement.description.assign(leg_.description.view());
+      statement.schema_version = environment_.statements->schema_version();
+    }
   }
   if (type == 't') return Verdict::kForward;
   if (front.kind != Kind::kDescribeStatement && front.kind != Kind::kDescribePortal) return Verdict::kForward;
