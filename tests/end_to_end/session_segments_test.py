@@ -4,7 +4,7 @@ when it was parsed they mean for good. Frame by frame beside a plain PostgreSQL.
 
 import unittest
 
-from harness.dialogue import B, C, D, E, H, P, Q, S, run
+from harness.dialogue import B, C, D, DONE, E, H, P, Q, S, run
 from harness.oracle import OracleTest
 from harness.processes import wait_until
 
@@ -93,12 +93,158 @@ class Segments(OracleTest):
             self.check("CREATE TABLE changing (a int)", columns,
                        [*begin, *run("ALTER TABLE changing ADD b int"), P("m", "SELECT * FROM changing"), B("", "m"),
                         D("P", ""), E(), *end, S], [B("", "m"), D("P", ""), E(), S], "DROP TABLE changing")
+        for end in ("ROLLBACK", "COMMIT"):  # what was described in between is nobody else's
+            look = [P("d", "SELECT * FROM changing"), D("S", "d"), B("", "d"), E(), C("S", "d"), S]
+            self.check("CREATE TABLE changing (a int)", look, "BEGIN", "ALTER TABLE changing ADD b int", look, end, look,
+                       lambda speaker: speaker.another().say(look), "DROP TABLE changing")
         self.check(run("CREATE FUNCTION adds(int, int) RETURNS int LANGUAGE SQL RETURN $1 + $2") + [S], "SELECT adds(2, 3)",
                    "DROP FUNCTION adds")
 
     def test_an_error_within_copy_ends_the_connection(self):
         for kind in (E(), D("P", ""), P("", "SELECT 1")):
             self.check([*run("COPY samples (user_id, name) FROM STDIN"), H], [kind])
+
+
+class AnsweredHere(OracleTest):
+    """What no server has seen counts for what a server is asked behind it."""
+
+    pool = 4
+    LEVELS = ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET LOCAL transaction_isolation = 'repeatable read'",
+              "SELECT set_config('transaction_isolation', 'serializable', true)", "SET TRANSACTION READ ONLY")
+    BEGINS = ("BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN DEFERRABLE", "START TRANSACTION READ WRITE", "BEGIN READ ONLY")
+    HERE = ("DEALLOCATE ALL", "PREPARE q9 AS SELECT 1", "DISCARD TEMP")
+
+    def test_no_mode_is_named_behind_a_snapshot(self):
+        for here in self.HERE:
+            for level in self.LEVELS:
+                with self.case(f"{here}, {level}"):
+                    self.check("BEGIN", here, level, "ROLLBACK", "BEGIN", [*run(here), *run(level), S], "ROLLBACK")
+                    self.check([*run(here), *run(level), S], [*run("BEGIN"), *run(here), S], level, "COMMIT")
+                    self.check("BEGIN", here, "COMMIT AND CHAIN", level, "ROLLBACK", "BEGIN", "COMMIT", "BEGIN", level, "ROLLBACK")
+
+    def test_a_parse_takes_one_also_when_it_is_answered_from_memory(self):
+        text = "SELECT name FROM samples WHERE user_id = $1"
+        for begin in self.BEGINS:
+            with self.case(begin):
+                self.check([P("a", text), S], [P("b", text), Q(begin)], "ROLLBACK",
+                           [P("c", text), *run(begin), S], "ROLLBACK", "BEGIN", [P("d", text), S], self.LEVELS[0], "ROLLBACK")
+                self.check([P("a", "SHOW timezone"), S], [P("b", "SHOW timezone"), Q(begin)], "ROLLBACK")
+
+    def test_an_empty_copy_takes_one(self):
+        copy = [*run("COPY samples (user_id, name) FROM STDIN"), H]
+        for begin in self.BEGINS:
+            with self.case(begin):
+                self.check(copy, [DONE], [*run(begin), S], "ROLLBACK", "BEGIN", copy, [DONE, S], self.LEVELS[0], "ROLLBACK")
+
+    def test_commands_that_want_to_be_alone_are_not(self):
+        for alone in ("VACUUM", "CREATE DATABASE nix", "DROP DATABASE nix", "COMMIT PREPARED 'never'", "REINDEX DATABASE nix"):
+            with self.case(alone):
+                for here in self.HERE:
+                    self.check([*run(here), *run(alone), S])
+                self.check([P("a", "SELECT 1"), *run("COMMIT PREPARED 'never'"), S],
+                           [*run("BEGIN"), *run("COMMIT"), *run("COMMIT PREPARED 'never'"), S])
+
+    def test_what_others_sequences_have_said_is_forgotten_before_them(self):
+        # Few enough servers that each of them has been asked for a number.
+        numbers = "SELECT nextval('counted') > 0"
+        for first in ("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT currval('counted')", "VACUUM (ANALYZE) pg_class",
+                      "DO 'BEGIN PERFORM 1; END'", "BEGIN READ ONLY; SELECT lastval()", "CALL nothing_at_all()"):
+            with self.case(first):
+                self.check(*[numbers] * 4)
+                self.check(first, "ROLLBACK")
+                self.check(run(first.split(";")[0]) + [S], "ROLLBACK")
+                self.check("CREATE TEMP TABLE mine (a int)", numbers)
+                self.check("CREATE TEMP TABLE mine (a int)", first, "ROLLBACK", "DROP TABLE mine")
+
+    def test_portals_end_with_a_transaction_that_is_chained(self):
+        for end in ("COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "COMMIT", "SELECT 1; COMMIT AND CHAIN"):
+            with self.case(end):
+                bound = [P("b", "BEGIN"), B("p", "b"), E("p")]
+                for late in (D("P", "p"), E("p"), C("P", "p")):
+                    self.check(bound, CHANGE, end, [late, S], "ROLLBACK")
+                    self.check(bound, end, [late, S], "ROLLBACK")
+
+    def test_modes_outlive_what_fails_behind_a_chain(self):
+        for modes in ("BEGIN READ ONLY", "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+            shown = ("SHOW transaction_read_only", "SHOW transaction_isolation")
+            with self.case(modes):
+                self.check(modes, "COMMIT AND CHAIN", "SELECT 1 / 0", "ROLLBACK AND CHAIN", *shown, "COMMIT AND CHAIN", *shown, "COMMIT")
+                self.check(modes, [*run("COMMIT AND CHAIN"), D("P", "no"), S], "COMMIT AND CHAIN", *shown, "ROLLBACK", *shown)
+                self.check(modes, "SELECT 1 / 0", "ROLLBACK AND CHAIN", *shown, "COMMIT")
+                self.check(modes, "COMMIT AND CHAIN", "SELECT name FROM samples WHERE user_id = {w}", "COMMIT AND CHAIN", *shown,
+                           "SELECT 1 / 0", "COMMIT AND CHAIN", *shown, "COMMIT")
+
+    def test_copy_is_refused_where_it_may_not_write(self):
+        copy = "COPY samples (user_id, name) FROM STDIN"
+        self.check("BEGIN READ ONLY", "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", copy, "ROLLBACK")
+        self.check("BEGIN", "SELECT set_config('transaction_read_only', 'on', false)", copy, "ROLLBACK")
+        self.check("BEGIN", "SELECT set_config('transaction_read_only', 'off', true)", copy, [DONE], "ROLLBACK")
+        self.check("SELECT 1; SELECT set_config('default_transaction_read_only', 'on', false); BEGIN", copy, [DONE], "COMMIT", copy)
+        self.check("BEGIN", "SET default_transaction_read_only TO on", copy, [DONE], "COMMIT", copy)
+        self.check("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", copy, "BEGIN READ WRITE", copy, [DONE], "ROLLBACK")
+
+    def test_names_go_as_they_are_dropped(self):
+        late = [P("s", "SELECT 2"), B("", "s"), E(), S]
+        for drop in ("DISCARD ALL", "DEALLOCATE ALL"):
+            with self.case(drop):
+                self.check([P("s", "ROLLBACK"), B("p", "s"), *run(drop), *late], [B("", "s"), E(), S])
+                self.check([P("s", "SELECT 1"), S], [*run(CHANGE), *run("COMMIT"), *run(drop), *late], [B("", "s"), E(), S], ROWS)
+                self.check([P("s", "SELECT 1"), S], [P("t", ROWS), Q(drop)], late, [B("", "t"), E(), S])
+                self.check([P("s", "SELECT 1"), S], "BEGIN", [*run("SELECT 1 / 0"), *run(drop), S], "ROLLBACK", [B("", "s"), E(), S])
+
+    def test_discard_all_on_a_server_leaves_what_the_client_came_with(self):
+        parse = [P("x", ROWS)]
+        for step in ([*parse, Q("DISCARD ALL")], [*parse, H, Q("DISCARD ALL")], [*parse, *run("DISCARD ALL"), S]):
+            self.check("SET timezone TO 'UTC'", 'SET "app"."user" TO 7', step, "SHOW timezone", "SHOW application_name",
+                       "SELECT current_setting('app.user', true) = '7'", ROWS, application_name="mine",
+                       options="-c timezone=Asia/Tokyo")
+
+    def test_an_unnamed_statement_is_as_it_was_where_the_next_is_skipped(self):
+        for wrong in ([D("P", "no")], run("SELECT 1 / 0"), [B("", "", ("x", "y"))]):
+            for skipped in ("/* mosaic user_id={w} */ DROP TABLE IF EXISTS nix", "SELECT 1",
+                            "SELECT name FROM samples WHERE user_id = {w}", "SELECT name FROM samples", "UNLISTEN *"):
+                with self.case(f"{wrong}, {skipped}"):
+                    text = "SELECT name FROM samples WHERE user_id = $1 AND name = $2"
+                    self.check([P("", text), P("s", ROWS), B("", "s"), *wrong, P("", skipped), S], [B("p2", ""), S])
+
+
+class Settings(OracleTest):
+    """They follow a transaction to another node, and nobody else."""
+
+    pool = 1
+    STARTED = {"options": "-c timezone=Asia/Tokyo -c app.user=7", "application_name": "mine"}
+
+    def test_what_is_reset_is_as_the_client_gave_it_on_every_node(self):
+        seen = "SELECT current_setting('timezone'), current_setting('app.user'), count(*) FROM samples WHERE user_id = {%s}"
+        for reset in ("RESET ALL", "RESET timezone", "SET TIME ZONE LOCAL", "SET timezone TO DEFAULT", 'RESET "app"."user"'):
+            for user in "uw":
+                with self.case(f"{reset}, {user}"):
+                    begin = ("BEGIN", "SET timezone TO 'UTC'", 'SET "app"."user" TO 8')
+                    self.check(*begin, reset, seen % user, "ROLLBACK", seen % user, **self.STARTED)
+                    self.check(*begin, [*run(reset), S], seen % user, "COMMIT", seen % user, "SHOW timezone", **self.STARTED)
+                    self.check(*begin, reset, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", seen % user, "COMMIT", **self.STARTED)
+
+    def test_what_a_suspended_portal_has_set_stays_with_its_client(self):
+        for text in ("SELECT set_config('app.current_user', 'me', false)", "SELECT set_config('timezone', 'Asia/Tokyo', false)",
+                     "SELECT set_config('app.current_user', 'me', false) WHERE $1::int > 0"):
+            values = ("1",) if "$1" in text else ()
+            with self.case(text):
+                def look(speaker):
+                    heard, other = [], speaker.another()
+                    for user in "uvw":
+                        heard += other.say([Q("SELECT current_setting('timezone'), coalesce(current_setting('app.current_user', true), ''), "
+                                              f"count(*) FROM samples WHERE user_id = {{{user}}}")])
+                    other.leave()
+                    return heard
+                suspended = [P("", f"/* mosaic user_id={{u}} */ {text}"), B("", "", values), E("", 1), H]
+                self.check("BEGIN", suspended, [P("", ROWS), B("", ""), E(), S], "ROLLBACK", look)
+                self.check("BEGIN", suspended, CHANGE, "COMMIT", look)
+                self.check(suspended, [P("", ROWS), B("", ""), E(), S], look)
+                self.check(ROWS, suspended, CHANGE, look)
+
+                def go_elsewhere(speaker):  # which may be refused
+                    speaker.say([*suspended, P("", "SELECT name FROM samples WHERE user_id = {w}"), B("", ""), E(), S])
+                self.check(ROWS, go_elsewhere, look)
 
 
 class Constants(OracleTest):

@@ -241,10 +241,14 @@ void Session::complete_part(Expectation& expectation, char type, std::string_vie
         transaction_.untold_settings.push_back(effect.name);
       } else if (type != 's') {
         apply(effect);
+        // Those of the extended protocol were dropped as it was sent: others may have been named since.
+        if (drops_names(effect) && expectation.kind == Kind::kQuery) statements_.drop_all(nullptr);
       }
     }
   }
   if (type != 'C' || is_partial) return;
+  const bool is_end = tag == "COMMIT" || tag == "ROLLBACK" || tag == "PREPARE TRANSACTION";
+  if (is_end && expectation.kind == Kind::kQuery) statements_.drop_portals();
   // What fails behind a savepoint fails alone: the transaction keeps its modes.
   const bool has_failed = leg_.status() == 'E' && !view_.has_savepoints();
   if (tag == "COMMIT" || tag == "PREPARE TRANSACTION") {
@@ -356,8 +360,7 @@ Session::Verdict Session::on_error(std::string_view body) {
   if (phase_ == Phase::kCopyIn) enter(Phase::kGroup);
   const bool is_unnamed = front.kind == Kind::kParse && front.is_client_unnamed;
   skip_to_sync();
-  // A Parse that fails leaves no unnamed statement (PostgreSQL, drop_unnamed_stmt() in postgres.c).
-  if (is_unnamed && statements_.find("") != nullptr) statements_.assign("", nullptr, nullptr);
+  if (is_unnamed) drop_unnamed();
   // Whoever waits for the end of what was sent goes on waiting for it.
   if (!owed.is_empty() && (before == Phase::kLeaving || before == Phase::kInFlight)) enter(before);
   return Verdict::kDrop;

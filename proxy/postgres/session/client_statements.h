@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "proxy/postgres/session/expectations.h"
@@ -64,10 +65,10 @@ class ClientStatements {
     owed_ = nullptr;
     keep(owed_undo_);
   }
-  // It has failed: no unnamed statement is left (PostgreSQL, drop_unnamed_stmt() in postgres.c).
-  void fail_owed() {
-    forget_owed();
-    if (is_owed_unnamed_ && find("") != nullptr) assign("", nullptr, nullptr);
+  // It is answered by what comes; what its name stood for goes along.
+  std::vector<NameChange> give_up_owed() {
+    owed_ = nullptr;
+    return std::exchange(owed_undo_, {});
   }
   // It was skipped.
   void forget_owed() {

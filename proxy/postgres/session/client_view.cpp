@@ -44,12 +44,23 @@ void add(std::string& sql, std::string_view statement) {
   sql += statement;
 }
 
+// SET would take a list of these as one name (GUC_LIST_QUOTE in guc.c).
+bool is_list_of_names(std::string_view name) {
+  return name == "search_path" || name == "temp_tablespaces" || name.ends_with("_preload_libraries");
+}
+
 std::string assignment(const std::string& name, const std::string& value) {
   const std::string_view written = std::string_view(value).substr(1);
-  // set_config takes a list ('a, b' for search_path) as one string, as the start-up packet does; SET would
-  // not.
-  if (value.front() == kRaw) return ClientView::set_config_statement(name, written, false);
   std::string sql;
+  if (value.front() == kRaw) {
+    // set_config takes a list as one string, as the start-up packet does. But it takes a snapshot, behind
+    // which a transaction can not be given a level any more.
+    if (is_list_of_names(name)) return ClientView::set_config_statement(name, written, false);
+    return sql.append("SET ")
+        .append(quoted_name(name))
+        .append(" TO ")
+        .append(routing::quote_literal(written));
+  }
   if (value.front() == kSetConfig) {
     sql.append("SELECT pg_catalog.set_config(").append(routing::quote_literal(name)).append(",");
     sql.append(written).append(",false)");
@@ -238,6 +249,14 @@ bool ClientView::has_start_up(std::string_view name) const {
   const auto& entries = startup_->entries();
   return std::any_of(entries.begin(), entries.end(),
                      [](const auto& entry) { return entry.first != "application_name"; });
+}
+
+std::vector<std::string> ClientView::start_up_statements(std::string_view name) const {
+  std::vector<std::string> statements;
+  for (const auto& [given, value] : startup_->entries()) {
+    if (name.empty() || given == name) statements.push_back(assignment(given, value));
+  }
+  return statements;
 }
 
 void ClientView::reset_all() {

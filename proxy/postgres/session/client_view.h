@@ -50,6 +50,8 @@ class ClientView {
   void reset_all();  // DISCARD ALL
   // The client gave it at start-up, so that servers reset it to another value. "": any but application_name.
   bool has_start_up(std::string_view name) const;
+  // What sets these again behind a RESET of `name`; "": RESET ALL.
+  std::vector<std::string> start_up_statements(std::string_view name) const;
   // A setting was changed by other means than SET, and the server was asked for its value.
   void adopt(const std::string& name, const std::string& value, pool::NameValuesRef& server);
   // DateStyle is set in parts: what is kept is the whole that the server reported.

@@ -31,7 +31,7 @@ bool Session::is_unrouted_copy(const AnalyzedStatement& statement) const {
 // As far as it is known without a server.
 bool Session::is_read_only() const {
   if (const auto by_mode = transaction_.is_read_only()) return *by_mode;
-  const std::string* value = view_.wanted()->find("default_transaction_read_only");
+  const std::string* value = view_.at_begin()->find("default_transaction_read_only");
   if (value == nullptr) return false;
   std::string word = value->substr(1);  // behind the tag
   std::erase(word, '\'');
@@ -224,7 +224,9 @@ void Session::end_unrouted_copy(char type, std::string_view body) {
   const bool is_extended = copy_->is_extended;
   copy_.reset();
   routing::append_command_complete(*outbox_.to_client, "COPY 0");
+  transaction_.has_snapshot_here = true;
   if (is_extended) {
+    group_.has_run_here = true;
     enter(Phase::kGroup);
     return;
   }
@@ -234,6 +236,7 @@ void Session::end_unrouted_copy(char type, std::string_view body) {
     return;
   }
   append_ready();
+  begin_group();
   come_to_rest();
 }
 

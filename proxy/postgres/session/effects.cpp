@@ -87,8 +87,15 @@ void add_setting(const AnalyzedStatement& statement, const StatementPart& part, 
   }
 }
 
-bool is_mode(const StatementPart& part) {
-  return part.kind == StatementKind::kBegin || part.kind == StatementKind::kSetTransaction ||
+// SET SESSION CHARACTERISTICS names the modes of later transactions.
+bool is_characteristics(const AnalyzedStatement& statement, const StatementPart& part) {
+  return part.kind == StatementKind::kSetTransaction &&
+         routing::is_keyword(token_text(statement, part.first_token + 1), "session");
+}
+
+bool is_mode(const AnalyzedStatement& statement, const StatementPart& part) {
+  return part.kind == StatementKind::kBegin ||
+         (part.kind == StatementKind::kSetTransaction && !is_characteristics(statement, part)) ||
          (part.kind == StatementKind::kSet && part.setting && !part.setting->value_parameter &&
           routing::is_transaction_setting(part.setting->name));
 }
@@ -139,13 +146,13 @@ std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
         effects.push_back({Effect::Kind::kRollbackTo, i, part.name, ""});
         break;
       case StatementKind::kSetTransaction:
-        if (routing::is_keyword(token_text(statement, part.first_token + 1), "session"))
-          add_characteristics(statement, part, i, effects);
+        if (is_characteristics(statement, part)) add_characteristics(statement, part, i, effects);
         break;
       case StatementKind::kDeallocate:
+        if (part.name.empty()) effects.push_back({Effect::Kind::kForgetPlans, i, "", ""});
+        break;
       case StatementKind::kDiscard:
-        if (part.kind == StatementKind::kDeallocate ? part.name.empty() : part.name == "all")
-          effects.push_back({Effect::Kind::kForgetPlans, i, "", ""});
+        if (part.is_discard_all()) effects.push_back({Effect::Kind::kDiscardAll, i, "", ""});
         break;
       case StatementKind::kDdl:
         effects.push_back({Effect::Kind::kDdl, i, "", ""});
@@ -153,10 +160,14 @@ std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
       default:
         break;
     }
-    if (is_bound && !is_mode(part)) continue;
+    if (is_bound && !is_mode(statement, part)) continue;
     if (std::string said = said_by(statement, part, parameters); !said.empty())
       effects.push_back(
-          {is_mode(part) ? Effect::Kind::kMode : Effect::Kind::kSpoken, i, "", std::move(said)});
+          {is_mode(statement, part) ? Effect::Kind::kMode : Effect::Kind::kSpoken, i, "", std::move(said)});
+    if (part.kind != StatementKind::kReset || !part.setting || part.setting->is_local) continue;
+    // Another server would reset it to its own default.
+    for (std::string& again : view_.start_up_statements(part.setting->name))
+      effects.push_back({Effect::Kind::kSpoken, i, "", std::move(again)});
   }
   if (effects.empty()) return nullptr;
   auto made = std::make_unique<Effects>();
@@ -175,10 +186,15 @@ void Session::apply(const Effect& effect) {
       transaction_.has_changed_schema = true;
       break;
     case Effect::Kind::kForgetPlans:
-      leg_.server().statements.clear();
-      leg_.server().to_close.clear();
-      leg_.server().unnamed.reset();
-      statements_.drop_all(nullptr);
+      forget_plans();
+      break;
+    case Effect::Kind::kDiscardAll:
+      forget_plans();
+      view_.commit();  // it does so at once
+      view_.reset_all();
+      leg_.server().settings = environment_.name_values->empty();
+      leg_.server().has_used_sequences = leg_.remains.has_own_sequences = false;
+      leg_.remains.pins = {};
       break;
     case Effect::Kind::kResetAll:
       transaction_.may_change_pins = true;
@@ -188,6 +204,12 @@ void Session::apply(const Effect& effect) {
       view_.apply(effect, &leg_.server().settings);
       break;
   }
+}
+
+void Session::forget_plans() {
+  leg_.server().statements.clear();
+  leg_.server().to_close.clear();
+  leg_.server().unnamed.reset();
 }
 
 void Session::on_schema_change() {

@@ -30,12 +30,18 @@ struct Effect {
     kMode,        // likewise, of what kind the transaction is
     kDdl,
     kForgetPlans,  // the server has dropped all its prepared statements
+    kDiscardAll,   // and all else that a session has
   };
   Kind kind = Kind::kSet;
   size_t part = 0;  // of a query of several statements: whose completion confirms it
   std::string name;
   std::string value;
 };
+
+// The client's prepared statements go with it.
+inline bool drops_names(const Effect& effect) {
+  return effect.kind == Effect::Kind::kForgetPlans || effect.kind == Effect::Kind::kDiscardAll;
+}
 
 // A name that was given or taken ahead of its confirmation, and the statement it stood for before.
 struct NameChange {
@@ -75,6 +81,7 @@ struct Expectation {
     kReadBack,   // what set_config() amid a statement has set
     kRest,       // brings the server session to rest
     kSearch,     // which node has a prepared transaction?
+    kForget,     // what an earlier client's nextval() has left
     kFail,       // makes the server fail as the client's transaction has failed
     kAbandoned,  // the end of a client's transaction whose client has gone
   };

@@ -97,6 +97,9 @@ void Session::on_own_ready(Purpose purpose, char status) {
     case Purpose::kSearch:
       on_search_answer();
       break;
+    case Purpose::kForget:
+      on_sequences_forgotten();
+      break;
     case Purpose::kFail:
       on_failed_again(status);
       break;
@@ -110,10 +113,10 @@ void Session::on_own_ready(Purpose purpose, char status) {
 void Session::try_again() {
   flush_local_replies();
   const bool is_as_written = group_.is_as_written;
-  group_ = {};
+  transaction_.reset();
+  begin_group();
   group_.is_as_written = is_as_written;
   portals_.effects.clear();
-  transaction_.reset();
   attempt_.hand_over(outbox_.redeliver);
   enter(Phase::kReady);
 }
@@ -157,7 +160,7 @@ void Session::finish_group(char status) {
     waiting_.untold_settings = std::exchange(transaction_.untold_settings, {});
   }
   transaction_.on_ready(status, group_.has_error);
-  group_ = {};
+  begin_group();
   copy_.reset();
   if (status != 'I') {
     come_to_rest();

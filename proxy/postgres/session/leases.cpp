@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cassert>
 
 #include "proxy/postgres/session/session.h"
@@ -75,7 +76,11 @@ NodeId Session::likely_node() const {
 bool Session::may_leave_node() const {
   const bool is_failed = leg_.status() == 'E' && !group_.may_recover;
   const bool can_be_said_again = leg_.status() != 'T' || !transaction_.said().empty();
-  return can_be_said_again && !transaction_.is_bound() && !is_failed && leg_.remains.pins.is_empty();
+  // Portals stay behind.
+  const bool has_portal = std::any_of(portals_.effects.begin(), portals_.effects.end(),
+                                      [](const PortalEffects& waiting) { return !waiting.portal.empty(); });
+  return can_be_said_again && !transaction_.is_bound() && !is_failed && leg_.remains.pins.is_empty() &&
+         !has_portal;
 }
 
 // What was said there is taken back, and said again where the next statement goes. A Sync first: what is
@@ -92,7 +97,8 @@ void Session::leave_node() {
 
 void Session::on_left(char status) {
   // What ran before in the same segment may have left more than its ROLLBACK takes back.
-  if (transaction_.traces.has(routing::Trace::kUnknown) || !transaction_.pins.is_empty())
+  if (transaction_.traces.has(routing::Trace::kUnknown) || !transaction_.pins.is_empty() ||
+      !transaction_.untold_settings.empty())
     leg_.remains.is_unclean = true;
   if (transaction_.traces.has(routing::Trace::kSequences)) leg_.server().has_used_sequences = true;
   if (group_.has_error) {

@@ -61,10 +61,10 @@ bool Session::is_local(const StatementPart& part) const {
       return !leg_.is_held();
     case StatementKind::kBegin:
       return !leg_.is_held() && !transaction_.is_open() &&
-             !(part.begins_with_options && group_.has_snapshot_here);
+             !(part.names_modes && transaction_.has_snapshot_here);
     case StatementKind::kCommit:
     case StatementKind::kRollback:
-      return is_open_here && (!part.is_chained || transaction_.may_chain());
+      return is_open_here && (!part.is_chained || (transaction_.may_chain() && has_room));
     case StatementKind::kSavepoint:
       return is_open_here && has_room;
     case StatementKind::kRelease:
@@ -87,11 +87,8 @@ bool Session::is_local(const StatementPart& part) const {
 
 // Why a statement that is answered here will fail.
 std::optional<Error> Session::local_error(const StatementPart& part) const {
-  if (part.kind == StatementKind::kDeallocate && !part.name.empty() &&
-      statements_.find(part.name) == nullptr) {
-    return Error{sqlstate::kInvalidStatementName,
-                 fmt::format("prepared statement \"{}\" does not exist", part.name), "", ""};
-  }
+  if (part.kind == StatementKind::kDeallocate && !part.name.empty() && statements_.find(part.name) == nullptr)
+    return no_such_statement(part.name);
   if (part.is_discard_all() && group_.has_run_here)
     return Error{"25001", "DISCARD ALL cannot be executed within a pipeline", "", ""};
   return std::nullopt;
@@ -105,6 +102,7 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
     case StatementKind::kEmpty:
       return {"", std::nullopt, true};
     case StatementKind::kDeallocate:
+      transaction_.has_snapshot_here = true;
       if (part.name.empty()) {
         statements_.drop_all(nullptr);
         return {"DEALLOCATE ALL", std::nullopt};
@@ -112,6 +110,7 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
       statements_.assign(part.name, nullptr, nullptr);
       return {"DEALLOCATE", std::nullopt};
     case StatementKind::kDiscard: {
+      transaction_.has_snapshot_here = !part.is_discard_all();  // which commits at once
       if (!part.is_discard_all()) {
         std::string tag = "DISCARD " + part.name;
         std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return std::toupper(c); });
@@ -141,7 +140,7 @@ Session::LocalReply Session::run_local_in_transaction(const StatementPart& part,
   switch (part.kind) {
     case StatementKind::kBegin: {
       const bool is_start = (text.front() | 0x20) == 's';
-      transaction_.begin(std::move(text), part.begins_with_options);
+      transaction_.begin(std::move(text), part.keeps_snapshot);
       return {is_start ? "START TRANSACTION" : "BEGIN", std::nullopt};
     }
     case StatementKind::kSavepoint:
@@ -245,7 +244,7 @@ void Session::append_local(const LocalReply& reply) {
 void Session::answer_here(const LocalReply& reply) {
   append_local(reply);
   append_ready();
-  group_ = {};
+  begin_group();
   if (leg_.is_held() && leg_.status() == 'I' && !leg_.is_busy()) {
     release_server();
   } else {

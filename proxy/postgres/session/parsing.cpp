@@ -24,6 +24,13 @@ namespace {
 
 constexpr std::string_view kParseComplete("1\0\0\0\4", 5);
 
+// PostgreSQL, analyze_requires_snapshot() in analyze.c: what commands mean is not looked at before they run.
+bool takes_snapshot_to_parse(const AnalyzedStatement& statement) {
+  const auto& parts = statement.plan->parts;
+  return parts.size() == 1 &&
+         (parts[0].kind == StatementKind::kQuery || (parts[0].setting && parts[0].setting->is_set_config));
+}
+
 }  // namespace
 
 Session::Intake Session::on_parse(std::string_view body) {
@@ -44,10 +51,8 @@ Session::Intake Session::on_parse(std::string_view body) {
   const auto node = leg_.is_held() ? leg_.node() : catalog().default_node();
   ++environment_.traffic[node.value].client_parses;
   const AnalyzedStatement& view = statement.compiled->view();
-  if (transaction_.is_lost() && !may_end_lost_transaction(view)) {
-    statements_.fail_owed();
-    return refuse(failed_transaction_error(), false);
-  }
+  if (transaction_.is_lost() && !may_end_lost_transaction(view))
+    return refuse_owed(failed_transaction_error());
   if (is_answered_in_failed_transaction(view)) settle_parse(false);
   return Intake::kTaken;
 }
@@ -146,6 +151,28 @@ void Session::tell_parse_complete() {
   statements_.settle();
 }
 
+// The Parse that is owed fails, unless what is under way before it fails first and it is skipped.
+Session::Intake Session::refuse_owed(const Error& error) {
+  const bool is_unnamed = statements_.is_owed_unnamed();
+  std::vector<NameChange> changes = statements_.give_up_owed();
+  const size_t owed_before = leg_.owed().size();
+  const Intake intake = refuse(error, false);
+  if (leg_.owed().size() > owed_before) {
+    Expectation& refusal = leg_.owed().back();
+    refusal.is_client_unnamed = is_unnamed;
+    refusal.made_effects().names = std::move(changes);
+    return intake;
+  }
+  statements_.take_back(changes);
+  if (is_unnamed) drop_unnamed();
+  return intake;
+}
+
+// A Parse that fails leaves no unnamed statement (PostgreSQL, drop_unnamed_stmt() in postgres.c).
+void Session::drop_unnamed() {
+  if (statements_.find("") != nullptr) statements_.assign("", nullptr, nullptr);
+}
+
 // Answers a Parse whose Bind does not follow at once: from memory when a server has accepted the same
 // statement before, else by a server. kLater: a server connection is being waited for.
 Session::Intake Session::settle_parse(bool with_description) {
@@ -161,16 +188,14 @@ Session::Intake Session::settle_parse(bool with_description) {
           ? has_description(statement)
           : statement.is_accepted && statement.schema_version == environment_.statements->schema_version();
   if (is_known && leg_.status() != 'E') {
+    transaction_.has_snapshot_here |= takes_snapshot_to_parse(statement.compiled->view());
     tell_parse_complete();
     waiting_.route.reset();
     return Intake::kTaken;
   }
   if (!waiting_.is_describing()) {
     Result<Route> route = describing_route(statement);
-    if (!route) {
-      statements_.fail_owed();
-      return refuse(route.error(), false);
-    }
+    if (!route) return refuse_owed(route.error());
     waiting_.route.emplace(std::move(*route), true);
   }
   switch (need_server(*waiting_.route, std::nullopt)) {
@@ -179,8 +204,7 @@ Session::Intake Session::settle_parse(bool with_description) {
     case Server::kRefused: {
       const Error error = *std::exchange(waiting_.error, nullptr);
       waiting_.route.reset();
-      statements_.fail_owed();
-      return refuse(error, false);
+      return refuse_owed(error);
     }
     case Server::kReady:
       break;
@@ -193,6 +217,7 @@ Session::Intake Session::settle_parse(bool with_description) {
   group_.is_described_unnamed =
       statements_.is_owed_unnamed() || parses_unlike_others() || leg_.status() == 'E';
   if (!group_.is_described_unnamed && leg_.server().statements.touch(key)) {
+    transaction_.has_snapshot_here |= takes_snapshot_to_parse(statement.compiled->view());
     tell_parse_complete();  // this server has accepted it before
     return Intake::kTaken;
   }

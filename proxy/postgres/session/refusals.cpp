@@ -1,5 +1,7 @@
 // What Mosaic refuses, and what is left to say in a transaction that is lost.
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "proxy/postgres/session/session.h"
@@ -60,7 +62,7 @@ void Session::tell_error(const Error& error, bool is_simple) {
   if (!is_in_transaction()) statements_.drop_portals();
   if (is_simple) {
     append_ready();
-    group_ = {};
+    begin_group();
     come_to_rest();
   } else {
     group_.skips_until_sync = true;
@@ -88,6 +90,13 @@ Error Session::failed_transaction_error() {
   }
   return Error{sqlstate::kInFailedTransaction,
                "current transaction is aborted, commands ignored until end of transaction block", "", ""};
+}
+
+Error Session::no_such_statement(std::string_view name) {
+  return Error{sqlstate::kInvalidStatementName,
+               name.empty() ? "unnamed prepared statement does not exist"
+                            : fmt::format("prepared statement \"{}\" does not exist", name),
+               "", ""};
 }
 
 // Nothing else may be said in a transaction that is lost; and not before the client knows of the loss.

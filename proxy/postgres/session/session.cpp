@@ -278,9 +278,10 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
     case Server::kReady:
       break;
   }
+  if (forget_sequences_first(statement)) return Intake::kLater;
   const bool may_bind = may_bind_query();
   begin_on_leg();
-  take_snapshot_before(statement);
+  tell_of_what_ran_here(statement);
   clear_foreign_sequences(statement);
   const size_t query_at = leg_.out().size();
   {
@@ -375,29 +376,6 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
     if (part.setting && part.setting->is_local && part.setting->name == "search_path")
       transaction_.has_local_search_path = true;
   }
-}
-
-// currval() and lastval() must not tell what an earlier client's nextval() has left.
-void Session::clear_foreign_sequences(const AnalyzedStatement& statement) {
-  if (!leg_.server().has_used_sequences || leg_.remains.has_own_sequences || leg_.status() == 'E') return;
-  if (transaction_.traces.has(routing::Trace::kSequences)) return;  // they tell of this transaction's own
-  for (const StatementPart& part : statement.plan->parts) {
-    if (!part.traces.has(routing::Trace::kReadsSequences) && !part.may_leave_traces()) continue;
-    leg_.send_statement("DISCARD SEQUENCES", true);
-    leg_.server().has_used_sequences = false;
-    return;
-  }
-}
-
-// What was answered here has taken a snapshot where it was said, behind which a level is refused.
-void Session::take_snapshot_before(const AnalyzedStatement& statement) {
-  if (!group_.has_snapshot_here || leg_.is_busy() || leg_.status() != 'I') return;
-  const auto names_level = [](const StatementPart& part) {
-    return part.kind == StatementKind::kSetTransaction ||
-           (part.kind == StatementKind::kBegin && part.begins_with_options);
-  };
-  const auto& parts = statement.plan->parts;
-  if (std::any_of(parts.begin(), parts.end(), names_level)) leg_.send_statement("SELECT 1", true);
 }
 
 void Session::count_query(const Route& route) {

@@ -4,8 +4,9 @@
 // as well. What is known is kept by its parts, each of which says what it owns: ServerLeg, Transaction,
 // ClientView, ClientStatements, CopyIn, Attempt. No part knows the session.
 //
-// The files: session.cpp (events, simple queries), refusals.cpp, leases.cpp (which server, from asking to
-// leaving), parsing.cpp (Parse), extended_protocol.cpp (Bind ... Sync), server_statements.cpp (which server
+// The files: session.cpp (events, simple queries), segments.cpp (what counts up to a Sync), refusals.cpp,
+// leases.cpp (which server, from asking to leaving), parsing.cpp (Parse), binding.cpp (Bind),
+// extended_protocol.cpp (Describe ... Sync), server_statements.cpp (which server
 // has which statement, under which name), sql_prepared.cpp (PREPARE and EXECUTE of SQL), bound_query.cpp
 // (simple queries as prepared statements), answers.cpp (what servers answer), group_endings.cpp
 // (ReadyForQuery, and bringing servers to rest), local_statements.cpp (statements answered here), copying.cpp
@@ -147,7 +148,6 @@ class Session {
     bool has_settling_failed = false;
     bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
     bool has_run_here = false;          // statements were answered here
-    bool has_snapshot_here = false;     // among them one for which PostgreSQL takes a snapshot
     bool may_recover = false;           // the end of a failed transaction is under way
     bool has_reset_start_up = false;    // servers have another default than the client
     bool is_reading_in_doubt = false;   // what was sent may change how text is read
@@ -200,10 +200,16 @@ class Session {
   void enter(Phase phase) { phase_ = phase; }
   void come_to_rest();  // kReady; closes instead when Mosaic is shutting down
   const routing::CatalogSnapshot& catalog() const { return *catalog_; }
-  void clear_foreign_sequences(const routing::AnalyzedStatement& statement);
-  void take_snapshot_before(const routing::AnalyzedStatement& statement);
   void begin_statement();  // takes the newest catalog between transactions
   void close_with(const routing::Error& error);
+
+  // segments.cpp
+  bool tells_of_sequences(const routing::AnalyzedStatement& statement) const;
+  bool forget_sequences_first(const routing::AnalyzedStatement& statement);
+  void clear_foreign_sequences(const routing::AnalyzedStatement& statement);
+  void tell_of_what_ran_here(const routing::AnalyzedStatement& statement);
+  void begin_group();
+  void on_sequences_forgotten();
 
   // refusals.cpp
   Intake refuse(const routing::Error& error, bool is_simple);
@@ -212,12 +218,14 @@ class Session {
   char visible_status() const;
   bool has_failed_transaction() const;
   routing::Error failed_transaction_error();
+  static routing::Error no_such_statement(std::string_view name);
   bool may_end_lost_transaction(const routing::AnalyzedStatement& statement) const;
 
   // effects.cpp
   std::unique_ptr<Effects> effects_of(const routing::AnalyzedStatement& statement,
                                       const routing::Parameters& parameters) const;
   void apply(const Effect& effect);
+  void forget_plans();
   void on_schema_change();
 
   // leases.cpp
@@ -250,6 +258,8 @@ class Session {
   std::optional<routing::Error> naming_error(std::string_view name, size_t text_bytes) const;
   Intake refuse_duplicate(const routing::ParseMessage& message);
   Intake settle_parse(bool with_description);
+  Intake refuse_owed(const routing::Error& error);
+  void drop_unnamed();
   Intake settle_then_refuse(const routing::Error& error);
   bool is_settled_here(const routing::AnalyzedStatement& statement) const;
   static bool answers_with_nothing(const routing::AnalyzedStatement& statement);
@@ -257,17 +267,20 @@ class Session {
   void reply_named(std::string_view bytes, std::vector<NameChange>& changes);
   routing::Result<routing::Route> describing_route(const PreparedStatement& statement);
 
-  // extended_protocol.cpp
+  // binding.cpp
   Intake on_bind(std::string_view body);
+  Intake bind_here(const routing::BindMessage& message, PreparedStatement& statement);
+  bool may_have_portal(std::string_view name) const;
+  void add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects);
+
+  // extended_protocol.cpp
   Intake on_describe(std::string_view body);
   Intake on_execute(std::string_view body);
   Intake on_close(std::string_view body);
   Intake on_flush();
   Intake on_sync();
-  Intake bind_here(const routing::BindMessage& message, PreparedStatement& statement);
   Intake execute_local(LocalPortal& portal);
-  bool may_have_portal(std::string_view name) const;
-  void add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects);
+  void note_executed(const std::vector<Effect>& effects, uint32_t row_limit, std::vector<NameChange>& names);
 
   // server_statements.cpp
   PreparedStatement& as_read_now(std::string_view name, PreparedStatement& statement);

@@ -186,7 +186,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   portals_.effects.clear();
   waiting_.route.reset();
   view_.roll_back(nullptr);
-  group_ = {};
+  begin_group();
   if (before != Phase::kPreparing) copy_.reset();
   end_lease(LeaseEnd::kDiscard);
   if (before == Phase::kAbandoned) {

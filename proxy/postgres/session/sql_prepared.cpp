@@ -87,6 +87,7 @@ Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is
     if (is_simple && leg_.is_busy()) return end_segment();
     cache.retain(prepared);
     statements_.assign(part.name, &prepared, nullptr);
+    transaction_.has_snapshot_here = true;
     if (is_simple) {
       answer_here({"PREPARE", std::nullopt});
     } else {
@@ -170,10 +171,7 @@ Result<Session::Execution> Session::execution_of(const AnalyzedStatement& statem
   const StatementPart& part = statement.plan->parts[0];
   const ExecuteCall& call = *part.execute;
   PreparedStatement* prepared = statements_.find(part.name);
-  if (prepared == nullptr) {
-    return Error{sqlstate::kInvalidStatementName,
-                 fmt::format("prepared statement \"{}\" does not exist", part.name), "", ""};
-  }
+  if (prepared == nullptr) return no_such_statement(part.name);
   if (!is_as_now(*prepared)) prepared = &as_read_now(part.name, *prepared);
   environment_.statements->refresh(*prepared, *environment_.router, catalog());
   Execution execution;

@@ -65,15 +65,16 @@ std::optional<bool> Transaction::is_read_only() const {
   for (const std::string& mode : modes_) {
     tokenizer.read(mode);
     std::string_view last;
-    bool is_setting = false;  // SET transaction_read_only = ...
+    bool is_setting = false;  // SET transaction_read_only = ..., or set_config('transaction_read_only', ...)
     for (const routing::Token& token : tokenizer.tokens()) {
-      const std::string_view word = std::string_view(mode).substr(token.begin, token.end - token.begin);
+      std::string_view word = std::string_view(mode).substr(token.begin, token.end - token.begin);
+      if (word.size() > 1 && word.front() == '\'') word = word.substr(1, word.size() - 2);
       if (routing::is_keyword(last, "read") && routing::is_keyword(word, "only")) is_read_only = true;
       if (routing::is_keyword(last, "read") && routing::is_keyword(word, "write")) is_read_only = false;
       if (is_setting) {
-        std::string value(word);
-        std::erase(value, '\'');
-        if (const auto is_on = routing::find_boolean(value)) is_read_only = is_on;
+        const auto is_on = routing::find_boolean(word);
+        if (is_on) is_read_only = is_on;
+        is_setting = !is_on;
       }
       is_setting |= routing::is_keyword(word, "transaction_read_only");
       last = word;
@@ -89,11 +90,21 @@ void Transaction::chain(bool has_failed) {
   reset();
   is_open_ = began_by_chain_ = true;
   is_snapshot_ = is_snapshot;
+  begin_again(std::move(modes));
+}
+
+// With the modes of the one before. They are not undone with what has failed later, as those of BEGIN are: so
+// a server that is told of it ends one as well.
+void Transaction::begin_again(std::vector<std::string> modes) {
+  constexpr const char* kChain = "COMMIT AND CHAIN";
+  if (modes.back() != kChain) modes.emplace_back(kChain);
   for (std::string& mode : modes) say(std::move(mode), true, SIZE_MAX);
 }
 
 void Transaction::begin(std::string text, bool is_snapshot) {
+  const bool has_snapshot = has_snapshot_here;  // of the messages before, which it is one with
   reset();
+  has_snapshot_here = has_snapshot;
   is_open_ = true;
   is_snapshot_ = is_snapshot;
   say(std::move(text), true, SIZE_MAX);
@@ -133,7 +144,7 @@ void Transaction::on_sent(const routing::StatementPart& part) {
   switch (part.kind) {
     case StatementKind::kBegin:
       is_open_ = true;
-      is_snapshot_ |= part.begins_with_options;
+      is_snapshot_ |= part.keeps_snapshot;
       break;
     case StatementKind::kSetTransaction:
       is_snapshot_ = true;  // at least one that wants to know
@@ -144,11 +155,12 @@ void Transaction::on_sent(const routing::StatementPart& part) {
       if (part.is_chained) {
         const bool was_chaining = is_chaining_;
         bind();  // until it is confirmed
+        has_snapshot_here = false;
         is_chaining_ = true;
         is_bound_behind_chain_ = was_chaining;
         break;
       }
-      is_open_ = is_bound_ = is_snapshot_ = has_local_settings = false;
+      is_open_ = is_bound_ = is_snapshot_ = has_local_settings = has_snapshot_here = false;
       break;
     default:
       break;
@@ -172,8 +184,7 @@ void Transaction::on_ended(bool has_failed) {
     is_snapshot_ = false;
   }
   began_by_chain_ = is_chaining_;
-  if (!is_chaining_ || !are_modes_known_) return;
-  for (std::string& mode : modes) say(std::move(mode), true, SIZE_MAX);
+  if (is_chaining_ && are_modes_known_ && !modes.empty()) begin_again(std::move(modes));
 }
 
 void Transaction::on_ready(char status, bool has_failed) {
@@ -194,7 +205,7 @@ void Transaction::reset() {
   modes_.clear();
   is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ =
       can_go_back_ = false;
-  has_local_settings = may_change_pins = has_changed_schema = changes_reading = false;
+  has_local_settings = may_change_pins = has_changed_schema = changes_reading = has_snapshot_here = false;
   has_local_search_path = changes_schema = false;
   untold_settings.clear();
   traces = {};

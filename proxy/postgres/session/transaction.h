@@ -71,6 +71,9 @@ class Transaction {
   void on_ready(char status, bool has_failed);  // by the server, for the client
   void reset();                                 // nothing is open
 
+  // What Mosaic has answered itself would have taken a snapshot, behind which no level may be named
+  // (PostgreSQL, check_XactIsoLevel() in variable.c); no server knows of it yet.
+  bool has_snapshot_here = false;
   // A SET LOCAL that decides how constants are read is part of it.
   bool has_local_settings = false;
   bool has_local_search_path = false;
@@ -87,6 +90,8 @@ class Transaction {
   bool may_change_pins = false;
 
  private:
+  void begin_again(std::vector<std::string> modes);
+
   bool is_open_ = false;
   bool is_bound_ = false;
   bool was_bound_ = false;  // at the last ReadyForQuery

@@ -50,13 +50,14 @@ void analyze_transaction(const PgQuery__TransactionStmt& transaction, StatementP
     part.follows_hint = true;
   }
   for (const Node* item : MOSAIC_NODES(transaction, options)) {
+    part.names_modes = true;
     const auto* option = as_option(item);
     if (option == nullptr || std::string_view(option->defname) != "transaction_isolation") continue;
     // The level is a word of the grammar, so that reading it does not bind the plan to the text's literals.
     const auto* level = as_constant(option->arg);
     if (level == nullptr || level->val_case != PG_QUERY__A__CONST__VAL_SVAL) continue;
     const std::string_view name = level->sval->sval;
-    part.begins_with_options = name == "repeatable read" || name == "serializable";
+    part.keeps_snapshot = name == "repeatable read" || name == "serializable";
   }
 }
 

@@ -43,6 +43,11 @@ enum class StatementKind : uint8_t {
   kInvalid,  // our parser rejects it: a server's own error is what the client should see
 };
 
+// Not of one that is prepared.
+inline bool ends_transaction(StatementKind kind) {
+  return kind == StatementKind::kCommit || kind == StatementKind::kRollback;
+}
+
 // Where a part may run, before any key is evaluated.
 enum class Placement : uint8_t {
   kAnywhere,   // no table, or catalog tables only: any node answers alike
@@ -175,10 +180,10 @@ struct StatementPart {
   std::vector<Splice> splices;     // in token order
   std::vector<uint32_t> bindable;  // tokens of literals that a parameter may stand for, ascending; none in a
                                    // text of several statements
-  std::string name;         // savepoint, prepared statement (empty: ALL), SHOWn variable, DISCARDed thing
-  bool is_chained = false;  // COMMIT or ROLLBACK ... AND CHAIN
-  bool begins_with_options =
-      false;  // BEGIN ISOLATION LEVEL REPEATABLE READ / SERIALIZABLE: reads share a snapshot
+  std::string name;             // savepoint, prepared statement (empty: ALL), SHOWn variable, DISCARDed thing
+  bool is_chained = false;      // COMMIT or ROLLBACK ... AND CHAIN
+  bool names_modes = false;     // BEGIN with a level, READ ONLY, DEFERRABLE ...
+  bool keeps_snapshot = false;  // among them REPEATABLE READ or SERIALIZABLE: reads share a snapshot
   std::optional<SettingChange> setting;
   std::optional<CopyTarget> copy;
   std::optional<PrepareTarget> prepare;

@@ -78,11 +78,11 @@ TEST(SessionStatements, give_the_names_they_are_about) {
 }
 
 TEST(SessionStatements, know_which_transactions_share_a_snapshot) {
-  EXPECT_FALSE(part_of("BEGIN").begins_with_options);
-  EXPECT_FALSE(part_of("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").begins_with_options);
-  EXPECT_TRUE(part_of("BEGIN ISOLATION LEVEL REPEATABLE READ").begins_with_options);
+  EXPECT_FALSE(part_of("BEGIN").keeps_snapshot);
+  EXPECT_FALSE(part_of("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").keeps_snapshot);
+  EXPECT_TRUE(part_of("BEGIN ISOLATION LEVEL REPEATABLE READ").keeps_snapshot);
   EXPECT_TRUE(
-      part_of("START TRANSACTION READ ONLY, ISOLATION LEVEL SERIALIZABLE, DEFERRABLE").begins_with_options);
+      part_of("START TRANSACTION READ ONLY, ISOLATION LEVEL SERIALIZABLE, DEFERRABLE").keeps_snapshot);
 }
 
 TEST(SessionStatements, read_settings_and_their_values) {
