@@ -199,6 +199,25 @@ class AnsweredHere(OracleTest):
                        "SELECT current_setting('app.user', true) = '7'", ROWS, application_name="mine",
                        options="-c timezone=Asia/Tokyo")
 
+    def test_what_ran_on_the_node_before_counts_on_the_next(self):
+        self.check([*run("SELECT current_setting('timezone')"), *run("COMMIT PREPARED 'never'"), S],
+                   [*run("SHOW timezone"), *run("COMMIT PREPARED 'never'"), S])
+        for free in ("SELECT 1", "SHOW timezone", "SET timezone TO 'UTC'", "SELECT set_config('app.x', '1', true)"):
+            for behind in (self.LEVELS[0], ROWS.replace("{u}", "{w}")):
+                with self.case(f"{free}, {behind}"):
+                    self.check(ROWS, "BEGIN", free, behind, "ROLLBACK", ROWS, "BEGIN", [*run(free), *run(behind), S], "ROLLBACK")
+        self.check(ROWS, "BEGIN", "SELECT 1", "SELECT name FROM samples WHERE user_id = {w}", self.LEVELS[0], "ROLLBACK")
+
+    def test_a_failed_transaction_ends_within_a_segment_also_by_prepare_transaction(self):
+        copy = [P("c", "COPY samples (user_id, name) FROM STDIN"), B("", "c")]
+        for end in ("ROLLBACK", "COMMIT", "PREPARE TRANSACTION 'never{u}'"):
+            with self.case(end):
+                fail = ("BEGIN", CHANGE, "SELECT 1 / 0")
+                self.check(*fail, [*run(end), P("r", ROWS), S], [B("", "r"), E(), S])
+                self.check(*fail, [*run(end), P("r", ROWS), B("", "r"), E(), S])
+                self.check(*fail, [*run(end), *copy, S], ROWS)
+                self.check(*fail, [*run(end), *copy, E(), H], [DONE, S], ROWS)
+
     def test_an_unnamed_statement_is_as_it_was_where_the_next_is_skipped(self):
         for wrong in ([D("P", "no")], run("SELECT 1 / 0"), [B("", "", ("x", "y"))]):
             for skipped in ("/* mosaic user_id={w} */ DROP TABLE IF EXISTS nix", "SELECT 1",

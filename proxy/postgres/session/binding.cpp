@@ -133,7 +133,7 @@ Session::Intake Session::on_bind(std::string_view body) {
   count_query(route);
   std::unique_ptr<Effects> effects = effects_of(view, parameters);
   note_sent(view, effects.get());
-  if (parts.size() == 1 && routing::ends_transaction(parts[0].kind)) statements_.drop_portals();
+  if (parts.size() == 1 && parts[0].ends_transaction()) statements_.drop_portals();
   add_portal_effects(message->portal, std::move(effects));
   if (message->portal.empty()) portals_.has_unnamed = true;
   const bool may_hold_rows = parts.size() != 1 || parts[0].kind == StatementKind::kQuery ||

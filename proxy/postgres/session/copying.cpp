@@ -24,8 +24,7 @@ bool Session::is_unrouted_copy(const AnalyzedStatement& statement) const {
   return parts.size() == 1 && parts[0].copy && parts[0].kind == routing::StatementKind::kCopyIn &&
          parts[0].copy->is_sharded && !parts[0].refusal && parts[0].copy->key_column >= 0 &&
          view_.hint().kind == routing::Hint::Kind::kNone &&
-         statement.comment_hint.kind == routing::Hint::Kind::kNone && leg_.status() != 'E' &&
-         !transaction_.is_lost();
+         statement.comment_hint.kind == routing::Hint::Kind::kNone && !has_failed_transaction();
 }
 
 // As far as it is known without a server.

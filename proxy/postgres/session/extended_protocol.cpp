@@ -26,12 +26,6 @@ Error no_such_portal(std::string_view name) {
   return Error{"34000", fmt::format("portal \"{}\" does not exist", name), "", ""};
 }
 
-bool is_transaction_control(StatementKind kind) {
-  return kind == StatementKind::kBegin || kind == StatementKind::kCommit ||
-         kind == StatementKind::kRollback || kind == StatementKind::kSavepoint ||
-         kind == StatementKind::kRelease || kind == StatementKind::kRollbackTo;
-}
-
 // PostgreSQL, IsTransactionExitStmt() in postgres.c.
 bool may_end_failed_transaction(routing::StatementKind kind) {
   using routing::StatementKind;
@@ -214,7 +208,7 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
     std::unique_ptr<Effects> effects = effects_of(view, Parameters());
     note_sent(view, effects.get());
     leg_.send_statement(view.text, false).effects = std::move(effects);
-    if (routing::ends_transaction(parts[0].kind)) statements_.drop_portals();  // and with them this one
+    if (parts[0].ends_transaction()) statements_.drop_portals();  // and with them this one
     return Intake::kTaken;
   }
   // The portal keeps its Bind message from behind the names on: an empty pair of names makes it whole again.
@@ -222,12 +216,11 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
   const Result<routing::BindMessage> bound = routing::parse_bind(bind);
   const Parameters parameters = bound ? bound->parameters(portal.statement->types()) : Parameters();
   portal.has_run = true;
-  const StatementKind kind = parts[0].kind;
   const LocalReply reply = run_local(parts[0], view, parameters);
   if (reply.error) return refuse(*reply.error, false);
   // Transaction control is not counted (exec_execute_message() in postgres.c).
-  group_.has_run_here |= !is_transaction_control(parts[0].kind);
-  if (routing::ends_transaction(kind) || parts[0].is_discard_all()) group_.has_run_here = false;  // at once
+  group_.has_run_here |= !parts[0].is_transaction_control();
+  if (parts[0].ends_transaction() || parts[0].is_discard_all()) group_.has_run_here = false;  // at once
   append_local(reply);
   return Intake::kTaken;
 }

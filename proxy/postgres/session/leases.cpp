@@ -126,7 +126,7 @@ void Session::on_left(char status) {
     return;
   }
   ++environment_.moved_transactions;
-  transaction_.set_told(false);
+  group_.has_run_here |= transaction_.leave_server();
   transaction_.traces = {};
   transaction_.pins = {};
   leave();

@@ -358,7 +358,7 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
                         environment_.schema_changes->count() != catalog().definitions_as_of();
   for (const StatementPart& part : statement.plan->parts) {
     const bool takes_back = part.kind == StatementKind::kRollback || part.kind == StatementKind::kRollbackTo;
-    if (takes_back || part.kind == StatementKind::kCommit) group_.may_recover = true;
+    if (takes_back || part.ends_transaction()) group_.may_recover = true;
     if (takes_back && view_.has_marks()) group_.changes_settings = true;
     if (!runs && !group_.may_recover) continue;  // it will only fail
     // What is parsed behind it, before it is confirmed, is another statement than the same text before.

@@ -20,6 +20,14 @@ bool is_begin(const std::string& mode) {
   return (mode.front() | 0x20) == 'b' || (mode.size() > 1 && (mode[1] | 0x20) == 't');
 }
 
+// Of what may have run where the transaction is no more (PostgreSQL, PlannedStmtRequiresSnapshot() in
+// pquery.c).
+bool takes_snapshot(const routing::StatementPart& part) {
+  return part.kind == StatementKind::kQuery || part.kind == StatementKind::kDeallocate ||
+         part.kind == StatementKind::kDiscard || part.kind == StatementKind::kPrepare ||
+         (part.setting && part.setting->is_set_config);
+}
+
 }  // namespace
 
 // Of what was said only its modes still count, from its BEGIN on.
@@ -115,6 +123,12 @@ void Transaction::leave_savepoint(std::string_view name, bool is_release) {
   if (found != savepoints_.rend()) savepoints_.erase(found.base() - (is_release ? 1 : 0), savepoints_.end());
 }
 
+bool Transaction::leave_server() {
+  is_told_ = false;
+  has_snapshot_here |= std::exchange(has_taken_snapshot_, false);
+  return std::exchange(has_run_, false);
+}
+
 bool Transaction::is_portable(const routing::StatementPart& part) const {
   switch (part.kind) {
     case StatementKind::kEmpty:
@@ -141,6 +155,8 @@ bool Transaction::is_portable(const routing::StatementPart& part) const {
 }
 
 void Transaction::on_sent(const routing::StatementPart& part) {
+  has_run_ |= !part.is_transaction_control();
+  has_taken_snapshot_ |= takes_snapshot(part);
   switch (part.kind) {
     case StatementKind::kBegin:
       is_open_ = true;
@@ -155,12 +171,13 @@ void Transaction::on_sent(const routing::StatementPart& part) {
       if (part.is_chained) {
         const bool was_chaining = is_chaining_;
         bind();  // until it is confirmed
-        has_snapshot_here = false;
+        has_snapshot_here = has_run_ = has_taken_snapshot_ = false;
         is_chaining_ = true;
         is_bound_behind_chain_ = was_chaining;
         break;
       }
       is_open_ = is_bound_ = is_snapshot_ = has_local_settings = has_snapshot_here = false;
+      has_run_ = has_taken_snapshot_ = false;
       break;
     default:
       break;
@@ -206,7 +223,7 @@ void Transaction::reset() {
   is_open_ = is_bound_ = was_bound_ = bound_since_ready_ = is_snapshot_ = is_told_ = is_loss_told_ =
       can_go_back_ = false;
   has_local_settings = may_change_pins = has_changed_schema = changes_reading = has_snapshot_here = false;
-  has_local_search_path = changes_schema = false;
+  has_local_search_path = changes_schema = has_run_ = has_taken_snapshot_ = false;
   untold_settings.clear();
   traces = {};
   pins = {};

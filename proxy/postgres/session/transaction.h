@@ -43,6 +43,8 @@ class Transaction {
   // The server that is held has been told all of it.
   bool is_told() const { return is_told_; }
   void set_told(bool is_told) { is_told_ = is_told; }
+  // For another: what has run there counts as run here. Whether anything has.
+  bool leave_server();
   // More than `bytes` is not kept: it becomes bound. `is_mode`: what kind of transaction it is.
   void say(std::string text, bool is_mode, size_t bytes_max);
   // Its end AND CHAIN begins another of the same modes: what says so is known.
@@ -102,6 +104,7 @@ class Transaction {
   bool began_by_chain_ = false;  // its modes outlive its failure
   bool is_snapshot_ = false;     // all its statements see one snapshot, from its first read on
   bool is_told_ = false;
+  bool has_run_ = false, has_taken_snapshot_ = false;  // on the server
   bool is_loss_told_ = false;
   bool can_go_back_ = false;
   size_t said_bytes_ = 0;

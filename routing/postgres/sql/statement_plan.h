@@ -43,11 +43,6 @@ enum class StatementKind : uint8_t {
   kInvalid,  // our parser rejects it: a server's own error is what the client should see
 };
 
-// Not of one that is prepared.
-inline bool ends_transaction(StatementKind kind) {
-  return kind == StatementKind::kCommit || kind == StatementKind::kRollback;
-}
-
 // Where a part may run, before any key is evaluated.
 enum class Placement : uint8_t {
   kAnywhere,   // no table, or catalog tables only: any node answers alike
@@ -191,6 +186,26 @@ struct StatementPart {
   std::optional<Error> refusal;  // never routable, whatever the keys: why, and what to write instead
 
   bool pins_session() const { return !pins.is_empty(); }
+  // PostgreSQL's TransactionStmt (IsTransactionStmtList() in postgres.c).
+  bool is_transaction_control() const {
+    switch (kind) {
+      case StatementKind::kBegin:
+      case StatementKind::kCommit:
+      case StatementKind::kRollback:
+      case StatementKind::kSavepoint:
+      case StatementKind::kRelease:
+      case StatementKind::kRollbackTo:
+      case StatementKind::kPrepareTransaction:
+        return true;
+      default:
+        return false;
+    }
+  }
+  // The client's own: not COMMIT PREPARED.
+  bool ends_transaction() const {
+    return kind == StatementKind::kCommit || kind == StatementKind::kRollback ||
+           (kind == StatementKind::kPrepareTransaction && placement != Placement::kDefault);
+  }
   bool is_discard_all() const { return kind == StatementKind::kDiscard && (name.empty() || name == "all"); }
   // May leave state in the server session that Mosaic can not know exactly: before another client gets the
   // server, it is brought to rest. Sequences are a trace of their own, see `traces`.
