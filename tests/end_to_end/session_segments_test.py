@@ -164,6 +164,24 @@ class AnsweredHere(OracleTest):
                     self.check(bound, CHANGE, end, [late, S], "ROLLBACK")
                     self.check(bound, end, [late, S], "ROLLBACK")
 
+    def test_portals_end_with_close_all_and_discard_all(self):
+        for close in ("CLOSE ALL", "DISCARD ALL"):
+            for late in (D("P", "p"), E("p"), C("P", "p")):
+                bound = [P("b", "BEGIN"), B("p", "b")]
+                with self.case(f"{close}, {late}"):
+                    self.check([*bound, *run(close), late, S], "ROLLBACK")
+                    self.check([*bound, E("p")], close, [late, S], "ROLLBACK")
+
+    def test_a_description_takes_no_snapshot(self):
+        prepared = [P("d", "SELECT name FROM samples WHERE user_id = $1"), S]
+        for begin in self.BEGINS:
+            with self.case(begin):
+                self.check(prepared, "BEGIN", "SAVEPOINT s", "ROLLBACK", [D("S", "d"), *run(begin), S], "COMMIT")
+                self.check(prepared, [D("S", "d"), Q(begin + "; " + CHANGE)], "ROLLBACK", ROWS)
+                self.check(prepared, [D("S", "d"), H], [*run(begin), S], "ROLLBACK", [D("S", "d"), H], begin, "COMMIT")
+                self.check(prepared, [D("S", "d"), *run("SELECT 1"), *run(begin), S], "ROLLBACK")
+                self.check(prepared, [D("S", "no"), *run(begin), S], "ROLLBACK")
+
     def test_modes_outlive_what_fails_behind_a_chain(self):
         for modes in ("BEGIN READ ONLY", "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
             shown = ("SHOW transaction_read_only", "SHOW transaction_isolation")

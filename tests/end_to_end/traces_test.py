@@ -283,7 +283,7 @@ def by_hand(arguments):
         def test_nothing_is_left(self):
             problems = self.go(options.rounds, is_shown=True, batches_lost_max=10)
             self.assertFalse(problems, "\n".join(problems))
-    return 0 if unittest.TextTestRunner(verbosity=2).run(Long("test_nothing_is_left")).wasSuccessful() else 1
+    return 0 if unittest.TextTestRunner(verbosity=2).run(unittest.TestSuite([Long("test_nothing_is_left")])).wasSuccessful() else 1
 
 
 if __name__ == "__main__":

@@ -242,7 +242,10 @@ void Session::complete_part(Expectation& expectation, char type, std::string_vie
       } else if (type != 's') {
         apply(effect);
         // Those of the extended protocol were dropped as it was sent: others may have been named since.
-        if (drops_names(effect) && expectation.kind == Kind::kQuery) statements_.drop_all(nullptr);
+        if (drops_names(effect) && expectation.kind == Kind::kQuery) {
+          statements_.drop_all(nullptr);
+          if (effect.kind == Effect::Kind::kDiscardAll) statements_.drop_portals();
+        }
       }
     }
   }

@@ -100,7 +100,7 @@ Session::Intake Session::on_bind(std::string_view body) {
     case Server::kReady:
       break;
   }
-  if (forget_sequences_first(view)) return Intake::kLater;
+  if (comes_behind_ours(view)) return Intake::kLater;
   const Route route = std::move(*waiting_.route);
   waiting_.route.reset();
   begin_on_leg(true);

@@ -109,7 +109,10 @@ Session::Intake Session::on_describe(std::string_view body) {
     const bool server_has_it = group_.is_described_unnamed
                                    ? leg_.server().unnamed == group_.described_key
                                    : leg_.server().statements.touch(group_.described_key);
-    if (!server_has_it) send_parse(*statement, group_.is_described_unnamed, route, true);
+    if (!server_has_it) {
+      send_parse(*statement, group_.is_described_unnamed, route, true);
+      group_.has_our_snapshot = true;
+    }
   }
   routing::append_describe(leg_.out(), 'S',
                            group_.is_described_unnamed
@@ -158,6 +161,7 @@ void Session::note_executed(const std::vector<Effect>& effects, uint32_t row_lim
                             std::vector<NameChange>& names) {
   for (const Effect& effect : effects) {
     if (drops_names(effect)) statements_.drop_all(&names);
+    if (effect.kind == Effect::Kind::kDiscardAll) statements_.drop_portals();
     // set_config() may be suspended behind its first row: only this server will know what it has set.
     if (effect.kind == Effect::Kind::kSet && row_limit > 0) transaction_.bind();
   }
@@ -208,7 +212,8 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
     std::unique_ptr<Effects> effects = effects_of(view, Parameters());
     note_sent(view, effects.get());
     leg_.send_statement(view.text, false).effects = std::move(effects);
-    if (parts[0].ends_transaction()) statements_.drop_portals();  // and with them this one
+    // And with them this one.
+    if (parts[0].ends_transaction() || parts[0].is_discard_all()) statements_.drop_portals();
     return Intake::kTaken;
   }
   // The portal keeps its Bind message from behind the names on: an empty pair of names makes it whole again.

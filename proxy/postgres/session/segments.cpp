@@ -67,7 +67,17 @@ void Session::clear_foreign_sequences(const AnalyzedStatement& statement) {
   leg_.server().has_used_sequences = false;
 }
 
-// What can not be the second of its segment has them forgotten by a query of ours. True: it is under way.
+// What can not be the second of its segment has what is ours ahead of it in a segment of its own. True: that
+// is under way, and the message is delivered again behind it.
+bool Session::comes_behind_ours(const AnalyzedStatement& statement) {
+  // A Parse for the client's Describe has taken a snapshot that the client's messages have not.
+  const bool is_only_ours = group_.has_our_snapshot && leg_.is_busy() && leg_.status() == 'I' &&
+                            !transaction_.has_run() && !transaction_.has_snapshot_here;
+  if (!is_only_ours || !has_part(statement, names_modes)) return forget_sequences_first(statement);
+  end_segment();
+  return true;
+}
+
 bool Session::forget_sequences_first(const AnalyzedStatement& statement) {
   if (leg_.is_busy() || leg_.status() != 'I') return false;
   if (!has_part(statement, names_modes) && !has_part(statement, may_want_to_be_alone)) return false;

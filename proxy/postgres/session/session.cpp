@@ -278,7 +278,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
     case Server::kReady:
       break;
   }
-  if (forget_sequences_first(statement)) return Intake::kLater;
+  if (comes_behind_ours(statement)) return Intake::kLater;
   const bool may_bind = may_bind_query();
   begin_on_leg();
   tell_of_what_ran_here(statement);
@@ -359,6 +359,7 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
   for (const StatementPart& part : statement.plan->parts) {
     const bool takes_back = part.kind == StatementKind::kRollback || part.kind == StatementKind::kRollbackTo;
     if (takes_back || part.ends_transaction()) group_.may_recover = true;
+    if (part.closes_portals) statements_.drop_portals();
     if (takes_back && view_.has_marks()) group_.changes_settings = true;
     if (!runs && !group_.may_recover) continue;  // it will only fail
     // What is parsed behind it, before it is confirmed, is another statement than the same text before.

@@ -148,6 +148,7 @@ class Session {
     bool has_settling_failed = false;
     bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
     bool has_run_here = false;          // statements were answered here
+    bool has_our_snapshot = false;      // a server has taken one for a message that takes none
     bool may_recover = false;           // the end of a failed transaction is under way
     bool has_reset_start_up = false;    // servers have another default than the client
     bool is_reading_in_doubt = false;   // what was sent may change how text is read
@@ -205,6 +206,7 @@ class Session {
 
   // segments.cpp
   bool tells_of_sequences(const routing::AnalyzedStatement& statement) const;
+  bool comes_behind_ours(const routing::AnalyzedStatement& statement);
   bool forget_sequences_first(const routing::AnalyzedStatement& statement);
   void clear_foreign_sequences(const routing::AnalyzedStatement& statement);
   void tell_of_what_ran_here(const routing::AnalyzedStatement& statement);

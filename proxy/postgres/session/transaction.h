@@ -45,6 +45,7 @@ class Transaction {
   void set_told(bool is_told) { is_told_ = is_told; }
   // For another: what has run there counts as run here. Whether anything has.
   bool leave_server();
+  bool has_run() const { return has_run_; }
   // More than `bytes` is not kept: it becomes bound. `is_mode`: what kind of transaction it is.
   void say(std::string text, bool is_mode, size_t bytes_max);
   // Its end AND CHAIN begins another of the same modes: what says so is known.

@@ -252,6 +252,7 @@ bool analyze_session_statement(const Node* statement, StatementSource& source, S
       return true;
     case PG_QUERY__NODE__NODE_CLOSE_PORTAL_STMT:
       part.may_release_pins = true;
+      part.closes_portals = std::string_view(statement->close_portal_stmt->portalname).empty();
       [[fallthrough]];
     case PG_QUERY__NODE__NODE_FETCH_STMT:
       // About what the transaction's own server connection holds.

@@ -179,6 +179,7 @@ struct StatementPart {
   bool is_chained = false;      // COMMIT or ROLLBACK ... AND CHAIN
   bool names_modes = false;     // BEGIN with a level, READ ONLY, DEFERRABLE ...
   bool keeps_snapshot = false;  // among them REPEATABLE READ or SERIALIZABLE: reads share a snapshot
+  bool closes_portals = false;  // CLOSE ALL
   std::optional<SettingChange> setting;
   std::optional<CopyTarget> copy;
   std::optional<PrepareTarget> prepare;
