@@ -3,8 +3,8 @@
 As a test: about 3,000 statements from MOSAIC_E2E_SEED, on one node and on three. By hand, for as long as one likes:
     MOSAIC_BINARY=... python3 conversation_test.py --statements 200000 --nodes 3 --seed 7
 which prints how far it is, and for each difference the shortest story that still shows it. `--from N` begins at a later
-episode, `--differences N` goes on until that many, `--without prepared,lock` leaves out kinds of statements, `--pool` and `--workers`
-change what is shared.
+episode, `--differences N` goes on until that many, `--without prepared,lock` leaves out kinds of statements, `--pool`, `--workers`,
+`--threshold` and `--kept` change what is shared, and how many statements a server keeps.
 """
 
 import argparse
@@ -27,11 +27,11 @@ GATE_STATEMENTS = int(os.environ.get("MOSAIC_E2E_STATEMENTS", "1500"))  # on one
 class Theatre:
     """A cluster with its judge, and the users whose rows the clients work on."""
 
-    def __init__(self, nodes, pool=4, workers=1, threshold=2):
+    def __init__(self, nodes, pool=4, workers=1, threshold=2, kept=20):
         self.pool = pool
         # Who is taken to hold a server may hold none yet: the last one finds a server all the same.
         config = {"mosaic": {"workers": workers}, "pool": {"default_pool_size": max(pool, CLIENTS), "prepare_threshold": threshold,
-                                                           "max_prepared_statements": 20}}
+                                                           "max_prepared_statements": kept}}
         self.cluster = Cluster(1 if is_plain() else nodes, 12, config)
         add_oracle_schema(self.cluster)
         try:
@@ -160,7 +160,7 @@ class Conversation(unittest.TestCase):
 def by_hand(arguments):
     parser = argparse.ArgumentParser()
     for name, default in {"statements": 200_000, "nodes": 1, "seed": 1, "from": 0, "differences": 1, "pool": 4, "workers": 1,
-                          "threshold": 2}.items():
+                          "threshold": 2, "kept": 20}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--without", default="",
                         help="kinds of statements to leave out: " + "start_up," + ",".join(kind.__name__ for kind in vocabulary.KINDS))
@@ -170,7 +170,7 @@ def by_hand(arguments):
             del vocabulary.KINDS[kind]
     if "start_up" in options.without.split(","):
         conversation.START_UP = ({},)
-    theatre = Theatre(options.nodes, options.pool, options.workers, options.threshold)
+    theatre = Theatre(options.nodes, options.pool, options.workers, options.threshold, options.kept)
     try:
         found = converse(theatre, options.seed, options.statements, getattr(options, "from"), options.differences, 120.0,
                          is_shown=True)

@@ -15,6 +15,43 @@ NOTES = "SELECT body FROM notes WHERE owner_id = {u} ORDER BY 1"
 INT8, TEXT = 20, 25
 
 
+class Evictions(OracleTest):
+    """Servers that keep one statement: what they are made to forget does not mix with what clients give up themselves."""
+
+    config = {"pool": {"max_prepared_statements": 1, "prepare_threshold": 1}}
+    A, B, C = (f"SELECT {columns} FROM samples WHERE user_id = $1 ORDER BY name" for columns in ("name", "number", "name, number"))
+
+    def bound(self, name):
+        return [B("", name, ("{u}",)), E()]
+
+    def test_parse_and_close_in_one_batch(self):
+        parses = [P("a", self.A), P("b", self.B), P("c", self.C)]
+        self.check([P("a", self.A), C("S", "a"), P("a", self.B), C("S", "a"), S],
+                   [*parses, S], [*self.bound("a"), C("S", "a"), *self.bound("b"), C("S", "b"), C("S", "none"), *self.bound("c"),
+                                  P("a", "SELECT 1"), C("S", "c"), C("S", "a"), S])
+        self.check([*parses, *self.bound("c"), *self.bound("b"), *self.bound("a"), C("S", "b"), *self.bound("c"), S],
+                   [*self.bound("a"), D("S", "c"), C("S", "a"), *self.bound("c"), S])
+        self.check([P("a", self.A), *self.bound("a"), C("S", "a"), P("a", self.C), B("", "a", ("{u}",)), D("P", ""), E(), C("S", "a"), S] * 3)
+
+    def test_a_failure_amid_them(self):
+        parses = [P("a", self.A), P("b", self.B), S]
+        for wrong in (run("SELECT 1 / 0"), [P("d", "SELECT nothing FROM samples")], [B("", "a", ("x",))], [C("S", "b"), B("", "b", ("1",))]):
+            with self.case(str(wrong)):
+                self.check(parses, [*self.bound("a"), *wrong, C("S", "a"), *self.bound("b"), S],
+                           [*self.bound("b"), *self.bound("a"), S], [C("S", "a"), *self.bound("a"), S], [*self.bound("b"), S])
+
+    def test_the_name_of_a_failed_parse_is_free(self):
+        for wrong in ("SELECT nothing FROM samples", "SELEC", "SELECT name FROM samples WHERE user_id = $1 AND nothing = $2"):
+            self.check([P("s", wrong), S], [C("S", "s"), S], [P("s", wrong), C("S", "s"), S], [P("s", self.A), *self.bound("s"), S])
+
+    def test_portals_live_over_a_flush(self):
+        rows = P("", "SELECT name FROM samples WHERE user_id = {u} ORDER BY 1")
+        for portal in ("C_1", ""):
+            self.check([rows, B(portal, ""), D("P", portal), H], [E(portal, 1), H], [E(portal, 1), C("P", portal), S])
+            self.check([rows, B(portal, ""), D("P", portal), H], [E(portal), H], [S], ROWS)
+        self.check([P("", f"COPY ({ROWS}) TO STDOUT"), B("", ""), E(), H, S, H], ROWS)
+
+
 class Skipping(OracleTest):
     """E1: between an error and Sync nothing happens, whoever found the error."""
 

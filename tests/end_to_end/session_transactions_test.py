@@ -118,6 +118,24 @@ class Transactions(OracleTest):
         before = speaker.keys.setdefault("process " + str(id(speaker)), process)
         return [("the same", before == process)]
 
+    def test_what_is_bound_and_not_executed_ends_and_begins_nothing(self):
+        """Another node's statement behind it: the transaction is still open, and must not be begun again elsewhere."""
+        for bound in ("COMMIT", "ROLLBACK", "COMMIT AND CHAIN", "ROLLBACK TO s", "RELEASE s", "PREPARE TRANSACTION 'never{u}'"):
+            for portal in ("", "p"):
+                with self.case(f"{bound}, {portal}"):
+                    idle = [P("c", bound), B(portal, "c")]
+                    self.check("BEGIN", "SAVEPOINT s", INSERT, [*idle, P("", ROWS), B("", ""), E(), S], "COMMIT", ROWS)
+                    self.check("BEGIN", "SAVEPOINT s", INSERT, [*idle, S], ROWS, "ROLLBACK", ROWS)
+                    self.check("BEGIN", "SAVEPOINT s", INSERT, [*idle, *run("SELECT 1 / 0"), S], "COMMIT", ROWS)
+
+                    def go_elsewhere(speaker):  # which is refused where that is another node; else all is as it was
+                        heard = speaker.say([*idle, P("", ROWS.replace("{u}", "{w}")), B("", ""), E(), S])
+                        is_refused = any(part[0] == "E" and dict(part[1:])["C"] == "MZ014" for part in heard)
+                        return [("kept", is_refused or any(part[0] == "D" and b"new" in part[1] for part in speaker.say([Q(ROWS)])))]
+                    self.check("BEGIN", "SAVEPOINT s", INSERT, go_elsewhere, "ROLLBACK", ROWS)
+        for portal in ("", "p"):
+            self.check([P("b", "BEGIN"), B(portal, "b"), *run(INSERT), S], ROWS, "ROLLBACK", ROWS)
+
     def test_portals_of_no_table_live_until_the_transaction_ends(self):
         for about, sql in {"generate_series": "SELECT n FROM generate_series(1, 5) n", "values": "VALUES (1), (2), (3), (4)",
                            "a reference table": "SELECT 1 FROM generate_series(1, 4) LEFT JOIN countries ON false",

@@ -132,9 +132,11 @@ Session::Intake Session::on_bind(std::string_view body) {
   ++environment_.traffic[leg_.node().value].binds;
   count_query(route);
   std::unique_ptr<Effects> effects = effects_of(view, parameters);
-  note_sent(view, effects.get());
-  if (parts.size() == 1 && parts[0].ends_transaction()) statements_.drop_portals();
-  add_portal_effects(message->portal, std::move(effects));
+  const bool is_control = parts.size() == 1 && parts[0].is_transaction_control();
+  if (!is_control) note_sent(view, effects.get());
+  add_portal_effects(
+      message->portal, std::move(effects),
+      is_control ? StatementReference(*environment_.statements, *statement) : StatementReference());
   if (message->portal.empty()) portals_.has_unnamed = true;
   const bool may_hold_rows = parts.size() != 1 || parts[0].kind == StatementKind::kQuery ||
                              parts[0].kind == StatementKind::kShow || !transaction_.is_portable(parts[0]);
@@ -175,8 +177,11 @@ bool Session::may_have_portal(std::string_view name) const {
   return leg_.is_held() && (!name.empty() || portals_.has_unnamed || leg_.status() == 'E');
 }
 
-void Session::add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects) {
-  if (effects) portals_.effects.push_back({std::string(portal), std::move(effects->on_complete)});
+void Session::add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects,
+                                 StatementReference control) {
+  if (!effects && control.get() == nullptr) return;
+  portals_.effects.push_back({std::string(portal), {}, std::move(control)});
+  if (effects) portals_.effects.back().effects = std::move(effects->on_complete);
 }
 
 }  // namespace mosaic::proxy

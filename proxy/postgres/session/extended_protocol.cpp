@@ -147,8 +147,8 @@ Session::Intake Session::on_execute(std::string_view body) {
   const auto made = std::find_if(portals_.effects.begin(), portals_.effects.end(),
                                  [&](const PortalEffects& p) { return p.portal == message->portal; });
   if (made != portals_.effects.end()) {
-    execute.made_effects().on_complete = made->effects;
-    note_executed(made->effects, message->row_limit, execute.effects->names);
+    if (!made->effects.empty()) execute.made_effects().on_complete = made->effects;
+    note_executed(*made, message->row_limit, execute);
   }
   if (message->row_limit == 0) {
     if (made != portals_.effects.end()) portals_.effects.erase(made);
@@ -157,10 +157,15 @@ Session::Intake Session::on_execute(std::string_view body) {
 }
 
 // What it does that cannot wait for its confirmation.
-void Session::note_executed(const std::vector<Effect>& effects, uint32_t row_limit,
-                            std::vector<NameChange>& names) {
-  for (const Effect& effect : effects) {
-    if (drops_names(effect)) statements_.drop_all(&names);
+void Session::note_executed(PortalEffects& portal, uint32_t row_limit, Expectation& execute) {
+  const StatementReference control = std::exchange(portal.control, {});
+  if (control.get() != nullptr) {
+    const AnalyzedStatement& view = control.get()->compiled->view();
+    note_sent(view, nullptr);
+    if (view.plan->parts[0].ends_transaction()) statements_.drop_portals();
+  }
+  for (const Effect& effect : portal.effects) {
+    if (drops_names(effect)) statements_.drop_all(&execute.made_effects().names);
     if (effect.kind == Effect::Kind::kDiscardAll) statements_.drop_portals();
     // set_config() may be suspended behind its first row: only this server will know what it has set.
     if (effect.kind == Effect::Kind::kSet && row_limit > 0) transaction_.bind();

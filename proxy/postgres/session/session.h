@@ -5,12 +5,12 @@
 // ClientView, ClientStatements, CopyIn, Attempt. No part knows the session.
 //
 // The files: session.cpp (events, simple queries), segments.cpp (what counts up to a Sync), refusals.cpp,
-// leases.cpp (which server, from asking to leaving), parsing.cpp (Parse), binding.cpp (Bind),
-// extended_protocol.cpp (Describe ... Sync), server_statements.cpp (which server
-// has which statement, under which name), sql_prepared.cpp (PREPARE and EXECUTE of SQL), bound_query.cpp
-// (simple queries as prepared statements), answers.cpp (what servers answer), group_endings.cpp
-// (ReadyForQuery, and bringing servers to rest), local_statements.cpp (statements answered here), copying.cpp
-// (COPY in), session_ending.cpp (how it all ends).
+// leases.cpp (which server, from asking to leaving), prepared_transactions.cpp, parsing.cpp (Parse),
+// binding.cpp (Bind), extended_protocol.cpp (Describe ... Sync), server_statements.cpp (which server has
+// which statement, under which name), sql_prepared.cpp (PREPARE and EXECUTE of SQL), bound_query.cpp (simple
+// queries as prepared statements), answers.cpp (what servers answer), group_endings.cpp (ReadyForQuery, and
+// bringing servers to rest), local_statements.cpp (statements answered here), copying.cpp (COPY in),
+// session_ending.cpp (how it all ends).
 
 #include <cstdint>
 #include <memory>
@@ -161,6 +161,7 @@ class Session {
   struct PortalEffects {
     std::string portal;
     std::vector<Effect> effects;
+    StatementReference control;  // BEGIN, COMMIT ...: counts from its Execute on, not from its Bind
   };
 
   // Of the client, on its server.
@@ -249,11 +250,13 @@ class Session {
   void resume();
   routing::NodeId likely_node() const;
   routing::Error other_node_error(const routing::Route& route) const;
+  void end_lease(LeaseEnd end);
+
+  // prepared_transactions.cpp
   bool ends_prepared_transaction(const routing::AnalyzedStatement& statement) const;
   void search_prepared_transaction(const routing::AnalyzedStatement& statement);
   void ask_for_prepared_transaction();
   void on_search_answer();
-  void end_lease(LeaseEnd end);
 
   // parsing.cpp
   Intake on_parse(std::string_view body);
@@ -273,7 +276,8 @@ class Session {
   Intake on_bind(std::string_view body);
   Intake bind_here(const routing::BindMessage& message, PreparedStatement& statement);
   bool may_have_portal(std::string_view name) const;
-  void add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects);
+  void add_portal_effects(std::string_view portal, std::unique_ptr<Effects> effects,
+                          StatementReference control = {});
 
   // extended_protocol.cpp
   Intake on_describe(std::string_view body);
@@ -282,7 +286,7 @@ class Session {
   Intake on_flush();
   Intake on_sync();
   Intake execute_local(LocalPortal& portal);
-  void note_executed(const std::vector<Effect>& effects, uint32_t row_limit, std::vector<NameChange>& names);
+  void note_executed(PortalEffects& portal, uint32_t row_limit, Expectation& execute);
 
   // server_statements.cpp
   PreparedStatement& as_read_now(std::string_view name, PreparedStatement& statement);

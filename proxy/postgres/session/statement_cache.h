@@ -153,4 +153,28 @@ class StatementCache {
   PreparedStatement* oldest_unused_ = nullptr;
 };
 
+// One more reference, for as long as it lives.
+class StatementReference {
+ public:
+  StatementReference() = default;
+  StatementReference(StatementCache& cache, PreparedStatement& statement)
+      : cache_(&cache), statement_(&statement) {
+    cache.retain(statement);
+  }
+  StatementReference(StatementReference&& other) noexcept { *this = std::move(other); }
+  StatementReference& operator=(StatementReference&& other) noexcept {
+    std::swap(cache_, other.cache_);
+    std::swap(statement_, other.statement_);
+    return *this;
+  }
+  ~StatementReference() {
+    if (statement_ != nullptr) cache_->release(*statement_);
+  }
+  PreparedStatement* get() const { return statement_; }
+
+ private:
+  StatementCache* cache_ = nullptr;
+  PreparedStatement* statement_ = nullptr;
+};
+
 }  // namespace mosaic::proxy
