@@ -55,16 +55,17 @@ std::string describe_sites() {
 
 }  // namespace
 
-void* operator new(size_t bytes) {
+// Not inlined: a compiler that sees free() behind a new of the standard library's takes it for a mistake.
+[[gnu::noinline]] void* operator new(size_t bytes) {
   count_allocation();
   if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
   throw std::bad_alloc();
 }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 void* operator new[](size_t bytes) { return operator new(bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { operator delete(memory); }
+void operator delete(void* memory, size_t) noexcept { operator delete(memory); }
+void operator delete[](void* memory, size_t) noexcept { operator delete(memory); }
 
 namespace mosaic::proxy {
 namespace {
