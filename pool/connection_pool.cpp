@@ -277,7 +277,7 @@ void ConnectionPool::give_up_idle() {
 
 void ConnectionPool::update_starving() {
   // Connections that are being opened are on their way: only what they can not serve starves.
-  if (waiting_ > connecting_) {
+  if (first_ != nullptr && waiting_ > connecting_) {
     budget_->set_starving(environment_.worker, first_->since_ms_);
   } else if (budget_->is_starving(environment_.worker)) {
     budget_->clear_starving(environment_.worker);

@@ -41,7 +41,7 @@ using Owned = std::unique_ptr<T, void (*)(void*)>;
 std::string saslprep(std::string_view password) {
   const bool is_ascii = std::all_of(password.begin(), password.end(),
                                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-  const std::string text(password);
+  std::string text(password);
   // A zero can be no part of a password; libidn would read up to it.
   if (is_ascii || text.find('\0') != std::string::npos) return text;
   size_t count = 0;

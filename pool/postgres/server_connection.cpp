@@ -11,8 +11,6 @@ namespace mosaic::pool {
 
 namespace {
 
-using routing::Error;
-
 constexpr std::string_view kTerminate("X\0\0\0\x04", 5);
 
 // Not destroyed here and now: its own callback is running.

@@ -34,7 +34,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
                                public FramePump::Driver {
  public:
   ClientConnection(Worker& worker, ClientHandle handle, int fd, std::string address, uint16_t port);
-  ~ClientConnection();
+  ~ClientConnection() override;
 
   ClientHandle handle() const { return handle_; }
   bool is_logged_in() const { return pump_.has_value(); }

@@ -58,7 +58,7 @@ void Transaction::say(std::string text, bool is_mode, size_t bytes_max) {
   if (is_mode && !has_its_room) are_modes_known_ = false;
   if (is_bound_ && !is_chaining_ && !(is_mode && has_its_room)) return;
   if (!has_its_room) return bind();
-  said_bytes_ += sizeof text + text.size();
+  said_bytes_ += sizeof(std::string) + text.size();
   if (is_bound_ && !is_chaining_) {
     modes_.push_back(std::move(text));
     return;
@@ -146,7 +146,6 @@ bool Transaction::is_portable(const routing::StatementPart& part) const {
     case StatementKind::kDeallocate:
     case StatementKind::kPrepare:
     case StatementKind::kInvalid:
-      return true;
     case StatementKind::kDiscard:
       return true;
     default:
