@@ -316,6 +316,27 @@ class Constants(OracleTest):
         self.check("LISTEN kept{u}", "SELECT nextval('counted') > 0", "SELECT currval('counted') > 0, lastval() > 0",
                    "UNLISTEN *")
 
+    def test_a_text_means_each_clients_own_temporary_table(self):
+        text = "SELECT * FROM mine_alone"
+
+        def look(speaker, columns):
+            return speaker.say([Q(f"CREATE TEMP TABLE mine_alone ({columns})"), P("n", text), D("S", "n"), B("", "n"), E(), S,
+                                P("", text), B("", ""), D("P", ""), E(), S, Q(text)])
+
+        def beside(speaker):
+            other = speaker.another()
+            heard = look(other, "b text, c int")
+            other.leave()
+            return heard
+        for columns in ("a int", "a int, b int", "b text"):
+            with self.case(columns):
+                self.check(lambda speaker: look(speaker, columns), beside, [P("m", text), D("S", "m"), B("", "m"), E(), S],
+                           [B("", "n"), E(), S], "ALTER TABLE mine_alone ADD later int", [P("l", text), D("S", "l"), S],
+                           [B("", "n"), E(), S], "DROP TABLE mine_alone")
+        prepared = [P("p", "SELECT * FROM plain_two"), D("S", "p"), B("", "p"), E(), S]
+        self.check("CREATE TABLE plain_two (a int, b int)", prepared, "BEGIN", "ALTER TABLE plain_two DROP COLUMN b",
+                   [B("", "p", (), (), (1, 1)), E(), S], "ROLLBACK", [B("", "p"), E(), S], "DROP TABLE plain_two")
+
     def test_objects_of_the_temporary_schema_stay(self):
         self.check("CREATE TABLE plain_one (a int, b int)", "CREATE STATISTICS pg_temp.st ON a, b FROM plain_one",
                    "SELECT count(*) FROM pg_statistic_ext WHERE stxname = 'st'", "DROP TABLE plain_one")

@@ -292,7 +292,7 @@ Session::Verdict Session::on_description(char type, std::string_view body) {
     }
     // Whole at once: other clients share the statement, and this server may be lost between the two.
     // What nobody else sees yet is not for them.
-    if (!parses_unlike_others()) {
+    if (!parses_unlike_others() && !has_temporary()) {
       statement.description.assign(leg_.description.view());
       statement.schema_version = environment_.statements->schema_version();
     }

@@ -183,11 +183,8 @@ Session::Intake Session::settle_parse(bool with_description) {
     waiting_.route.reset();
     return Intake::kTaken;
   }
-  const bool is_known =
-      with_description
-          ? has_description(statement)
-          : statement.is_accepted && statement.schema_version == environment_.statements->schema_version();
-  if (is_known && leg_.status() != 'E') {
+  const bool is_answered_here = with_description ? has_description(statement) : is_known(statement);
+  if (is_answered_here && leg_.status() != 'E') {
     transaction_.has_snapshot_here |= takes_snapshot_to_parse(statement.compiled->view());
     tell_parse_complete();
     waiting_.route.reset();

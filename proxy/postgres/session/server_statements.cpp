@@ -34,9 +34,18 @@ PreparedStatement& Session::name_statement(const routing::ParseMessage& message)
   return statement;
 }
 
-bool Session::has_description(const PreparedStatement& statement) const {
+// What its texts mean, they mean to nobody else.
+bool Session::has_temporary() const {
+  return leg_.remains.pins.has(routing::Pin::kTemporary) || transaction_.pins.has(routing::Pin::kTemporary);
+}
+
+bool Session::is_known(const PreparedStatement& statement) const {
   return statement.is_accepted && statement.schema_version == environment_.statements->schema_version() &&
-         !statement.description.empty();
+         !has_temporary();
+}
+
+bool Session::has_description(const PreparedStatement& statement) const {
+  return is_known(statement) && !statement.description.empty();
 }
 
 pool::StatementKey Session::key_of(const PreparedStatement& statement, const Route& route) {
@@ -86,7 +95,10 @@ bool Session::goes_unnamed(const PreparedStatement& statement, std::string_view 
   if (statement.sql_type_count > 0 || is_parsed_under_others(statement)) return false;
   if (parses_unlike_others()) {
     leg_.server().unnamed.reset();  // whatever it holds was parsed under other settings
-    return true;
+    // A plan from before a definition the server refuses where it does not fit: the client is to look again.
+    const bool is_of_schema_only = !transaction_.has_local_settings && !group_.changes_settings;
+    return !is_of_schema_only || environment_.statements->is_current(statement) ||
+           !leg_.server().statements.contains(key);
   }
   if (!name.empty()) return false;
   if (leg_.server().unnamed == key || !is_worth_preparing(statement)) return true;

@@ -363,7 +363,7 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
     if (takes_back && view_.has_marks()) group_.changes_settings = true;
     if (!runs && !group_.may_recover) continue;  // it will only fail
     // What is parsed behind it, before it is confirmed, is another statement than the same text before.
-    if (part.kind == StatementKind::kDdl && !part.pins.has(routing::Pin::kTemporary))
+    if (part.kind == StatementKind::kDdl || part.pins.has(routing::Pin::kTemporary))
       environment_.statements->forget_schema();
     transaction_.on_sent(part);
     const bool may_run_anything = part.kind == StatementKind::kQuery || part.kind == StatementKind::kCopyIn ||

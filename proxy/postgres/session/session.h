@@ -291,6 +291,8 @@ class Session {
   // server_statements.cpp
   PreparedStatement& as_read_now(std::string_view name, PreparedStatement& statement);
   PreparedStatement& name_statement(const routing::ParseMessage& message);
+  bool has_temporary() const;
+  bool is_known(const PreparedStatement& statement) const;
   bool has_description(const PreparedStatement& statement) const;
   pool::StatementKey key_of(const PreparedStatement& statement, const routing::Route& route);
   bool parses_unlike_others() const;

@@ -70,8 +70,8 @@ Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is
                            {routing::text_of(statement, target.types), target.type_count}, scope(),
                            parsed_under_now())};
   PreparedStatement& prepared = held.statement;
-  const bool is_known = prepared.is_accepted && prepared.schema_version == cache.schema_version();
-  if (!is_known) {
+  const bool is_accepted = is_known(prepared);
+  if (!is_accepted) {
     if (const auto error = shadowed_name_error(prepared.compiled->view())) return refuse(*error, is_simple);
     if (!waiting_.route) {
       Result<Route> route = describing_route(prepared);
@@ -82,8 +82,8 @@ Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is
     if (server == Server::kWaiting) return Intake::kLater;
     if (server == Server::kRefused) return refuse(*std::exchange(waiting_.error, nullptr), is_simple);
   }
-  const pool::StatementKey key = is_known ? pool::StatementKey{} : key_of(prepared, *waiting_.route);
-  if (is_known || leg_.server().statements.touch(key)) {
+  const pool::StatementKey key = is_accepted ? pool::StatementKey{} : key_of(prepared, *waiting_.route);
+  if (is_accepted || leg_.server().statements.touch(key)) {
     if (is_simple && leg_.is_busy()) return end_segment();
     cache.retain(prepared);
     statements_.assign(part.name, &prepared, nullptr);
