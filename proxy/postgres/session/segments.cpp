@@ -79,9 +79,8 @@ bool Session::comes_behind_ours(const AnalyzedStatement& statement) {
 }
 
 bool Session::forget_sequences_first(const AnalyzedStatement& statement) {
-  if (leg_.is_busy() || leg_.status() != 'I') return false;
+  if (leg_.is_busy() || leg_.status() != 'I' || !tells_of_sequences(statement)) return false;
   if (!has_part(statement, names_modes) && !has_part(statement, may_want_to_be_alone)) return false;
-  if (!tells_of_sequences(statement)) return false;
   waiting_.own_error.reset();
   leg_.send_own_query(Purpose::kForget, "DISCARD SEQUENCES");
   enter(Phase::kPreparing);
