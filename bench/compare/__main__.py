@@ -38,8 +38,9 @@ def measure(suite, plan, results):
     """Fills the results; what was measured before a failure stays in them. Returns the keys of points that failed."""
     if suite in ("micro", "all"):
         MicroSuite(os.path.join(CHECKOUT, "build", "release", "bench", "micro"), plan, results).run()
+    failed = [point.key for point in results.points if point.problem]
     if suite == "micro":
-        return [point.key for point in results.points if point.problem]
+        return failed
     cluster = BenchCluster()
     try:
         cluster.start()
@@ -51,7 +52,7 @@ def measure(suite, plan, results):
             PgSuite(cluster, rounds, load, plan, results).run()
         if suite in ("scale", "all"):
             ScaleSuite(cluster, rounds, load, plan, results).run()
-        return rounds.failed
+        return failed + rounds.failed
     finally:
         cluster.stop()
         # What the report repeats must mean something elsewhere.

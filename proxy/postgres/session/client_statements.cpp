@@ -9,9 +9,10 @@ ClientStatements::~ClientStatements() {
   drop_portals();
   keep(owed_undo_);
   for (auto& [name, statement] : names_) cache_.release(*statement);
+  release(unnamed_);
 }
 
-PreparedStatement* ClientStatements::find(std::string_view name) const {
+PreparedStatement* ClientStatements::find_named(std::string_view name) const {
   const auto found = names_.find(name);
   return found == names_.end() ? nullptr : found->second;
 }
@@ -20,21 +21,26 @@ void ClientStatements::release(PreparedStatement* statement) {
   if (statement != nullptr) cache_.release(*statement);
 }
 
+PreparedStatement* ClientStatements::exchange(std::string_view name, PreparedStatement* statement) {
+  if (name.empty()) return std::exchange(unnamed_, statement);
+  const auto at = names_.find(name);
+  if (at == names_.end()) {
+    if (statement != nullptr) names_.emplace(name, statement);
+    return nullptr;
+  }
+  PreparedStatement* before = at->second;
+  if (statement != nullptr) {
+    at->second = statement;
+  } else {
+    names_.erase(at);
+  }
+  return before;
+}
+
 void ClientStatements::assign(std::string_view name, PreparedStatement* statement,
                               std::vector<NameChange>* undo) {
-  PreparedStatement* before = nullptr;
-  const auto at = names_.find(name);
-  if (at != names_.end()) {
-    before = at->second;
-    bytes_ -= before->bytes_of_name();
-    if (statement != nullptr) {
-      at->second = statement;
-    } else {
-      names_.erase(at);
-    }
-  } else if (statement != nullptr) {
-    names_.emplace(name, statement);
-  }
+  PreparedStatement* before = exchange(name, statement);
+  if (before != nullptr) bytes_ -= before->bytes_of_name();
   if (statement != nullptr) bytes_ += statement->bytes_of_name();
   if (undo != nullptr) {
     undo->push_back({std::string(name), before});
@@ -43,20 +49,17 @@ void ClientStatements::assign(std::string_view name, PreparedStatement* statemen
   }
 }
 
+// The unnamed one is not among them (PostgreSQL, prepare.c).
 void ClientStatements::drop_all(std::vector<NameChange>* undo) {
-  for (auto at = names_.begin(); at != names_.end();) {
-    if (at->first.empty()) {  // the unnamed one is not among them (PostgreSQL, prepare.c)
-      ++at;
-      continue;
-    }
-    bytes_ -= at->second->bytes_of_name();
+  for (auto& [name, statement] : names_) {
+    bytes_ -= statement->bytes_of_name();
     if (undo != nullptr) {
-      undo->push_back({at->first, at->second});
+      undo->push_back({name, statement});
     } else {
-      release(at->second);
+      release(statement);
     }
-    at = names_.erase(at);
   }
+  names_.clear();
 }
 
 void ClientStatements::take_back(std::vector<NameChange>& changes) {
@@ -72,7 +75,7 @@ void ClientStatements::keep(std::vector<NameChange>& changes) {
   changes.clear();
 }
 
-LocalPortal* ClientStatements::find_portal(std::string_view name) {
+LocalPortal* ClientStatements::find_among_portals(std::string_view name) {
   const auto found =
       std::find_if(portals_.begin(), portals_.end(), [&](const LocalPortal& p) { return p.name == name; });
   return found == portals_.end() ? nullptr : &*found;
@@ -94,7 +97,7 @@ void ClientStatements::drop_portal(std::string_view name) {
   }
 }
 
-void ClientStatements::drop_portals() {
+void ClientStatements::drop_all_portals() {
   for (const LocalPortal& portal : portals_) cache_.release(*portal.statement);
   portals_.clear();
 }

@@ -32,9 +32,9 @@ class ClientStatements {
   ClientStatements(const ClientStatements&) = delete;
   ClientStatements& operator=(const ClientStatements&) = delete;
 
-  size_t size() const { return names_.size(); }
+  size_t size() const { return names_.size() + (unnamed_ != nullptr ? 1 : 0); }
   size_t bytes() const { return bytes_; }  // of all names' statements, shared or not
-  PreparedStatement* find(std::string_view name) const;
+  PreparedStatement* find(std::string_view name) const { return name.empty() ? unnamed_ : find_named(name); }
 
   // Gives `name` to a statement whose reference comes along, or takes it away (null). What the name stood for
   // goes into `undo`, or is released where that is null.
@@ -46,10 +46,14 @@ class ClientStatements {
   void keep(std::vector<NameChange>& changes);
 
   // --- portals of statements that are answered here ---
-  LocalPortal* find_portal(std::string_view name);
+  LocalPortal* find_portal(std::string_view name) {
+    return portals_.empty() ? nullptr : find_among_portals(name);
+  }
   LocalPortal& add_portal(std::string_view name, PreparedStatement& statement, std::string_view parameters);
   void drop_portal(std::string_view name);
-  void drop_portals();
+  void drop_portals() {
+    if (!portals_.empty()) drop_all_portals();
+  }
   size_t portal_bytes() const;
 
   // --- the Parse that is owed ---
@@ -81,11 +85,16 @@ class ClientStatements {
     using is_transparent = void;
     size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
   };
+  PreparedStatement* find_named(std::string_view name) const;
+  LocalPortal* find_among_portals(std::string_view name);
+  void drop_all_portals();
+  // What `name` stands for from now on; returns what it stood for before.
+  PreparedStatement* exchange(std::string_view name, PreparedStatement* statement);
   void release(PreparedStatement* statement);
 
   StatementCache& cache_;
-  std::unordered_map<std::string, PreparedStatement*, NameHash, std::equal_to<>>
-      names_;  // "": the unnamed one
+  std::unordered_map<std::string, PreparedStatement*, NameHash, std::equal_to<>> names_;
+  PreparedStatement* unnamed_ = nullptr;
   size_t bytes_ = 0;
   std::vector<LocalPortal> portals_;
   PreparedStatement* owed_ = nullptr;

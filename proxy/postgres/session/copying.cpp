@@ -20,6 +20,7 @@ using routing::Status;
 namespace sqlstate = routing::sqlstate;
 
 bool Session::is_unrouted_copy(const AnalyzedStatement& statement) const {
+  if (statement.plan->is_plain) return false;
   const auto& parts = statement.plan->parts;
   return parts.size() == 1 && parts[0].copy && parts[0].kind == routing::StatementKind::kCopyIn &&
          parts[0].copy->is_sharded && !parts[0].refusal && parts[0].copy->key_column >= 0 &&

@@ -128,6 +128,7 @@ std::string said_by(const AnalyzedStatement& statement, const StatementPart& par
 
 std::unique_ptr<Effects> Session::effects_of(const AnalyzedStatement& statement,
                                              const Parameters& parameters) const {
+  if (statement.plan->is_plain) return nullptr;
   std::vector<Effect> effects;
   const auto& parts = statement.plan->parts;
   bool is_bound = transaction_.is_bound();

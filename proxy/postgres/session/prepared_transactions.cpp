@@ -13,6 +13,7 @@ using routing::Route;
 namespace sqlstate = routing::sqlstate;
 
 bool Session::ends_prepared_transaction(const routing::AnalyzedStatement& statement) const {
+  if (statement.plan->is_plain) return false;
   const auto& parts = statement.plan->parts;
   return parts.size() == 1 && parts[0].kind == routing::StatementKind::kPrepareTransaction &&
          parts[0].placement == routing::Placement::kDefault && !leg_.is_held() && !transaction_.is_open() &&

@@ -35,6 +35,7 @@ bool ends_settings(StatementKind kind) {
 
 // `statement` is on its way to the server.
 void Session::note_reading_changes(const AnalyzedStatement& statement) {
+  if (statement.plan->is_plain) return;
   for (const auto& part : statement.plan->parts) {
     group_.has_reset_start_up |= resets_start_up(part);
     if (may_change_reading(part)) group_.is_reading_in_doubt = transaction_.changes_reading = true;
@@ -93,6 +94,7 @@ bool Session::resets_start_up(const routing::StatementPart& part) const {
 // Whether a part of it would see.
 bool Session::sees_reset(const AnalyzedStatement& statement) const {
   bool is_reset = group_.has_reset_start_up;
+  if (statement.plan->is_plain) return is_reset;
   for (const auto& part : statement.plan->parts) {
     const bool may_see = !part.setting && !ends_settings(part.kind) && part.kind != StatementKind::kBegin &&
                          part.kind != StatementKind::kEmpty;

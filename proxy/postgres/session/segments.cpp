@@ -29,6 +29,7 @@ bool may_want_to_be_alone(const StatementPart& part) {
 
 template <typename Predicate>
 bool has_part(const AnalyzedStatement& statement, const Predicate& is_meant) {
+  if (statement.plan->is_plain) return false;  // nobody asks for what these are
   const auto& parts = statement.plan->parts;
   return std::any_of(parts.begin(), parts.end(), is_meant);
 }

@@ -214,7 +214,7 @@ Session::Intake Session::on_query(std::string_view body) {
   if (group_.skips_until_sync) return Intake::kTaken;
   // PostgreSQL, drop_unnamed_stmt() in exec_simple_query(): if it is not skipped, which is known when all
   // before it has been answered.
-  if (statements_.size() > 0 && statements_.find("") != nullptr) {
+  if (statements_.find("") != nullptr) {
     if (!leg_.owed().is_empty()) return drain();
     statements_.assign("", nullptr, nullptr);
   }
@@ -356,6 +356,10 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
   // While definitions are being read again nothing is known of what statements run.
   const bool is_stale = environment_.schema_changes != nullptr &&
                         environment_.schema_changes->count() != catalog().definitions_as_of();
+  if (statement.plan->is_plain && runs && !is_stale) {
+    transaction_.on_plain_sent(statement.plan->parts[0].is_free);
+    return;
+  }
   for (const StatementPart& part : statement.plan->parts) {
     const bool takes_back = part.kind == StatementKind::kRollback || part.kind == StatementKind::kRollbackTo;
     if (takes_back || part.ends_transaction()) group_.may_recover = true;

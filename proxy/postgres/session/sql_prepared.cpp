@@ -51,6 +51,7 @@ bool may_be_executed(const AnalyzedStatement& prepared) {
 }  // namespace
 
 bool Session::is_sql_prepared(const AnalyzedStatement& statement) const {
+  if (statement.plan->is_plain) return false;
   const auto& parts = statement.plan->parts;
   return parts.size() == 1 && (parts[0].prepare || parts[0].execute) && !parts[0].refusal &&
          !is_answered_in_failed_transaction(statement) && !transaction_.is_lost();

@@ -70,6 +70,11 @@ class Transaction {
   // Whether the same statement elsewhere would have come to the same.
   bool is_portable(const routing::StatementPart& part) const;
   void on_sent(const routing::StatementPart& part);
+  // The same for a plain one (StatementPlan::is_plain).
+  void on_plain_sent(bool is_free) {
+    has_run_ = has_taken_snapshot_ = true;
+    if (!is_free || is_snapshot_) bind();
+  }
   void on_ended(bool has_failed);               // COMMIT or ROLLBACK is confirmed: what follows is another
   void on_ready(char status, bool has_failed);  // by the server, for the client
   void reset();                                 // nothing is open

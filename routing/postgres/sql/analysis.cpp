@@ -60,6 +60,12 @@ bool has_into(const PgQuery__SelectStmt& select) {
   return first->into_clause != nullptr;
 }
 
+bool is_plain_query(const StatementPart& part) {
+  return part.kind == StatementKind::kQuery && part.traces.is_empty() && part.pins.is_empty() &&
+         part.untold_settings.empty() && !part.may_release_pins && !part.closes_portals && !part.setting &&
+         !part.copy && !part.prepare && !part.execute && !part.refusal;
+}
+
 bool is_option_on(const PgQuery__DefElem& option, StatementSource& source) {
   if (option.arg == nullptr) return true;
   source.mark_literal_read();
@@ -157,6 +163,7 @@ Analysis analyze_text(std::string_view text, std::span<const Token> tokens, Read
   const bool is_function = tree->root().n_stmts == 1 && tree->root().stmts[0]->stmt->node_case ==
                                                             PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT;
   if (!is_function) analysis.plan.parameter_count = highest_parameter(text, tokens);
+  analysis.plan.is_plain = analysis.plan.parts.size() == 1 && is_plain_query(analysis.plan.parts[0]);
   analysis.depends_on_literals = source.depends_on_literals();
   if (analysis.plan.parts.size() == 1 && analysis.plan.parameter_count == 0 &&
       !analysis.depends_on_literals && is_query(tree->root().stmts[0]->stmt)) {

@@ -216,7 +216,10 @@ struct StatementPart {
 struct StatementPlan {
   std::vector<StatementPart> parts;  // `a; b; c`; one part for most, none for an empty query string
   uint32_t parameter_count = 0;      // highest $n
-  size_t bytes() const;              // memory held, for the cache's limit
+  // One query that is nothing to the session but rows: it changes no setting, leaves no trace and no pin,
+  // runs nothing by name. Most are; what a session asks of all others it need not ask of these.
+  bool is_plain = false;
+  size_t bytes() const;  // memory held, for the cache's limit
 };
 
 }  // namespace mosaic::routing

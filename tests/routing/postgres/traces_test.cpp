@@ -270,4 +270,45 @@ TEST(Traces, tell_which_statements_may_end_a_pin) {
   }
 }
 
+// What a session need not ask of a statement: nothing may be plain that any rule but routing looks at.
+TEST(Traces, leave_plain_queries_alone) {
+  for (const char* text :
+       {"SELECT 1", "SELECT * FROM media WHERE user_id = 1", "VALUES (1)", "TABLE unlisted",
+        "INSERT INTO media (user_id) VALUES (1)", "UPDATE media SET id = 1 WHERE user_id = 1",
+        "EXPLAIN SELECT 1", "SELECT pg_advisory_xact_lock(1)", "DECLARE c CURSOR FOR SELECT 1"}) {
+    EXPECT_TRUE(analyze(text).plan->is_plain) << text;
+  }
+  for (const char* text : {"",
+                           "SELECT 1; SELECT 2",
+                           "BEGIN",
+                           "COMMIT",
+                           "SET a = 1",
+                           "RESET a",
+                           "SHOW a",
+                           "DISCARD ALL",
+                           "CLOSE ALL",
+                           "CLOSE c",
+                           "PREPARE p AS SELECT 1",
+                           "EXECUTE p",
+                           "EXPLAIN EXECUTE p",
+                           "DEALLOCATE p",
+                           "COPY media FROM STDIN",
+                           "SELECT set_config('a', 'b', false)",
+                           "SELECT set_config('a', 'b', true)",
+                           "SELECT set_config('a', 'b', false) FROM unlisted",
+                           "UPDATE pg_settings SET setting = 'x'",
+                           "SELECT f()",
+                           "SELECT nextval('s')",
+                           "SELECT lastval()",
+                           "SELECT pg_advisory_lock(1)",
+                           "SELECT pg_advisory_unlock(1)",
+                           "CREATE TABLE t (a int)",
+                           "SELECT 1 INTO t",
+                           "LISTEN a",
+                           "COMMIT PREPARED 'x'",
+                           "no statement at all"}) {
+    EXPECT_FALSE(analyze(text).plan->is_plain) << text;
+  }
+}
+
 }  // namespace mosaic::routing
