@@ -6,12 +6,39 @@
 
 namespace mosaic::pool {
 
-bool ConnectionBudget::try_take() {
-  uint32_t used = used_.load(std::memory_order_relaxed);
-  while (used < limit()) {
-    if (used_.compare_exchange_weak(used, used + 1, std::memory_order_acq_rel)) return true;
+namespace {
+
+// Counts one more, unless there are `limit`.
+bool take_below(std::atomic<uint32_t>& counter, uint32_t limit) {
+  uint32_t used = counter.load(std::memory_order_relaxed);
+  while (used < limit) {
+    if (counter.compare_exchange_weak(used, used + 1, std::memory_order_acq_rel)) return true;
   }
   return false;
+}
+
+}  // namespace
+
+bool ConnectionQuota::try_take() { return take_below(used_, limit() == 0 ? UINT32_MAX : limit()); }
+
+ConnectionBudget::Taken ConnectionBudget::try_take(uint32_t more) {
+  if (!take_below(used_, limit() + more)) return Taken::kOwnLimit;
+  if (node_ && !node_->try_take()) {
+    used_.fetch_sub(1, std::memory_order_acq_rel);
+    return Taken::kNodeLimit;
+  }
+  if (user_ && !user_->try_take()) {
+    if (node_) node_->put_back();
+    used_.fetch_sub(1, std::memory_order_acq_rel);
+    return Taken::kUserLimit;
+  }
+  return Taken::kYes;
+}
+
+void ConnectionBudget::put_back() {
+  if (user_) user_->put_back();
+  if (node_) node_->put_back();
+  used_.fetch_sub(1, std::memory_order_acq_rel);
 }
 
 void ConnectionBudget::join(uint32_t worker, Member member) {
@@ -61,17 +88,43 @@ bool ConnectionBudget::offer(uint32_t worker, std::unique_ptr<ServerConnection>&
   return false;
 }
 
-std::shared_ptr<ConnectionBudget> BudgetTable::find_or_add(routing::NodeId node, const std::string& user,
-                                                           uint32_t limit) {
+std::shared_ptr<ConnectionQuota> BudgetTable::quota_of_node(routing::NodeId node) {
+  auto& quota = by_node_[node];
+  if (!quota) {
+    quota = std::make_shared<ConnectionQuota>();
+    quota->set_limit(limits_.node_max);
+  }
+  return quota;
+}
+
+std::shared_ptr<ConnectionBudget> BudgetTable::find_or_add(routing::NodeId node, const std::string& user) {
   const std::lock_guard lock(mutex_);
   auto& budget = budgets_[{node, user}];
-  if (!budget) budget = std::make_shared<ConnectionBudget>(limit);
+  if (budget) return budget;
+  auto& of_user = by_user_[user];
+  if (!of_user) {
+    of_user = std::make_shared<ConnectionQuota>();
+    of_user->set_limit(limits_.user_max);
+  }
+  budget = std::make_shared<ConnectionBudget>(limits_.pool_size, quota_of_node(node), of_user);
+  budget->set_reserve(limits_.reserve);
   return budget;
 }
 
-void BudgetTable::set_limit(uint32_t limit) {
+void BudgetTable::set_limits(const Limits& limits) {
   const std::lock_guard lock(mutex_);
-  for (auto& [key, budget] : budgets_) budget->set_limit(limit);
+  limits_ = limits;
+  for (auto& [key, budget] : budgets_) {
+    budget->set_limit(limits.pool_size);
+    budget->set_reserve(limits.reserve);
+  }
+  for (auto& [node, quota] : by_node_) quota->set_limit(limits.node_max);
+  for (auto& [user, quota] : by_user_) quota->set_limit(limits.user_max);
+}
+
+uint32_t BudgetTable::used_of_node(routing::NodeId node) {
+  const std::lock_guard lock(mutex_);
+  return quota_of_node(node)->used();
 }
 
 }  // namespace mosaic::pool

@@ -21,18 +21,21 @@ namespace {
 constexpr uint64_t kHandOverAfterMs = 20;
 // How many idle connections are looked at for one that has the wanted statement.
 constexpr size_t kPreferredLookups = 8;
+// A node that is full is asked again after this: somebody's idle connection is on its way out.
+constexpr uint64_t kFullRetryMs = 100;
 
 }  // namespace
 
 ConnectionPool::ConnectionPool(Environment environment, routing::NodeId node, NodeAddress address,
                                std::string user, std::string password,
-                               std::shared_ptr<ConnectionBudget> budget)
+                               std::shared_ptr<ConnectionBudget> budget, std::shared_ptr<NodeHealth> health)
     : environment_(std::move(environment)),
       node_(node),
       address_(std::move(address)),
       user_(std::move(user)),
       password_(std::move(password)),
-      budget_(std::move(budget)) {
+      budget_(std::move(budget)),
+      health_(std::move(health)) {
   ConnectionBudget::Member member;
   member.post = [mailbox = environment_.mailbox](std::function<void()> message) {
     return mailbox->post(std::move(message));
@@ -56,7 +59,24 @@ ConnectionPool::~ConnectionPool() {
   for (size_t i = 0; i < servers_.size(); ++i) budget_->put_back();
 }
 
+// Why nobody need wait, as far as it is known.
+std::optional<Error> ConnectionPool::unavailable() const {
+  const NodeHealth::State state = health_->state();
+  if (state == NodeHealth::State::kSlow && health_->refuses_when_slow()) return health_->error();
+  // Other connections may still serve those who wait.
+  if (!idle_.empty() || budget_->used() > 0) return std::nullopt;
+  const uint64_t now_ms = environment_.loop->now_ms();
+  const bool is_fresh = now_ms < health_->failed_ms() + environment_.settings->server_login_retry_ms;
+  if (state == NodeHealth::State::kDown && is_fresh) return health_->error();
+  if (failure_ && failure_->kind != ConnectFailure::Kind::kFull && now_ms < retry_at_ms_)
+    return failure_->error;
+  return std::nullopt;
+}
+
 ConnectionPool::Grant ConnectionPool::acquire(Waiter& waiter, const std::optional<StatementKey>& preferred) {
+  if (!health_->is_up() || failure_) {
+    if (auto error = unavailable()) return {nullptr, std::move(error)};
+  }
   if (first_ == nullptr && !idle_.empty()) {
     size_t chosen = idle_.size() - 1;
     if (preferred) {
@@ -72,8 +92,6 @@ ConnectionPool::Grant ConnectionPool::acquire(Waiter& waiter, const std::optiona
     move_to(server, ServerConnection::State::kActive);
     return {&server, std::nullopt};
   }
-  const uint64_t now_ms = environment_.loop->now_ms();
-  if (is_down_ && budget_->used() == 0 && now_ms < retry_at_ms_) return {nullptr, last_error_};
   if (waiting_ >= environment_.settings->max_waiting_clients) {
     return {nullptr,
             Error{sqlstate::kTooManyConnections,
@@ -113,9 +131,23 @@ void ConnectionPool::stop_waiting(Waiter& waiter) {
 }
 
 void ConnectionPool::grow() {
-  if (is_down_ && environment_.loop->now_ms() < retry_at_ms_) return;
-  // While a node is down one attempt at a time tells enough.
-  while (connecting_ < waiting_ && (!is_down_ || connecting_ == 0) && budget_->try_take()) open_connection();
+  using Taken = ConnectionBudget::Taken;
+  using Room = Environment::Room;
+  const uint64_t now_ms = environment_.loop->now_ms();
+  if (failure_ && now_ms < retry_at_ms_) return;
+  const PoolSettings& settings = *environment_.settings;
+  // Where the latest attempt has failed one at a time tells enough.
+  while (connecting_ < waiting_ && (!failure_ || connecting_ == 0)) {
+    const bool is_urgent = longest_wait_ms(now_ms) >= settings.reserve_pool_timeout_ms;
+    const Taken taken = budget_->try_take(is_urgent ? budget_->reserve() : 0);
+    if (taken != Taken::kYes) {
+      // One at a time: it is asked again at the next tick.
+      if (taken != Taken::kOwnLimit && connecting_ == 0)
+        environment_.make_room(node_, user_, taken == Taken::kNodeLimit ? Room::kOfNode : Room::kOfUser);
+      return;
+    }
+    open_connection();
+  }
 }
 
 void ConnectionPool::open_connection() {
@@ -127,43 +159,58 @@ void ConnectionPool::open_connection() {
   ++connecting_;
   servers_.push_back(std::move(made));
   server.set_on_idle_event([this](ServerConnection& idle) { remove(idle); });
-  server.connect([this](ServerConnection& connected, std::optional<Error> error) {
-    on_connected(connected, std::move(error));
+  server.connect([this](ServerConnection& connected, std::optional<ConnectFailure> failure) {
+    on_connected(connected, std::move(failure));
   });
 }
 
-void ConnectionPool::on_connected(ServerConnection& server, std::optional<Error> error) {
+void ConnectionPool::on_connected(ServerConnection& server, std::optional<ConnectFailure> failure) {
   if (server.state() != ServerConnection::State::kConnecting) return;  // timed out meanwhile
-  if (!error) {
-    if (is_down_) {
-      environment_.log(fmt::format("node \"{}\" is back (user {})", address_.name, user_));
-      is_down_ = false;
-    }
+  if (!failure) {
+    health_->on_login(user_);
+    failure_.reset();
     settle(server);
     grow();
     update_starving();
     return;
   }
-  ++connect_failures_;
   const uint64_t now_ms = environment_.loop->now_ms();
-  retry_at_ms_ = now_ms + environment_.settings->server_login_retry_ms;
-  if (!is_down_) {
-    down_since_ms_ = now_ms;
-    environment_.log(fmt::format("{} (user {})", error->to_line(), user_));
-  }
-  is_down_ = true;
-  last_error_ = *error;
+  const bool is_full = failure->kind == ConnectFailure::Kind::kFull;
+  retry_at_ms_ = now_ms + (is_full ? kFullRetryMs : environment_.settings->server_login_retry_ms);
+  failure_ = *failure;
   remove(server);
+  health_->on_connect_failed(user_, *failure, now_ms);
+  // Those who wait go on waiting where room can be made.
+  if (is_full) return environment_.make_room(node_, user_, Environment::Room::kOfNode);
   // With other connections alive, those who wait will still be served; alone, they would wait in vain.
-  if (budget_->used() == 0) fail_waiters(last_error_);
+  if (budget_->used() == 0) fail_waiters(failure->error);
 }
 
-void ConnectionPool::fail_waiters(const Error& error) {
+void ConnectionPool::on_node_change() {
+  switch (health_->state()) {
+    case NodeHealth::State::kUp:
+      retry_at_ms_ = 0;
+      grow();
+      break;
+    case NodeHealth::State::kSlow:
+      fail_waiters(health_->error(), !health_->refuses_when_slow());
+      break;
+    case NodeHealth::State::kDown:
+      fail_waiters(health_->error(), budget_->used() > 0);
+      break;
+  }
+}
+
+void ConnectionPool::fail_waiters(const Error& error, bool only_who_can_use_any_node) {
   // Only those that wait now: a failed client may ask again at once.
-  for (uint32_t left = waiting_; left > 0 && first_ != nullptr; --left) {
-    Waiter& waiter = *first_;
-    unlink(waiter);
-    waiter.on_lease_failed(error);
+  std::vector<Waiter*> failed;
+  for (Waiter* waiter = first_; waiter != nullptr; waiter = waiter->next_) {
+    if (!only_who_can_use_any_node || waiter->can_use_any_node()) failed.push_back(waiter);
+  }
+  for (Waiter* waiter : failed) {
+    if (waiter->pool_ != this) continue;  // it has gone because another did
+    unlink(*waiter);
+    waiter->on_lease_failed(error);
   }
   update_starving();
 }
@@ -240,9 +287,9 @@ bool ConnectionPool::hand_over(ServerConnection& server, uint32_t worker) {
 }
 
 void ConnectionPool::cancel(ServerConnection& server) {
-  ++cancels_;
+  health_->on_cancel();
   server.cancel([this, &server](CancelRequest::End end) {
-    if (end != CancelRequest::End::kDelivered) ++cancel_failures_;
+    if (end != CancelRequest::End::kDelivered) health_->on_cancel_failed();
     if (server.state() != ServerConnection::State::kCanceling) return;
     if (server.is_cancel_in_doubt()) {
       remove(server);
@@ -317,6 +364,8 @@ void ConnectionPool::set_address(NodeAddress address, std::string password) {
   address_ = std::move(address);
   password_ = std::move(password);
   ++generation_;
+  failure_.reset();
+  health_->forget_refusal(user_);
   close_idle();
 }
 
@@ -324,7 +373,7 @@ void ConnectionPool::close_idle() {
   while (!idle_.empty()) remove(*idle_.back());
 }
 
-void ConnectionPool::on_tick(uint64_t now_ms) {
+void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {
   const PoolSettings& settings = *environment_.settings;
   while (first_ != nullptr && settings.query_wait_timeout_ms > 0 &&
          now_ms - first_->since_ms_ > settings.query_wait_timeout_ms) {
@@ -335,7 +384,7 @@ void ConnectionPool::on_tick(uint64_t now_ms) {
               fmt::format("no connection to node \"{}\" became free in time", address_.name),
               fmt::format("query_wait_timeout = {} s, default_pool_size = {}{}",
                           settings.query_wait_timeout_ms / 1000.0, settings.default_pool_size,
-                          is_down_ ? "; " + last_error_.detail : ""),
+                          failure_ ? "; " + failure_->error.detail : ""),
               "retry later; SHOW SERVERS on the console says who holds the connections"});
   }
   std::vector<ServerConnection*> due;
@@ -344,7 +393,7 @@ void ConnectionPool::on_tick(uint64_t now_ms) {
     // long enough. It goes when its client is done with it, for the server may still act on the request.
     if (server->is_cancel_pending() && settings.cancel_wait_timeout_ms > 0 &&
         now_ms > server->cancel_since_ms() + settings.cancel_wait_timeout_ms) {
-      ++cancel_failures_;
+      health_->on_cancel_failed();
       server->give_up_cancel();
     }
     const uint64_t in_state_ms = now_ms - server->state_since_ms();
@@ -356,9 +405,11 @@ void ConnectionPool::on_tick(uint64_t now_ms) {
         break;
       case ServerConnection::State::kIdle: {
         const uint64_t age_ms = now_ms - server->connected_ms();
-        if ((settings.server_idle_timeout_ms > 0 && in_state_ms > settings.server_idle_timeout_ms) ||
+        const bool is_kept = has_clients && budget_->used() <= settings.min_pool_size;
+        if ((settings.server_idle_timeout_ms > 0 && in_state_ms > settings.server_idle_timeout_ms &&
+             !is_kept) ||
             (settings.server_lifetime_ms > 0 && age_ms > settings.server_lifetime_ms) ||
-            budget_->is_over_limit()) {
+            budget_->is_using_reserve()) {
           due.push_back(server.get());
         }
         break;
@@ -373,11 +424,12 @@ void ConnectionPool::on_tick(uint64_t now_ms) {
   }
   for (ServerConnection* server : due) {
     if (server->state() == ServerConnection::State::kConnecting) {
-      on_connected(*server,
-                   Error{sqlstate::kNodeDown, fmt::format("cannot connect to node \"{}\"", address_.name),
-                         fmt::format("no answer within server_connect_timeout = {} s",
-                                     settings.server_connect_timeout_ms / 1000.0),
-                         "its shards are not available until it is back"});
+      on_connected(*server, ConnectFailure{ConnectFailure::Kind::kNoAnswer,
+                                           Error{sqlstate::kNodeDown,
+                                                 fmt::format("cannot connect to node \"{}\"", address_.name),
+                                                 fmt::format("no answer within server_connect_timeout = {} s",
+                                                             settings.server_connect_timeout_ms / 1000.0),
+                                                 "its shards are not available until it is back"}});
     } else if (server->state() == ServerConnection::State::kCanceling && !server->is_cancel_in_doubt()) {
       settle(*server);
     } else {
@@ -385,8 +437,16 @@ void ConnectionPool::on_tick(uint64_t now_ms) {
     }
   }
   if (first_ != nullptr) grow();
+  if (has_clients) keep_minimum(now_ms);
   update_starving();
   if (first_ == nullptr) give_up_idle();
+}
+
+// One connection at a time: nobody waits for it.
+void ConnectionPool::keep_minimum(uint64_t now_ms) {
+  if (connecting_ > 0 || budget_->used() >= environment_.settings->min_pool_size) return;
+  if (failure_ && now_ms < retry_at_ms_) return;
+  if (health_->is_up() && budget_->try_take() == ConnectionBudget::Taken::kYes) open_connection();
 }
 
 }  // namespace mosaic::pool

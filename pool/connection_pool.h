@@ -11,6 +11,7 @@
 
 #include "pool/connection_budget.h"
 #include "pool/event_loop.h"
+#include "pool/node_health.h"
 #include "pool/pool_settings.h"
 #include "pool/postgres/server_connection.h"
 #include "routing/result.h"
@@ -26,6 +27,8 @@ class Waiter {
   virtual void on_lease_failed(const routing::Error& error) = 0;
 
   ConnectionPool* waiting_in() const { return pool_; }
+  // What it waits for, a connection to another node would do as well.
+  virtual bool can_use_any_node() const { return false; }
   uint64_t waiting_since_ms() const { return since_ms_; }
 
  protected:
@@ -49,11 +52,15 @@ class ConnectionPool {
     Mailbox* mailbox = nullptr;
     const PoolSettings* settings = nullptr;  // the worker's; changes in place with RELOAD
     std::function<uint64_t()> next_server_id;
-    std::function<void(const std::string&)> log;  // one line about a node
+    // There is no room for one more connection: an idle one of another user of this node, or of this user to
+    // another node, is to go.
+    enum class Room : uint8_t { kOfNode, kOfUser };
+    std::function<void(routing::NodeId, const std::string& user, Room)> make_room;
   };
 
   ConnectionPool(Environment environment, routing::NodeId node, NodeAddress address, std::string user,
-                 std::string password, std::shared_ptr<ConnectionBudget> budget);
+                 std::string password, std::shared_ptr<ConnectionBudget> budget,
+                 std::shared_ptr<NodeHealth> health);
   ~ConnectionPool();
   ConnectionPool(const ConnectionPool&) = delete;
   ConnectionPool& operator=(const ConnectionPool&) = delete;
@@ -74,7 +81,15 @@ class ConnectionPool {
   // under way.
   void cancel(ServerConnection& server);
 
-  void on_tick(uint64_t now_ms);
+  // `has_clients`: the user is logged in here, so that min_pool_size holds.
+  void on_tick(uint64_t now_ms, bool has_clients);
+  // NodeHealth tells another state of the node.
+  void on_node_change();
+  // Since when the one that has been idle longest is idle; nothing: none is.
+  std::optional<uint64_t> idle_since_ms() const {
+    return idle_.empty() ? std::nullopt : std::optional(idle_.front()->state_since_ms());
+  }
+  void close_longest_idle() { remove(*idle_.front()); }
   // RELOAD. When either changed, idle connections go at once and leased ones when they come back.
   void set_address(NodeAddress address, std::string password);
   void close_idle();
@@ -87,32 +102,25 @@ class ConnectionPool {
     return first_ == nullptr ? 0 : now_ms - first_->since_ms_;
   }
   const ConnectionBudget& budget() const { return *budget_; }
-  bool is_down() const { return is_down_; }
-  const std::string& last_error() const { return last_error_.detail; }
-  uint64_t down_since_ms() const { return down_since_ms_; }
-  uint64_t connect_failures() const { return connect_failures_; }
-  uint64_t cancels() const { return cancels_; }  // asked for, ever
-  uint64_t cancel_failures() const {
-    return cancel_failures_;
-  }  // of them: not known to have reached the node
 
  private:
   void enqueue(Waiter& waiter);
   void unlink(Waiter& waiter);
   void grow();
   void open_connection();
-  void on_connected(ServerConnection& server, std::optional<routing::Error> error);
+  std::optional<routing::Error> unavailable() const;
+  void on_connected(ServerConnection& server, std::optional<ConnectFailure> failure);
   void settle(ServerConnection& server);
   void settle_one(ServerConnection& server);
   bool hand_over(ServerConnection& server, uint32_t worker);
   void adopt(std::unique_ptr<ServerConnection> server);
   void give_up_idle();
   void update_starving();
+  void keep_minimum(uint64_t now_ms);
   void move_to(ServerConnection& server, ServerConnection::State state);
   std::unique_ptr<ServerConnection> take_out(ServerConnection& server);
   void remove(ServerConnection& server);
-  void fail_waiters(const routing::Error& error);
-  uint32_t connecting() const { return connecting_; }
+  void fail_waiters(const routing::Error& error, bool only_who_can_use_any_node = false);
 
   Environment environment_;
   routing::NodeId node_;
@@ -128,10 +136,9 @@ class ConnectionPool {
   Waiter* last_ = nullptr;
   uint32_t waiting_ = 0;
   uint64_t generation_ = 0;
-  bool is_down_ = false;
-  routing::Error last_error_;
-  uint64_t down_since_ms_ = 0, retry_at_ms_ = 0, connect_failures_ = 0;
-  uint64_t cancels_ = 0, cancel_failures_ = 0;
+  std::shared_ptr<NodeHealth> health_;
+  std::optional<ConnectFailure> failure_;  // of the latest attempt to connect
+  uint64_t retry_at_ms_ = 0;               // while it has failed
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

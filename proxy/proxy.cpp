@@ -18,14 +18,82 @@ namespace mosaic::proxy {
 
 using routing::Error;
 
+namespace {
+
+double seconds(uint64_t microseconds) { return static_cast<double>(microseconds) / 1e6; }
+
+// One line for an operator: what has happened, and what it means for whom.
+std::string describe(const pool::NodeHealth::Change& change, const std::string& node, uint32_t shards,
+                     uint32_t all_shards, bool refuses_when_slow) {
+  using State = pool::NodeHealth::State;
+  const std::string concerned = fmt::format("{} of {} shards are there", shards, all_shards);
+  if (!change.refused_user.empty()) {
+    return fmt::format("node \"{}\" does not let user {:?} in: {}; {}, other users are not concerned", node,
+                       change.refused_user, change.error, concerned);
+  }
+  if (!change.taken_user.empty()) {
+    return fmt::format("node \"{}\" lets user {:?} in again, after {:.1f} s", node, change.taken_user,
+                       seconds(change.lasted_us));
+  }
+  switch (change.now) {
+    case State::kUp:
+      return fmt::format("node \"{}\" is up again, after {:.1f} s {}", node, seconds(change.lasted_us),
+                         pool::to_text(change.before));
+    case State::kSlow:
+      return fmt::format("node \"{}\" does not answer: {}; {}, new statements for them {}", node,
+                         change.error, concerned, refuses_when_slow ? "are refused" : "wait");
+    case State::kDown:
+      return fmt::format("node \"{}\" is down: {}; {}, statements for them fail", node, change.error,
+                         concerned);
+  }
+  return "";
+}
+
+}  // namespace
+
 struct Proxy::State {
   ProxySettings settings;
+  std::mutex mutex;  // of `catalog`
   std::shared_ptr<const routing::CatalogSnapshot> catalog;
   SharedState shared;
   ScramKey secret{};
   std::shared_ptr<const LoginRules> rules;
   std::vector<std::unique_ptr<Worker>> workers;
   bool is_started = false;
+
+  void make_healths() {
+    for (uint16_t i = 0; i < settings.nodes.size(); ++i) {
+      shared.healths.push_back(std::make_shared<pool::NodeHealth>(
+          [this, i](const pool::NodeHealth::Change& change) { on_node_change(routing::NodeId{i}, change); },
+          unix_us));
+      shared.healths[i]->set_refuses_when_slow(settings.nodes[i].refuses_when_slow);
+    }
+  }
+  // On whichever thread noticed.
+  void on_node_change(routing::NodeId node, const pool::NodeHealth::Change& change) {
+    std::shared_ptr<const routing::CatalogSnapshot> map;
+    {
+      const std::lock_guard lock(mutex);
+      map = catalog;
+    }
+    uint32_t shards = 0;
+    for (uint32_t shard = 0; shard < map->shard_count(); ++shard)
+      shards += map->node_of(routing::ShardId{shard}) == node ? 1 : 0;
+    const std::string line = describe(change, map->node_name(node), shards, map->shard_count(),
+                                      shared.healths[node.value]->refuses_when_slow());
+    const bool is_good = change.refused_user.empty() && change.now == pool::NodeHealth::State::kUp;
+    spdlog::log(is_good || !change.taken_user.empty() ? spdlog::level::info : spdlog::level::warn, "{}",
+                line);
+    if (change.now == change.before) return;
+    for (const auto& worker : workers) {
+      worker->post([target = worker.get(), node] { target->on_node_change(node); });
+    }
+  }
+  void apply_limits() {
+    const pool::PoolSettings& pool = settings.pool;
+    shared.budgets.set_limits(
+        {pool.default_pool_size, pool.reserve_pool_size, pool.max_db_connections, pool.max_user_connections});
+  }
 
   // Without a file salts are good for this process only, which is better than no logins.
   void make_salt_secret() {
@@ -64,6 +132,8 @@ Proxy::Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnaps
   state_->settings = std::move(settings);
   state_->catalog = std::move(catalog);
   state_->shared.on_console = std::move(on_console);
+  state_->make_healths();
+  state_->apply_limits();
   state_->shared.cancels =
       std::make_unique<CancelRegistry>(state_->settings.max_client_conn, pool::random_u64);
   state_->shared.route_cancel = [state = state_.get()](const CancelTarget& target) {
@@ -74,6 +144,14 @@ Proxy::Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnaps
     for (const auto& worker : state->workers) {
       if (worker->number() == from) continue;
       worker->post([other = worker.get()] { other->on_schema_change(); });
+    }
+  };
+  state_->shared.make_room_elsewhere = [state = state_.get()](uint32_t from, routing::NodeId node,
+                                                              const std::string& user,
+                                                              pool::ConnectionPool::Environment::Room room) {
+    for (const auto& worker : state->workers) {
+      if (worker->number() == from) continue;
+      worker->post([other = worker.get(), node, user, room] { other->make_room(node, user, room); });
     }
   };
 }
@@ -111,6 +189,10 @@ routing::Status Proxy::start() {
 }
 
 void Proxy::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->catalog = catalog;
+  }
   for (auto& worker : state_->workers) {
     worker->post([target = worker.get(), catalog] { target->publish(catalog); });
   }
@@ -131,7 +213,9 @@ routing::Status Proxy::reload(ProxySettings settings) {
   settings.listen_port = state_->settings.listen_port;
   settings.database = state_->settings.database;
   state_->settings = settings;
-  state_->shared.budgets.set_limit(settings.pool.default_pool_size);
+  state_->apply_limits();
+  for (size_t i = 0; i < settings.nodes.size(); ++i)
+    state_->shared.healths[i]->set_refuses_when_slow(settings.nodes[i].refuses_when_slow);
   for (auto& worker : state_->workers) {
     worker->post([target = worker.get(), settings, shared_rules = state_->rules] {
       target->reload(settings, shared_rules);
@@ -163,6 +247,7 @@ Report Proxy::collect(const ReportRequest& request, std::chrono::milliseconds de
   report.is_complete =
       gathering->is_done.wait_for(lock, deadline, [&] { return gathering->reports.size() == asked; });
   report.workers = std::move(gathering->reports);
+  for (const auto& health : state_->shared.healths) report.nodes.push_back(health->status());
   std::sort(report.workers.begin(), report.workers.end(),
             [](const WorkerReport& a, const WorkerReport& b) { return a.worker < b.worker; });
   return report;

@@ -41,7 +41,7 @@ struct ProxySettings {
   uint64_t server_buffer_bytes = 1u << 20;     // unsent bytes towards a server before its client is paused
   uint64_t shape_cache_bytes = 16u << 20;      // per worker
   uint64_t statement_cache_bytes = 16u << 20;  // per worker: texts of prepared statements
-  std::vector<pool::NodeAddress> nodes;        // indexed by NodeId
+  std::vector<pool::NodeSettings> nodes;       // indexed by NodeId
   pool::PoolSettings pool;
 };
 

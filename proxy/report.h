@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "pool/node_health.h"
 #include "routing/ids.h"
 #include "routing/postgres/router.h"
 
@@ -61,12 +62,7 @@ struct ServerReport {
 
 struct NodeReport {
   routing::NodeId node;
-  bool is_down = false;  // the last attempt to connect failed and none has succeeded since
-  std::string last_error;
-  uint64_t down_since_us = 0;  // Unix time
   uint32_t connections = 0;
-  uint64_t connect_failures = 0;
-  uint64_t cancels = 0, cancel_failures = 0;  // requests to the node; those not known to have reached it
 };
 
 struct WorkerReport {
@@ -92,7 +88,8 @@ struct ReportRequest {
 
 struct Report {
   std::vector<WorkerReport> workers;
-  bool is_complete = true;  // false: some worker did not answer within the deadline
+  std::vector<pool::NodeHealth::Status> nodes;  // by NodeId
+  bool is_complete = true;                      // false: some worker did not answer within the deadline
 };
 
 }  // namespace mosaic::proxy

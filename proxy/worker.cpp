@@ -24,6 +24,12 @@ uint64_t clock_ns(clockid_t clock) {
 }
 uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
+std::vector<pool::NodeAddress> addresses_of(const std::vector<pool::NodeSettings>& nodes) {
+  std::vector<pool::NodeAddress> addresses;
+  for (const pool::NodeSettings& node : nodes) addresses.push_back(node.address);
+  return addresses;
+}
+
 }  // namespace
 
 uint64_t monotonic_us() { return clock_ns(CLOCK_MONOTONIC) / 1000; }
@@ -49,9 +55,12 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
   environment_.parse_contexts = &parse_contexts_;
   environment_.binder = &binder_;
   environment_.buffers = &buffers_;
+  environment_.node_loads = &node_loads_;
   environment_.schema_changes = &shared.schema_changes;
   environment_.name_values = &name_values_;
   apply_limits();
+  node_loads_.set_nodes(shared.healths);
+  heard_ms_.resize(shared.healths.size());
   publish(std::move(catalog));
 }
 
@@ -75,12 +84,17 @@ void Worker::join() {
 }
 
 void Worker::run() {
+  if (number_ == 0) {
+    prober_ = std::make_unique<pool::NodeProber>(loop_);
+    prober_->set_nodes(addresses_of(settings_.nodes), shared_.healths);
+  }
   ticker_ = std::make_unique<pool::Ticker>(loop_, kTickMs, [this] { on_tick(); });
   loop_.set_before_wait([this] { end_turns(); });
   loop_.run();
   // Everything that has handles in the loop goes before the loop does, on this thread.
   slots_.clear();
   pools_.clear();
+  prober_.reset();
   ticker_.reset();
   listener_.reset();
   mailbox_->close();
@@ -151,12 +165,15 @@ pool::ConnectionPool& Worker::pool_of(UserPools& pools, routing::NodeId node) {
   environment.mailbox = mailbox_.get();
   environment.settings = &settings_.pool;
   environment.next_server_id = [this] { return shared_.next_server_id.fetch_add(1); };
-  environment.log = [](const std::string& line) { spdlog::warn("{}", line); };
+  environment.make_room = [this](routing::NodeId full, const std::string& user,
+                                 pool::ConnectionPool::Environment::Room room) {
+    if (!make_room(full, user, room)) shared_.make_room_elsewhere(number_, full, user, room);
+  };
   const AuthUser* secret = rules_->auth_file ? rules_->auth_file->find(pools.user) : nullptr;
   pool = std::make_unique<pool::ConnectionPool>(
-      std::move(environment), node, settings_.nodes[node.value], pools.user,
-      secret != nullptr ? secret->plaintext : "",
-      shared_.budgets.find_or_add(node, pools.user, settings_.pool.default_pool_size));
+      std::move(environment), node, settings_.nodes[node.value].address, pools.user,
+      secret != nullptr ? secret->plaintext : "", shared_.budgets.find_or_add(node, pools.user),
+      shared_.healths[node.value]);
   return *pool;
 }
 
@@ -195,9 +212,36 @@ void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRu
     const AuthUser* secret = rules_->auth_file ? rules_->auth_file->find(user) : nullptr;
     for (size_t node = 0; node < pools.by_node.size(); ++node) {
       if (!pools.by_node[node]) continue;
-      pools.by_node[node]->set_address(settings_.nodes[node], secret != nullptr ? secret->plaintext : "");
+      pools.by_node[node]->set_address(settings_.nodes[node].address,
+                                       secret != nullptr ? secret->plaintext : "");
     }
   }
+}
+
+void Worker::on_node_change(routing::NodeId node) {
+  for (auto& [user, pools] : pools_) {
+    if (pools.by_node[node.value]) pools.by_node[node.value]->on_node_change();
+  }
+}
+
+bool Worker::make_room(routing::NodeId node, const std::string& user,
+                       pool::ConnectionPool::Environment::Room room) {
+  using Room = pool::ConnectionPool::Environment::Room;
+  pool::ConnectionPool* chosen = nullptr;
+  const auto look_at = [&](const std::unique_ptr<pool::ConnectionPool>& pool) {
+    if (!pool || !pool->idle_since_ms()) return;
+    if (chosen == nullptr || *pool->idle_since_ms() < *chosen->idle_since_ms()) chosen = pool.get();
+  };
+  for (auto& [other, pools] : pools_) {
+    if (room == Room::kOfNode && other != user) look_at(pools.by_node[node.value]);
+    if (room != Room::kOfUser || other != user) continue;
+    for (size_t i = 0; i < pools.by_node.size(); ++i) {
+      if (i != node.value) look_at(pools.by_node[i]);
+    }
+  }
+  if (chosen == nullptr) return false;
+  chosen->close_longest_idle();
+  return true;
 }
 
 void Worker::cancel(const CancelTarget& target) {
@@ -211,9 +255,14 @@ void Worker::on_tick() {
   if (listener_) listener_->on_tick();
   for (auto& [user, pools] : pools_) {
     for (auto& pool : pools.by_node) {
-      if (pool) pool->on_tick(now_ms);
+      if (pool) pool->on_tick(now_ms, pools.clients > 0);
     }
   }
+  for (size_t node = 0; node < heard_ms_.size(); ++node) {
+    if (heard_ms_[node] != 0) shared_.healths[node]->on_heard(std::exchange(heard_ms_[node], 0));
+  }
+  if (prober_)
+    prober_->on_tick({settings_.pool.node_probe_interval_ms, settings_.pool.node_stall_timeout_ms}, now_ms);
   if (environment_.ddl_statements != ddl_seen_) {
     ddl_seen_ = environment_.ddl_statements;
     shared_.broadcast_schema_change(number_);
@@ -321,7 +370,7 @@ WorkerReport Worker::report(const ReportRequest& request) {
         row.clients_cancel_active += server->is_cancel_pending();
         if (!request.servers) continue;
         line.user = user;
-        line.database = settings_.nodes[pool->node().value].dbname;
+        line.database = settings_.nodes[pool->node().value].address.dbname;
         line.node = pool->node();
         line.connect_time_us =
             server->connected_ms() == 0 ? now_us : now_us - (now_ms - server->connected_ms()) * 1000;
@@ -335,16 +384,7 @@ WorkerReport Worker::report(const ReportRequest& request) {
           line.application_name = *name;
         report.servers.push_back(std::move(line));
       }
-      NodeReport& node = report.nodes[pool->node().value];
-      node.connections += static_cast<uint32_t>(pool->servers().size());
-      node.connect_failures += pool->connect_failures();
-      node.cancels += pool->cancels();
-      node.cancel_failures += pool->cancel_failures();
-      if (pool->is_down()) {
-        node.is_down = true;
-        node.last_error = pool->last_error();
-        node.down_since_us = now_us - (now_ms - pool->down_since_ms()) * 1000;
-      }
+      report.nodes[pool->node().value].connections += static_cast<uint32_t>(pool->servers().size());
       report.pools.push_back(std::move(row));
     }
   }

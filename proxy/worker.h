@@ -16,6 +16,8 @@
 #include "pool/connection_pool.h"
 #include "pool/event_loop.h"
 #include "pool/listener.h"
+#include "pool/node_loads.h"
+#include "pool/postgres/node_probe.h"
 #include "proxy/postgres/cancel_registry.h"
 #include "proxy/postgres/client_connection.h"
 #include "proxy/postgres/login/login_rules.h"
@@ -37,6 +39,7 @@ struct UserPools {
 // What the workers of a proxy have in common. Thread-safe or constant.
 struct SharedState {
   pool::BudgetTable budgets;
+  pool::NodeHealths healths;  // by NodeId
   std::unique_ptr<CancelRegistry> cancels;
   std::atomic<uint32_t> clients{0};  // logged in, over all workers
   std::atomic<uint64_t> next_client_id{1};
@@ -46,6 +49,10 @@ struct SharedState {
   // Delivers a CancelRequest to the worker that has the client; tells every worker that a schema has changed.
   std::function<void(const CancelTarget&)> route_cancel;
   std::function<void(uint32_t from_worker)> broadcast_schema_change;
+  // Asks the other workers for room (Worker::make_room).
+  std::function<void(uint32_t from_worker, routing::NodeId, const std::string& user,
+                     pool::ConnectionPool::Environment::Room)>
+      make_room_elsewhere;
 };
 
 class Worker {
@@ -69,6 +76,10 @@ class Worker {
   void shut_down(ShutdownMode mode);
   void cancel(const CancelTarget& target);
   void on_schema_change() { environment_.statements->forget_schema(); }
+  void on_node_change(routing::NodeId node);
+  // Closes the connection that has been idle longest: of another user of the node, or of the user to another
+  // node. False: there is none.
+  bool make_room(routing::NodeId node, const std::string& user, pool::ConnectionPool::Environment::Room room);
   WorkerReport report(const ReportRequest& request);
 
   // For its clients.
@@ -82,6 +93,8 @@ class Worker {
   std::span<char> server_buffer() { return server_buffer_; }
   UserPools& acquire_pools(const std::string& user);
   pool::ConnectionPool& pool_of(UserPools& pools, routing::NodeId node);
+  pool::NodeLoads& node_loads() { return node_loads_; }
+  void on_heard(routing::NodeId node) { heard_ms_[node.value] = loop_.now_ms(); }
   void remove(ClientHandle handle);  // at the end of the turn
   // Calls its end_turn() when all events of this turn have been handled.
   void end_turn_later(ClientConnection& client) { turns_.push_back(&client); }
@@ -116,6 +129,9 @@ class Worker {
   ParseContexts parse_contexts_;
   QueryBinder binder_;
   routing::BufferStock buffers_;
+  pool::NodeLoads node_loads_;
+  std::vector<uint64_t> heard_ms_;            // by node: when a server last sent something
+  std::unique_ptr<pool::NodeProber> prober_;  // of the whole process: the first worker's
   SessionEnvironment environment_;
   std::map<std::string, UserPools> pools_;
   struct Slot {

@@ -14,6 +14,7 @@ inline constexpr const char* kManyNodes = "MZ015";  // a statement over several 
 inline constexpr const char* kUnusableKey = "MZ016";  // the key's value or expression can not be evaluated
 inline constexpr const char* kDisagreeingParts = "MZ017";  // `a; b; c` whose parts go to different nodes
 inline constexpr const char* kNodeDown = "MZ020";          // the shard's node can not be reached
+inline constexpr const char* kLoginRefused = "MZ022";      // the shard's node does not let this user in
 inline constexpr const char* kWaitTimeout = "MZ021";       // no server connection within query_wait_timeout
 
 // PostgreSQL's.

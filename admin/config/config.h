@@ -25,6 +25,7 @@ struct NodeConfig {
   pool::NodeAddress address;
   std::string admin_user;
   std::string admin_password;  // empty: what libpq finds (passfile, trust, peer ...)
+  bool refuses_when_slow = false;
 };
 
 // [tables.NAME]: exactly one of `key`, `is_reference` and `node` is given.

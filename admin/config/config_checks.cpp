@@ -193,7 +193,7 @@ bool is_plain_identifier(std::string_view name) {
 void complete_config(Config& config) {
   for (NodeConfig& node : config.nodes) {
     if (node.address.dbname.empty()) node.address.dbname = config.proxy.database;
-    config.proxy.nodes.push_back(node.address);
+    config.proxy.nodes.push_back({node.address, node.refuses_when_slow});
   }
   // Trust asks no password, so the default name of a file that nobody wrote must not be missed.
   const bool is_trust = config.proxy.auth_type == proxy::AuthType::kTrust;

@@ -1,6 +1,9 @@
 #include "admin/console/view_table.h"
 
+#include <fmt/chrono.h>
 #include <strings.h>
+
+#include <ctime>
 
 namespace mosaic::admin {
 
@@ -11,6 +14,13 @@ int ViewTable::find_column(std::string_view name) const {
       return static_cast<int>(i);
   }
   return -1;
+}
+
+ViewCell time_cell(uint64_t unix_us) {
+  constexpr uint64_t kMicroseconds = 1'000'000;
+  if (unix_us == 0) return std::nullopt;
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC",
+                     fmt::gmtime(static_cast<std::time_t>(unix_us / kMicroseconds)));
 }
 
 std::vector<ViewColumn> columns(std::initializer_list<std::string_view> names) {

@@ -32,10 +32,14 @@ inline ViewCell cell(std::string_view text) { return std::string(text); }
 inline ViewCell cell(const char* text) { return std::string(text); }
 inline ViewCell cell(const std::string& text) { return text; }
 inline ViewCell cell(std::nullopt_t) { return std::nullopt; }
+inline ViewCell cell(const ViewCell& made) { return made; }
 template <std::integral Number>
 ViewCell cell(Number number) {
   return fmt::format("{}", static_cast<int64_t>(number));
 }
+
+// Of Unix microseconds, as PgBouncer writes it; 0: NULL.
+ViewCell time_cell(uint64_t unix_us);
 
 template <typename... Values>
 ViewRow row(const Values&... values) {

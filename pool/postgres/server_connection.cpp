@@ -45,16 +45,16 @@ void ServerConnection::close_socket() {
 void ServerConnection::connect(OnConnected done) {
   connector_ = std::make_unique<ServerConnector>(
       *loop_, address_, ServerLogin::Credentials{user_, address_.dbname, password_},
-      [this, done = std::move(done)](routing::Result<ServerConnector::Session> session) {
-        on_session(std::move(session), done);
+      [this, done = std::move(done)](ServerConnector::Outcome outcome) {
+        on_outcome(std::move(outcome), done);
       });
   connector_->start();
 }
 
-void ServerConnection::on_session(routing::Result<ServerConnector::Session> session,
-                                  const OnConnected& done) {
+void ServerConnection::on_outcome(ServerConnector::Outcome outcome, const OnConnected& done) {
   destroy_later(*loop_, std::move(connector_));
-  if (!session) return done(*this, session.error());
+  if (outcome.failure) return done(*this, std::move(outcome.failure));
+  std::optional<ServerConnector::Session>& session = outcome.session;
   memory_.parameters = tables_->intern(std::move(session->parameters));
   key_ = session->key;
   memory_.process_id = key_.process_id;

@@ -31,7 +31,7 @@ class ServerConnection final : public SocketWatcher::Handler {
    protected:
     ~Holder() = default;
   };
-  using OnConnected = std::function<void(ServerConnection&, std::optional<routing::Error>)>;
+  using OnConnected = std::function<void(ServerConnection&, std::optional<ConnectFailure>)>;
   // Something came while nobody held it: end of stream, or the server shutting down.
   using OnIdleEvent = std::function<void(ServerConnection&)>;
 
@@ -84,7 +84,7 @@ class ServerConnection final : public SocketWatcher::Handler {
 
  private:
   void on_socket(int events) override;
-  void on_session(routing::Result<ServerConnector::Session> session, const OnConnected& done);
+  void on_outcome(ServerConnector::Outcome outcome, const OnConnected& done);
   void on_cancel_end(CancelRequest::End end);
   void close_socket();
 

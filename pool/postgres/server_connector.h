@@ -3,8 +3,6 @@
 // the ServerConnection that waits for it; keeps no time limit (ConnectionPool::on_tick does: destroying it
 // ends the attempt).
 
-#include <sys/socket.h>
-
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,23 +11,13 @@
 
 #include "pool/byte_stream.h"
 #include "pool/event_loop.h"
+#include "pool/node_health.h"
 #include "pool/pool_settings.h"
 #include "pool/postgres/server_login.h"
+#include "pool/socket_address.h"
 #include "routing/result.h"
 
 namespace mosaic::pool {
-
-// An address to connect to, as the kernel takes it.
-struct SocketAddress {
-  sockaddr_storage address{};
-  socklen_t bytes = 0;
-
-  std::string to_text() const;  // for errors, in libpq's words
-};
-
-// A new socket of the address's family, non-blocking, on its way to it; -1 and errno when it can not be. A
-// connection to a TCP port is there once the socket is writable.
-int connect_socket(const SocketAddress& address);
 
 class ServerConnector final : public SocketWatcher::Handler {
  public:
@@ -38,7 +26,12 @@ class ServerConnector final : public SocketWatcher::Handler {
     NameValues::Entries parameters;
     BackendKey key;
   };
-  using OnDone = std::function<void(routing::Result<Session>)>;
+  // One of the two.
+  struct Outcome {
+    std::optional<Session> session;
+    std::optional<ConnectFailure> failure;
+  };
+  using OnDone = std::function<void(Outcome)>;
 
   // `done` is called once, from the loop and never from inside start(); the connector may be destroyed in it.
   ServerConnector(EventLoop& loop, const NodeAddress& node, ServerLogin::Credentials credentials,
@@ -51,10 +44,11 @@ class ServerConnector final : public SocketWatcher::Handler {
 
  private:
   void on_socket(int events) override;
-  void on_addresses(std::vector<SocketAddress> addresses);
   void try_next_address();
   void on_login_bytes();
-  void fail(std::string detail, std::string hint = {});
+  void fail(ConnectFailure::Kind kind, std::string detail);
+  void on_login_failed();
+  void end(ConnectFailure::Kind kind, routing::Error error);
   std::string with_place(const std::string& what) const;
 
   EventLoop& loop_;
@@ -64,7 +58,8 @@ class ServerConnector final : public SocketWatcher::Handler {
   std::vector<SocketAddress> addresses_;
   size_t next_address_ = 0;
   bool is_connected_ = false;
-  std::string last_failure_;  // of an address
+  ConnectFailure::Kind last_kind_ = ConnectFailure::Kind::kUnreachable;  // of an address
+  std::string last_failure_;
   std::optional<ByteStream> stream_;
   std::optional<ServerLogin> login_;
   routing::ByteBuffer in_;

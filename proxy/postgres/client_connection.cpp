@@ -37,8 +37,8 @@ ClientConnection::ClientConnection(Worker& worker, ClientHandle handle, int fd, 
 }
 
 ClientConnection::~ClientConnection() {
-  if (waiting_in() != nullptr) waiting_in()->stop_waiting(*this);
-  if (server_ != nullptr) pool_->discard(*server_);
+  stop_waiting();
+  if (server_ != nullptr) end_lease(LeaseEnd::kDiscard);
   if (cancel_key_) worker_.shared().cancels->remove(*cancel_key_);
   if (pump_) worker_.shared().clients.fetch_sub(1);
   if (pools_ != nullptr) --pools_->clients;
@@ -83,6 +83,7 @@ void ClientConnection::on_server_readable() {
   const std::span<char> buffer = worker_.server_buffer();
   const auto result = server_->stream().read(buffer);
   has_server_bytes_ = true;
+  if (result.bytes > 0) worker_.on_heard(server_->node());
   if (stream_) worker_.buffers().lend(stream_->out());
   const bool is_broken =
       result.bytes > 0 && pump_->on_server_bytes({buffer.data(), result.bytes}, server_->partial()) ==
@@ -105,6 +106,7 @@ void ClientConnection::on_lease(pool::ServerConnection& server) {
 }
 
 void ClientConnection::on_lease_failed(const Error& error) {
+  worker_.node_loads().end(pool_->node());
   lease_.asked_us = 0;
   pump_->on_lease_failed(error);
   finish_turn();
@@ -210,15 +212,21 @@ void ClientConnection::hand_to_console() {
 
 FramePump::LeaseAnswer ClientConnection::ask_for_lease(const LeaseRequest& request) {
   pool_ = &worker_.pool_of(*pools_, request.node);
+  lease_.is_any_node_good = request.is_any_node_good;
   const auto grant = pool_->acquire(*this, request.preferred);
-  if (grant.server != nullptr) return {attach(*grant.server), std::nullopt};
+  if (grant.server != nullptr) {
+    worker_.node_loads().begin(request.node);
+    return {attach(*grant.server), std::nullopt};
+  }
   if (grant.error) return {std::nullopt, grant.error};
   lease_.asked_us = monotonic_us();
+  worker_.node_loads().begin(request.node);
   return {};
 }
 
 void ClientConnection::stop_waiting() {
   if (waiting_in() == nullptr) return;
+  worker_.node_loads().end(waiting_in()->node());
   waiting_in()->stop_waiting(*this);
   lease_.asked_us = 0;
 }
@@ -246,6 +254,7 @@ void ClientConnection::end_lease(LeaseEnd end) {
   pool::ServerConnection& server = *std::exchange(server_, nullptr);
   TrafficReport& traffic = worker_.environment().traffic[lease_.node];
   traffic.transaction_us += monotonic_us() - lease_.began_us;
+  worker_.node_loads().end(server.node());
   // What the session queued last (a Close, say) must not be lost or sent by the next holder unseen.
   if (end == LeaseEnd::kReturn && !server.stream().out().is_empty()) end = LeaseEnd::kDiscard;
   server.partial().clear();
@@ -275,7 +284,7 @@ void ClientConnection::lose_server() {
 }
 
 Error ClientConnection::server_lost_error() const {
-  const std::string& node = worker_.settings().nodes[lease_.node].name;
+  const std::string& node = worker_.settings().nodes[lease_.node].address.name;
   return Error{sqlstate::kConnectionFailure, fmt::format("connection to node \"{}\" was lost", node),
                "whether the statement took effect is not known; an open transaction has been rolled back",
                "try again; SHOW NODES on the console tells whether the node is back"};

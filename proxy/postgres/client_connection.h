@@ -58,6 +58,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void on_server_lost() override;
   void on_lease(pool::ServerConnection& server) override;
   void on_lease_failed(const routing::Error& error) override;
+  bool can_use_any_node() const override { return lease_.is_any_node_good; }
 
   // For the pump. Back-pressure: a client that does not read its replies is not asked for more statements.
   bool takes_client_bytes() const override { return !is_closing_; }
@@ -92,6 +93,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   struct LeaseTimes {
     uint64_t asked_us = 0, began_us = 0;  // monotonic
     uint16_t node = 0;
+    bool is_any_node_good = false;  // of what it waits for
   };
 
   Worker& worker_;

@@ -91,12 +91,12 @@ TEST(ConfigLoader, keeps_the_nodes_in_the_order_of_the_file) {
       parse_config("[database]\nname='app'\n[nodes.z]\n[nodes.a]\nport = 1\n[nodes.m]\nport = 2\n", "x")
           .config;
   ASSERT_EQ(config.proxy.nodes.size(), 3u);
-  EXPECT_EQ(config.proxy.nodes[0].name, "z");
-  EXPECT_EQ(config.proxy.nodes[1].name, "a");
-  EXPECT_EQ(config.proxy.nodes[2].name, "m");
+  EXPECT_EQ(config.proxy.nodes[0].address.name, "z");
+  EXPECT_EQ(config.proxy.nodes[1].address.name, "a");
+  EXPECT_EQ(config.proxy.nodes[2].address.name, "m");
   EXPECT_EQ(config.default_node, "z");
   EXPECT_EQ(config.catalog.node, "z");
-  EXPECT_EQ(config.proxy.nodes[2].dbname, "app");
+  EXPECT_EQ(config.proxy.nodes[2].address.dbname, "app");
 }
 
 TEST(ConfigLoader, starts_relative_paths_at_the_folder_of_the_file) {

@@ -13,6 +13,8 @@
 namespace mosaic::pool {
 namespace {
 
+using Taken = ConnectionBudget::Taken;
+
 TEST(ConnectionBudget, is_never_exceeded_by_threads_that_take_and_put_back) {
   constexpr uint32_t kLimit = 3;
   ConnectionBudget budget(kLimit);
@@ -22,7 +24,7 @@ TEST(ConnectionBudget, is_never_exceeded_by_threads_that_take_and_put_back) {
   for (int thread = 0; thread < 4; ++thread) {
     threads.emplace_back([&] {
       for (int round = 0; round < 20'000; ++round) {
-        if (!budget.try_take()) continue;
+        if (budget.try_take() != Taken::kYes) continue;
         if (held.fetch_add(1) + 1 > kLimit) is_exceeded = true;
         held.fetch_sub(1);
         budget.put_back();
@@ -36,15 +38,15 @@ TEST(ConnectionBudget, is_never_exceeded_by_threads_that_take_and_put_back) {
 
 TEST(ConnectionBudget, says_when_a_lowered_limit_is_exceeded) {
   ConnectionBudget budget(2);
-  EXPECT_TRUE(budget.try_take());
-  EXPECT_TRUE(budget.try_take());
-  EXPECT_FALSE(budget.try_take());
+  EXPECT_EQ(budget.try_take(), Taken::kYes);
+  EXPECT_EQ(budget.try_take(), Taken::kYes);
+  EXPECT_EQ(budget.try_take(), Taken::kOwnLimit);
   EXPECT_FALSE(budget.is_over_limit());
   budget.set_limit(1);
   EXPECT_TRUE(budget.is_over_limit());
   budget.put_back();
   EXPECT_FALSE(budget.is_over_limit());
-  EXPECT_FALSE(budget.try_take());
+  EXPECT_EQ(budget.try_take(), Taken::kOwnLimit);
 }
 
 TEST(ConnectionBudget, finds_the_worker_that_has_waited_longest_but_not_the_asking_one) {
@@ -101,14 +103,50 @@ TEST(ConnectionBudget, keeps_a_connection_that_nobody_is_there_to_take) {
   budget.leave(5);
 }
 
+TEST(ConnectionBudget, has_a_reserve_for_those_who_have_waited_long) {
+  ConnectionBudget budget(1);
+  budget.set_reserve(1);
+  EXPECT_EQ(budget.try_take(), Taken::kYes);
+  EXPECT_EQ(budget.try_take(), Taken::kOwnLimit);
+  EXPECT_EQ(budget.try_take(budget.reserve()), Taken::kYes);
+  EXPECT_EQ(budget.try_take(budget.reserve()), Taken::kOwnLimit);
+  EXPECT_TRUE(budget.is_using_reserve());
+  EXPECT_FALSE(budget.is_over_limit());
+  budget.set_reserve(0);
+  EXPECT_TRUE(budget.is_over_limit());
+}
+
 TEST(BudgetTable, has_one_budget_for_each_node_and_user) {
   BudgetTable table;
-  const auto app = table.find_or_add(routing::NodeId{0}, "app", 2);
-  EXPECT_EQ(table.find_or_add(routing::NodeId{0}, "app", 9), app);
-  EXPECT_NE(table.find_or_add(routing::NodeId{1}, "app", 2), app);
-  EXPECT_NE(table.find_or_add(routing::NodeId{0}, "other", 2), app);
-  table.set_limit(5);
+  table.set_limits({.pool_size = 2});
+  const auto app = table.find_or_add(routing::NodeId{0}, "app");
+  EXPECT_EQ(app->limit(), 2u);
+  EXPECT_EQ(table.find_or_add(routing::NodeId{0}, "app"), app);
+  EXPECT_NE(table.find_or_add(routing::NodeId{1}, "app"), app);
+  EXPECT_NE(table.find_or_add(routing::NodeId{0}, "other"), app);
+  table.set_limits({.pool_size = 5, .reserve = 1});
   EXPECT_EQ(app->limit(), 5u);
+  EXPECT_EQ(app->reserve(), 1u);
+}
+
+TEST(BudgetTable, keeps_all_users_of_a_node_within_its_limit_and_each_user_within_his) {
+  BudgetTable table;
+  table.set_limits({.pool_size = 5, .node_max = 3, .user_max = 4});
+  const routing::NodeId pg1{0}, pg2{1};
+  const auto app1 = table.find_or_add(pg1, "app"), app2 = table.find_or_add(pg2, "app"),
+             blog1 = table.find_or_add(pg1, "blog");
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(app1->try_take(), Taken::kYes);
+  EXPECT_EQ(blog1->try_take(), Taken::kYes);
+  EXPECT_EQ(blog1->try_take(), Taken::kNodeLimit);
+  EXPECT_EQ(blog1->used(), 1u) << "what was refused is not counted";
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(app2->try_take(), Taken::kYes);
+  EXPECT_EQ(app2->try_take(), Taken::kUserLimit);
+  EXPECT_EQ(table.used_of_node(pg2), 2u);
+  app1->put_back();
+  EXPECT_EQ(app2->try_take(), Taken::kYes);
+  EXPECT_EQ(blog1->try_take(), Taken::kYes);
+  table.set_limits({.pool_size = 5});
+  EXPECT_EQ(blog1->try_take(), Taken::kYes) << "0 is no limit";
 }
 
 }  // namespace

@@ -44,10 +44,14 @@ class ConnectionPoolTest : public testing::Test {
     environment.mailbox = &mailbox_;
     environment.settings = &settings_;
     environment.next_server_id = [this] { return ++last_id_; };
-    environment.log = [this](const std::string& line) { log_.push_back(line); };
+    environment.make_room = [this](routing::NodeId, const std::string&,
+                                   ConnectionPool::Environment::Room room) {
+      rooms_asked_.push_back(room);
+      if (makes_room) makes_room();
+    };
     NodeAddress address{"pg1", "127.0.0.1", postgres_.port(), "photos"};
-    pools_.push_back(
-        std::make_unique<ConnectionPool>(environment, routing::NodeId{0}, address, "app", "", budget_));
+    pools_.push_back(std::make_unique<ConnectionPool>(environment, routing::NodeId{0}, address, "app", "",
+                                                      budget_, health_));
     return *pools_.back();
   }
   void ask(ConnectionPool& pool, Client& client) {
@@ -73,7 +77,11 @@ class ConnectionPoolTest : public testing::Test {
   Mailbox mailbox_{loop_};
   PoolSettings settings_;
   std::shared_ptr<ConnectionBudget> budget_;
-  std::vector<std::string> log_;
+  std::vector<NodeHealth::Change> changes_;
+  std::shared_ptr<NodeHealth> health_ = std::make_shared<NodeHealth>(
+      [this](const NodeHealth::Change& change) { changes_.push_back(change); }, [] { return uint64_t{7}; });
+  std::vector<ConnectionPool::Environment::Room> rooms_asked_;
+  std::function<void()> makes_room;
   uint64_t last_id_ = 0;
   std::vector<std::unique_ptr<ConnectionPool>> pools_;
 };
@@ -215,8 +223,8 @@ TEST_F(ConnectionPoolTest, fails_all_who_wait_for_a_node_that_is_down_and_the_ne
   run_until(
       loop_, [&] { return clients[2].error.has_value(); }, "the last to be refused");
   for (const Client& client : clients) EXPECT_EQ(client.error->sqlstate, routing::sqlstate::kNodeDown);
-  EXPECT_TRUE(pool.is_down());
-  EXPECT_EQ(log_.size(), 1u) << "one line for one outage";
+  EXPECT_EQ(health_->state(), NodeHealth::State::kDown);
+  EXPECT_EQ(changes_.size(), 1u) << "one change for one outage";
   Client late;
   ask(pool, late);
   ASSERT_TRUE(late.error) << "within server_login_retry nobody tries again";
@@ -234,7 +242,149 @@ TEST_F(ConnectionPoolTest, tries_a_node_again_after_server_login_retry) {
   postgres_.set_refusing(false);
   ask(pool, second);
   wait_for(second);
-  EXPECT_FALSE(pool.is_down());
+  EXPECT_TRUE(health_->is_up());
+}
+
+TEST_F(ConnectionPoolTest, a_user_who_is_refused_says_nothing_of_the_node) {
+  postgres_.set_login_error("28P01", "password authentication failed for user \"app\"");
+  ConnectionPool& pool = add_pool(1);
+  Client first, second;
+  ask(pool, first);
+  run_until(
+      loop_, [&] { return first.error.has_value(); }, "a refusal");
+  EXPECT_EQ(first.error->sqlstate, routing::sqlstate::kLoginRefused);
+  EXPECT_NE(first.error->detail.find("password authentication failed"), std::string::npos);
+  EXPECT_TRUE(health_->is_up());
+  ASSERT_EQ(health_->status().refusals.size(), 1u);
+  ask(pool, second);
+  EXPECT_TRUE(second.error) << "within server_login_retry nobody tries again";
+  // A new password is tried at once.
+  postgres_.set_login_error("", "");
+  pool.set_address({"pg1", "127.0.0.1", postgres_.port(), "photos"}, "right");
+  Client third;
+  ask(pool, third);
+  wait_for(third);
+  EXPECT_TRUE(health_->status().refusals.empty());
+}
+
+TEST_F(ConnectionPoolTest, clients_of_a_full_node_wait_until_there_is_room) {
+  postgres_.set_login_error("53300", "sorry, too many clients already");
+  ConnectionPool& pool = add_pool(2);
+  Client client;
+  ask(pool, client);
+  run_until(
+      loop_, [&] { return !rooms_asked_.empty(); }, "room to be asked for");
+  EXPECT_EQ(rooms_asked_.front(), ConnectionPool::Environment::Room::kOfNode);
+  EXPECT_FALSE(client.error);
+  EXPECT_TRUE(health_->is_up());
+  postgres_.set_login_error("", "");
+  run_until(
+      loop_,
+      [&] {
+        pool.on_tick(loop_.now_ms(), true);
+        return client.server != nullptr;
+      },
+      "a lease");
+}
+
+TEST_F(ConnectionPoolTest, asks_for_room_when_the_node_s_limit_is_reached) {
+  auto node = std::make_shared<ConnectionQuota>();
+  node->set_limit(1);
+  budget_ = std::make_shared<ConnectionBudget>(2, node);
+  ConnectionPool& pool = add_pool(2);
+  EXPECT_TRUE(node->try_take());  // another user's
+  makes_room = [&] { node->put_back(); };
+  Client client;
+  ask(pool, client);
+  EXPECT_EQ(rooms_asked_.size(), 1u);
+  pool.on_tick(loop_.now_ms(), true);
+  wait_for(client);
+}
+
+TEST_F(ConnectionPoolTest, refuses_or_waits_while_the_node_is_slow) {
+  ConnectionPool& pool = add_pool(2);
+  idle_one(pool);
+  Client busy, waiting;
+  ask(pool, busy);
+  ASSERT_NE(busy.server, nullptr);
+  budget_->set_limit(1);
+  ask(pool, waiting);
+  health_->on_probe_silent({routing::sqlstate::kNodeDown, "no answer", "", ""}, 1'000'000'000'000,
+                           1'000'000'000'000);
+  ASSERT_EQ(health_->state(), NodeHealth::State::kSlow);
+  pool.on_node_change();
+  EXPECT_FALSE(waiting.error) << "when_stalled = wait";
+  health_->set_refuses_when_slow(true);
+  pool.on_node_change();
+  ASSERT_TRUE(waiting.error);
+  EXPECT_EQ(waiting.error->message, "no answer");
+  pool.give_back(*busy.server);
+  Client next;
+  ask(pool, next);
+  EXPECT_TRUE(next.error) << "also while a connection is idle: it would hang as well";
+  health_->on_heard(1'000'000'000'001);
+  Client last;
+  ask(pool, last);
+  EXPECT_NE(last.server, nullptr);
+}
+
+TEST_F(ConnectionPoolTest, lets_go_of_those_who_can_use_any_node_when_theirs_stalls) {
+  struct Mobile final : Waiter {
+    void on_lease(ServerConnection&) override { FAIL(); }
+    void on_lease_failed(const routing::Error&) override { has_failed = true; }
+    bool can_use_any_node() const override { return true; }
+    bool has_failed = false;
+  } mobile;
+  ConnectionPool& pool = add_pool(1);
+  Client busy, bound;
+  ask(pool, busy);
+  wait_for(busy);
+  ask(pool, bound);
+  pool.acquire(mobile, std::nullopt);
+  health_->on_probe_silent({routing::sqlstate::kNodeDown, "no answer", "", ""}, 1'000'000'000'000,
+                           1'000'000'000'000);
+  pool.on_node_change();
+  EXPECT_TRUE(mobile.has_failed);
+  EXPECT_FALSE(bound.error);
+  pool.give_back(*busy.server);
+  EXPECT_EQ(bound.server, busy.server);
+}
+
+TEST_F(ConnectionPoolTest, keeps_min_pool_size_while_the_user_has_clients) {
+  settings_.min_pool_size = 2;
+  ConnectionPool& pool = add_pool(5);
+  pool.on_tick(loop_.now_ms(), false);
+  EXPECT_EQ(budget_->used(), 0u);
+  const auto is_filled = [&] {
+    pool.on_tick(loop_.now_ms(), true);
+    return pool.servers().size() == 2 && pool.servers()[1]->state() == ServerConnection::State::kIdle;
+  };
+  run_until(loop_, is_filled, "two connections");
+  const uint64_t late_ms = loop_.now_ms() + settings_.server_idle_timeout_ms + 1'000;
+  pool.on_tick(late_ms, true);
+  EXPECT_EQ(pool.servers().size(), 2u);
+  pool.on_tick(late_ms, false);
+  EXPECT_TRUE(pool.servers().empty());
+}
+
+TEST_F(ConnectionPoolTest, opens_reserve_connections_for_those_who_have_waited_and_closes_them_when_idle) {
+  settings_.reserve_pool_timeout_ms = 0;
+  ConnectionPool& pool = add_pool(1);
+  budget_->set_reserve(1);
+  Client first, second;
+  ask(pool, first);
+  ask(pool, second);
+  wait_for(first);
+  wait_for(second);
+  Client third;
+  ask(pool, third);
+  EXPECT_EQ(third.server, nullptr);
+  pool.give_back(*second.server);
+  EXPECT_EQ(third.server, second.server) << "as long as somebody waits it stays";
+  pool.give_back(*third.server);
+  pool.on_tick(loop_.now_ms(), true);
+  run_until(
+      loop_, [&] { return budget_->used() == 1; }, "the reserve to be given back");
 }
 
 TEST_F(ConnectionPoolTest, ends_a_wait_at_query_wait_timeout) {
@@ -243,9 +393,9 @@ TEST_F(ConnectionPoolTest, ends_a_wait_at_query_wait_timeout) {
   ask(pool, first);
   wait_for(first);
   ask(pool, second);
-  pool.on_tick(second.waiting_since_ms() + settings_.query_wait_timeout_ms);
+  pool.on_tick(second.waiting_since_ms() + settings_.query_wait_timeout_ms, true);
   EXPECT_FALSE(second.error);
-  pool.on_tick(second.waiting_since_ms() + settings_.query_wait_timeout_ms + 1);
+  pool.on_tick(second.waiting_since_ms() + settings_.query_wait_timeout_ms + 1, true);
   ASSERT_TRUE(second.error);
   EXPECT_EQ(second.error->sqlstate, routing::sqlstate::kWaitTimeout);
   EXPECT_EQ(pool.waiting(), 0u);
@@ -254,9 +404,9 @@ TEST_F(ConnectionPoolTest, ends_a_wait_at_query_wait_timeout) {
 TEST_F(ConnectionPoolTest, closes_idle_connections_at_their_timeout) {
   ConnectionPool& pool = add_pool(1);
   const ServerConnection& server = *idle_one(pool).server;
-  pool.on_tick(server.state_since_ms() + settings_.server_idle_timeout_ms);
+  pool.on_tick(server.state_since_ms() + settings_.server_idle_timeout_ms, true);
   EXPECT_EQ(pool.servers().size(), 1u);
-  pool.on_tick(server.state_since_ms() + settings_.server_idle_timeout_ms + 1);
+  pool.on_tick(server.state_since_ms() + settings_.server_idle_timeout_ms + 1, true);
   run_until(
       loop_, [&] { return pool.servers().empty() && postgres_.sessions() == 0; }, "the end");
 }
@@ -339,15 +489,15 @@ TEST_F(ConnectionPoolTest, gives_up_a_cancel_that_the_node_does_not_take_and_nob
   pool.give_back(*early.server);  // before its cancel is given up
   ask(pool, waiting);
   const uint64_t since_ms = busy.server->cancel_since_ms();
-  pool.on_tick(since_ms + settings_.cancel_wait_timeout_ms);
+  pool.on_tick(since_ms + settings_.cancel_wait_timeout_ms, true);
   EXPECT_TRUE(busy.server->is_cancel_pending());
   EXPECT_EQ(waiting.server, nullptr);
-  EXPECT_EQ(pool.cancel_failures(), 0u);
-  pool.on_tick(since_ms + settings_.cancel_wait_timeout_ms + 1'000);
+  EXPECT_EQ(health_->status().cancel_failures, 0u);
+  pool.on_tick(since_ms + settings_.cancel_wait_timeout_ms + 1'000, true);
   EXPECT_FALSE(busy.server->is_cancel_pending());
   EXPECT_EQ(busy.server->state(), ServerConnection::State::kActive) << "its client may still get its answer";
-  EXPECT_EQ(pool.cancels(), 2u);
-  EXPECT_EQ(pool.cancel_failures(), 2u);
+  EXPECT_EQ(health_->status().cancels, 2u);
+  EXPECT_EQ(health_->status().cancel_failures, 2u);
   wait_for(waiting);
   EXPECT_NE(waiting.server->id(), also_in_doubt);
   pool.give_back(*busy.server);
@@ -376,7 +526,7 @@ TEST_F(ConnectionPoolTest, cancels_go_out_while_others_hang) {
   run_until(
       loop_, [&] { return is_resolved; }, "a name look-up");
   EXPECT_TRUE(clients[0].server->is_cancel_pending());
-  EXPECT_EQ(pool.cancel_failures(), 0u);
+  EXPECT_EQ(health_->status().cancel_failures, 0u);
 }
 
 TEST_F(ConnectionPoolTest, asks_again_when_a_second_cancel_comes_before_the_first_is_done) {
@@ -403,7 +553,7 @@ TEST_F(ConnectionPoolTest, a_cancel_that_can_not_leave_leaves_the_connection_as_
       loop_,
       [&] {
         if (!first.server->is_cancel_pending()) pool.cancel(*first.server);
-        return pool.cancel_failures() > 0;
+        return health_->status().cancel_failures > 0;
       },
       "a request to fail");
   EXPECT_FALSE(first.server->is_cancel_in_doubt());

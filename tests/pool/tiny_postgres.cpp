@@ -19,6 +19,7 @@ namespace mosaic::pool {
 namespace {
 
 constexpr uint32_t kCancelRequest = 80877102;
+constexpr uint32_t kSslRequest = 80877103;
 constexpr int kBacklog = 64;
 
 }  // namespace
@@ -51,6 +52,11 @@ void TinyPostgres::command(char letter) {
 
 void TinyPostgres::drop_sessions() { command('d'); }
 void TinyPostgres::stop_listening() { command('l'); }
+void TinyPostgres::set_login_error(std::string sqlstate, std::string message) {
+  const std::lock_guard lock(mutex_);
+  login_sqlstate_ = std::move(sqlstate);
+  login_message_ = std::move(message);
+}
 void TinyPostgres::set_frozen(bool is_frozen) {
   is_frozen_ = is_frozen;
   command('w');
@@ -58,9 +64,8 @@ void TinyPostgres::set_frozen(bool is_frozen) {
 
 void TinyPostgres::serve() {
   for (;;) {
-    std::vector<pollfd> watched = {{wake_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
-    for (const Peer& peer : peers_)
-      watched.push_back({peer.is_session && is_frozen_ ? -1 : peer.fd, POLLIN, 0});
+    std::vector<pollfd> watched = {{wake_[0], POLLIN, 0}, {is_frozen_ ? -1 : listener_, POLLIN, 0}};
+    for (const Peer& peer : peers_) watched.push_back({is_frozen_ ? -1 : peer.fd, POLLIN, 0});
     if (poll(watched.data(), watched.size(), -1) <= 0) continue;
     bool drops = false;
     if (watched[0].revents != 0) {
@@ -110,7 +115,16 @@ bool TinyPostgres::on_readable(Peer& peer) {
     ++cancels_;
     return is_holding_cancels_;
   }
+  if (count >= 8 && routing::read_u32(bytes + 4) == kSslRequest) return write(peer.fd, "N", 1) == 1;
   routing::ByteBuffer out;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!login_sqlstate_.empty()) {
+      routing::append_error(out, {login_sqlstate_, login_message_, "", ""}, "FATAL");
+      if (write(peer.fd, out.data(), out.size()) < 0) return false;
+      return false;
+    }
+  }
   routing::append_authentication(out, 0);
   routing::append_parameter_status(out, "server_version", "15.0");
   routing::append_backend_key(out, 1, 2);

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -24,9 +26,11 @@ class TinyPostgres {
   int cancels() const { return cancels_; }
   int goodbyes() const { return goodbyes_; }  // sessions that ended with Terminate
   void set_refusing(bool is_refusing) { is_refusing_ = is_refusing; }
+  // Logins end with this error; an empty code: they succeed.
+  void set_login_error(std::string sqlstate, std::string message);
   // Cancel requests are read, and their connections stay open.
   void set_holding_cancels(bool is_holding) { is_holding_cancels_ = is_holding; }
-  // Sessions are read no more.
+  // Nothing is read any more, and nobody let in.
   void set_frozen(bool is_frozen);
   void drop_sessions();
   void stop_listening();  // nobody can connect any more; sessions stay
@@ -48,6 +52,8 @@ class TinyPostgres {
   std::vector<Peer> peers_;
   std::atomic<int> sessions_{0}, logins_{0}, most_{0}, cancels_{0}, goodbyes_{0};
   std::atomic<bool> is_refusing_{false}, is_holding_cancels_{false}, is_frozen_{false};
+  std::mutex mutex_;  // of what follows
+  std::string login_sqlstate_, login_message_;
   std::thread thread_;
 };
 

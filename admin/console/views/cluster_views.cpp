@@ -12,24 +12,14 @@ namespace {
 
 // What all workers say about one node.
 struct NodeSum {
-  bool is_down = false;
-  std::string last_error;
-  uint64_t connections = 0, connect_failures = 0, transactions = 0, queries = 0, waiting = 0;
-  uint64_t cancels = 0, cancel_failures = 0;
+  uint64_t connections = 0, transactions = 0, queries = 0, waiting = 0;
 };
 
 std::vector<NodeSum> sum_nodes(const proxy::Report& report, size_t count) {
   std::vector<NodeSum> nodes(count);
   for (const proxy::WorkerReport& worker : report.workers) {
-    for (const proxy::NodeReport& node : worker.nodes) {
-      NodeSum& sum = nodes.at(node.node.value);
-      sum.is_down = sum.is_down || node.is_down;
-      if (sum.last_error.empty()) sum.last_error = node.last_error;
-      sum.connections += node.connections;
-      sum.connect_failures += node.connect_failures;
-      sum.cancels += node.cancels;
-      sum.cancel_failures += node.cancel_failures;
-    }
+    for (const proxy::NodeReport& node : worker.nodes)
+      nodes.at(node.node.value).connections += node.connections;
     for (const proxy::TrafficReport& traffic : worker.traffic) {
       nodes.at(traffic.node.value).transactions += traffic.transactions;
       nodes.at(traffic.node.value).queries += traffic.queries;
@@ -40,24 +30,66 @@ std::vector<NodeSum> sum_nodes(const proxy::Report& report, size_t count) {
   return nodes;
 }
 
+// A node that is up and does not let some user in is shown as such.
+const char* state_of(const pool::NodeHealth::Status& health) {
+  const bool is_up = health.state == pool::NodeHealth::State::kUp;
+  return is_up && !health.refusals.empty() ? "refusing" : pool::to_text(health.state);
+}
+
+uint64_t since_us(const pool::NodeHealth::Status& health) {
+  const bool is_up = health.state == pool::NodeHealth::State::kUp;
+  return is_up && !health.refusals.empty() ? health.refusals.front().since_us : health.since_us;
+}
+
+// "app (3 times), blog (1 time)"
+std::string refused_users(const pool::NodeHealth::Status& health) {
+  std::string text;
+  for (const auto& refusal : health.refusals) {
+    text += fmt::format("{}{} ({} time{})", text.empty() ? "" : ", ", refusal.user, refusal.count,
+                        refusal.count == 1 ? "" : "s");
+  }
+  return text;
+}
+
 }  // namespace
 
 ViewTable show_nodes(const ViewContext& context) {
   const auto config = context.backend.config();
   const auto catalog = context.backend.catalog();
-  const std::vector<NodeSum> sums = sum_nodes(context.backend.report({}), config->nodes.size());
+  const proxy::Report report = context.backend.report({});
+  const std::vector<NodeSum> sums = sum_nodes(report, config->nodes.size());
   std::vector<uint64_t> shards(config->nodes.size());
   for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard) ++shards[catalog->node_of({shard}).value];
-  ViewTable table{columns({"name", "host", "port#", "database", "state", "shards#", "connections#",
-                           "cl_waiting#", "xact_count#", "query_count#", "connect_failures#", "cancels#",
-                           "cancel_failures#", "last_error"}),
+  ViewTable table{columns({"name",
+                           "host",
+                           "port#",
+                           "database",
+                           "state",
+                           "since",
+                           "shards#",
+                           "connections#",
+                           "cl_waiting#",
+                           "xact_count#",
+                           "query_count#",
+                           "probe_us#",
+                           "changes#",
+                           "connect_failures#",
+                           "refused_logins#",
+                           "refused_users",
+                           "cancels#",
+                           "cancel_failures#",
+                           "last_error",
+                           "last_error_at"}),
                   {}};
   for (size_t i = 0; i < config->nodes.size(); ++i) {
     const pool::NodeAddress& node = config->nodes[i].address;
     const NodeSum& sum = sums[i];
-    table.rows.push_back(row(node.name, node.host, node.port, node.dbname, sum.is_down ? "down" : "up",
-                             shards[i], sum.connections, sum.waiting, sum.transactions, sum.queries,
-                             sum.connect_failures, sum.cancels, sum.cancel_failures, sum.last_error));
+    const pool::NodeHealth::Status& health = report.nodes.at(i);
+    table.rows.push_back(
+        row(node.name, node.host, node.port, node.dbname, state_of(health), time_cell(since_us(health)),
+            shards[i], sum.connections, sum.waiting, sum.transactions, sum.queries, health.probe_us,
+            health.changes, health.connect_failures, health.refused_logins, refused_users(health),
+            health.cancels, health.cancel_failures, health.last_error, time_cell(health.last_error_us)));
   }
   return table;
 }

@@ -1,7 +1,4 @@
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-
-#include <ctime>
 
 #include "admin/console/views/view_builders.h"
 
@@ -10,12 +7,6 @@ namespace mosaic::admin {
 namespace {
 
 constexpr uint64_t kMicroseconds = 1'000'000;
-
-ViewCell time_cell(uint64_t unix_us) {
-  if (unix_us == 0) return std::nullopt;
-  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC",
-                     fmt::gmtime(static_cast<std::time_t>(unix_us / kMicroseconds)));
-}
 
 // An identity that PgBouncer prints as a pointer; ours are numbers.
 ViewCell id_cell(char kind, uint64_t id) {
@@ -71,7 +62,7 @@ ViewTable show_servers(const ViewContext& context) {
   ViewTable table{connection_columns(), {}};
   for (const proxy::WorkerReport& worker : context.backend.report({.servers = true}).workers) {
     for (const proxy::ServerReport& server : worker.servers) {
-      const pool::NodeAddress& node = config->proxy.nodes[server.node.value];
+      const pool::NodeAddress& node = config->proxy.nodes[server.node.value].address;
       ViewRow cells = row("S", server.user, server.database, "none", server.state, node.host, node.port, "",
                           server.local_port);
       cells.push_back(time_cell(server.connect_time_us));

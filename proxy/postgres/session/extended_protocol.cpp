@@ -206,7 +206,7 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
     // A server has come into it since the Bind, or has to.
     if (!leg_.is_held()) {
       Route anywhere;
-      anywhere.node = likely_node();
+      anywhere.node = idle_node();
       const Server server = need_server(anywhere, std::nullopt);
       if (server == Server::kWaiting) return Intake::kLater;
       if (server == Server::kRefused) return refuse(*std::exchange(waiting_.error, nullptr), false);

@@ -60,17 +60,33 @@ Session::Server Session::need_server(const Route& route, const std::optional<poo
       return Server::kRefused;
     }
   }
-  outbox_.lease_request = LeaseRequest{route.node, preferred};
-  waiting_.attempts = 0;
-  enter(Phase::kWaiting);
+  ask_for_server(route.node, preferred, route.target == Route::Target::kAnyNode || waiting_.is_describing());
   return Server::kWaiting;
 }
 
-// Where what any node may begin is best begun: on that of the client's latest shard.
+void Session::ask_for_server(NodeId node, const std::optional<pool::StatementKey>& preferred,
+                             bool is_any_node_good) {
+  outbox_.lease_request = LeaseRequest{node, preferred, is_any_node_good};
+  waiting_.first_asked = node;
+  waiting_.attempts = 0;
+  enter(Phase::kWaiting);
+}
+
+// Where what any node may begin is begun when all are alike: on that of the client's latest shard.
 NodeId Session::likely_node() const {
   if (last_shard_ >= 0 && static_cast<uint32_t>(last_shard_) < catalog().shard_count())
     return catalog().node_of(routing::ShardId{static_cast<uint32_t>(last_shard_)});
   return catalog().default_node();
+}
+
+// The least busy of those that are up.
+NodeId Session::idle_node() const {
+  const NodeId likely = likely_node();
+  return environment_.node_loads != nullptr ? environment_.node_loads->choose(likely) : likely;
+}
+
+NodeId Session::preferred_node(NodeId wanted) const {
+  return environment_.node_loads != nullptr ? environment_.node_loads->prefer(wanted) : wanted;
 }
 
 bool Session::may_leave_node() const {
@@ -327,16 +343,25 @@ void Session::go_on_without_server(const Error& error) {
   waiting_.error.reset();
 }
 
-// A log-in, or a statement that any node answers alike, does not depend on one node being up.
+// A log-in, or a statement that any node answers or describes alike, does not depend on one node.
 bool Session::ask_next_node(const Error& error) {
   const bool any_node_will_do = waiting_.phase_after == Phase::kWelcome || waiting_.refusal ||
                                 (waiting_.route && waiting_.route->target == Route::Target::kAnyNode);
+  if (!any_node_will_do && !waiting_.is_describing()) return false;
+  if (error.sqlstate != sqlstate::kNodeDown && error.sqlstate != sqlstate::kLoginRefused) return false;
   const auto nodes = static_cast<uint32_t>(catalog().node_names().size());
-  if (!any_node_will_do || error.sqlstate != sqlstate::kNodeDown || ++waiting_.attempts >= nodes)
-    return false;
-  const uint32_t next = (likely_node().value + waiting_.attempts) % nodes;
-  outbox_.lease_request = LeaseRequest{NodeId{static_cast<uint16_t>(next)}, std::nullopt};
-  return true;
+  while (++waiting_.attempts < nodes) {
+    const NodeId next{static_cast<uint16_t>((waiting_.first_asked.value + waiting_.attempts) % nodes)};
+    if (!any_node_will_do) {
+      const auto shard = catalog().first_shard_on(next);
+      if (!shard) continue;
+      waiting_.route->shard = *shard;
+      waiting_.route->node = next;
+    }
+    outbox_.lease_request = LeaseRequest{next, std::nullopt, true};
+    return true;
+  }
+  return false;
 }
 
 }  // namespace mosaic::proxy

@@ -13,6 +13,7 @@ namespace mosaic::proxy {
 struct LeaseRequest {
   routing::NodeId node;
   std::optional<pool::StatementKey> preferred;  // rather a connection that has this statement prepared
+  bool is_any_node_good = false;  // another node would do, and will be asked for when this one fails
 };
 
 enum class LeaseEnd : uint8_t {

@@ -110,7 +110,7 @@ Session::Intake Session::refuse_duplicate(const routing::ParseMessage& message) 
 Result<Route> Session::describing_route(const PreparedStatement& statement) {
   const AnalyzedStatement& view = statement.compiled->view();
   Result<Route> by_itself = route_of(view, Parameters());
-  const routing::NodeId near = leg_.is_held() ? leg_.node() : likely_node();
+  const routing::NodeId near = leg_.is_held() ? leg_.node() : idle_node();
   const auto& parts = view.plan->parts;
   const bool is_sharded = std::any_of(parts.begin(), parts.end(),
                                       [](const auto& part) { return part.placement == Placement::kSharded; });

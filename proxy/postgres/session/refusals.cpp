@@ -24,7 +24,7 @@ Session::Intake Session::refuse(const Error& error, bool is_simple) {
   } else if (transaction_.is_open() && !transaction_.is_lost()) {
     if (!waiting_.error) {
       Route anywhere;
-      anywhere.node = likely_node();
+      anywhere.node = idle_node();
       if (need_server(anywhere, std::nullopt) == Server::kWaiting) {
         waiting_.refusal = std::make_unique<Error>(error);  // the message itself is done with
         waiting_.is_refusal_simple = is_simple;

@@ -47,9 +47,7 @@ void Session::on_login(std::string_view user,
     finish_welcome(known);
     return;
   }
-  waiting_.attempts = 0;
-  outbox_.lease_request = LeaseRequest{catalog().default_node(), std::nullopt};
-  enter(Phase::kWaiting);
+  ask_for_server(preferred_node(catalog().default_node()), std::nullopt, true);
 }
 
 // What welcomes are kept by: servers report the same for all application names.
@@ -189,7 +187,9 @@ Result<Route> Session::route_of(const AnalyzedStatement& statement, const Parame
   // OIDs mean something on one node only: what a client reads of them it is to find again.
   if (!leg_.is_held() && !transaction_.is_open() && route->reason == Route::Reason::kCatalogRead &&
       route->target == Route::Target::kAnyNode) {
-    route->node = catalog().default_node();
+    route->node = preferred_node(catalog().default_node());
+  } else if (!leg_.is_held() && route->target == Route::Target::kAnyNode) {
+    route->node = idle_node();
   }
   return route;
 }

@@ -132,6 +132,7 @@ class Session {
     bool is_refusal_simple = false;
     Phase phase_after = Phase::kReady;
     uint32_t attempts = 0;                           // nodes asked where any will do
+    routing::NodeId first_asked;                     // of them
     std::unique_ptr<routing::Error> own_error;       // what became of a query of ours
     bool has_been_rested = false;                    // before its settings are assigned once more
     std::string answer;                              // of a query of ours: its last row
@@ -249,6 +250,10 @@ class Session {
   void on_failed_again(char status);
   void resume();
   routing::NodeId likely_node() const;
+  routing::NodeId idle_node() const;
+  routing::NodeId preferred_node(routing::NodeId wanted) const;
+  void ask_for_server(routing::NodeId node, const std::optional<pool::StatementKey>& preferred,
+                      bool is_any_node_good);
   routing::Error other_node_error(const routing::Route& route) const;
   void end_lease(LeaseEnd end);
 

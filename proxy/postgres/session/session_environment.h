@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "pool/node_loads.h"
 #include "pool/postgres/name_values.h"
 #include "proxy/postgres/login/welcome_cache.h"
 #include "proxy/postgres/schema_changes.h"
@@ -27,6 +28,7 @@ struct SessionEnvironment {
   QueryBinder* binder = nullptr;
   routing::BufferStock* buffers = nullptr;
   pool::NameValuesTable* name_values = nullptr;
+  const pool::NodeLoads* node_loads = nullptr;              // none: all nodes are alike
   SchemaChanges* schema_changes = nullptr;                  // none: nobody listens
   std::shared_ptr<const routing::CatalogSnapshot> catalog;  // the newest
   uint32_t max_prepared_statements = 0;                     // per server connection
