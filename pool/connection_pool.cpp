@@ -23,6 +23,8 @@ constexpr uint64_t kHandOverAfterMs = 20;
 constexpr size_t kPreferredLookups = 8;
 // A node that is full is asked again after this: somebody's idle connection is on its way out.
 constexpr uint64_t kFullRetryMs = 100;
+// After how many server_login_retry a login that nobody waits for is tried again.
+constexpr uint64_t kUnaskedRetries = 10;
 
 }  // namespace
 
@@ -60,9 +62,10 @@ ConnectionPool::~ConnectionPool() {
 }
 
 // Why nobody need wait, as far as it is known.
-std::optional<Error> ConnectionPool::unavailable() const {
+std::optional<Error> ConnectionPool::unavailable(const Waiter& waiter) const {
   const NodeHealth::State state = health_->state();
   if (state == NodeHealth::State::kSlow && health_->refuses_when_slow()) return health_->error();
+  if (failure_ && idle_.empty() && waiter.can_use_any_node()) return failure_->error;
   // Other connections may still serve those who wait.
   if (!idle_.empty() || budget_->used() > 0) return std::nullopt;
   const uint64_t now_ms = environment_.loop->now_ms();
@@ -75,7 +78,7 @@ std::optional<Error> ConnectionPool::unavailable() const {
 
 ConnectionPool::Grant ConnectionPool::acquire(Waiter& waiter, const std::optional<StatementKey>& preferred) {
   if (!health_->is_up() || failure_) {
-    if (auto error = unavailable()) return {nullptr, std::move(error)};
+    if (auto error = unavailable(waiter)) return {nullptr, std::move(error)};
   }
   if (first_ == nullptr && !idle_.empty()) {
     size_t chosen = idle_.size() - 1;
@@ -180,10 +183,10 @@ void ConnectionPool::on_connected(ServerConnection& server, std::optional<Connec
   failure_ = *failure;
   remove(server);
   health_->on_connect_failed(user_, *failure, now_ms);
-  // Those who wait go on waiting where room can be made.
-  if (is_full) return environment_.make_room(node_, user_, Environment::Room::kOfNode);
-  // With other connections alive, those who wait will still be served; alone, they would wait in vain.
-  if (budget_->used() == 0) fail_waiters(failure->error);
+  if (is_full) environment_.make_room(node_, user_, Environment::Room::kOfNode);
+  // With other connections alive, or room on its way, those who wait will still be served; else they would
+  // wait in vain.
+  fail_waiters(failure->error, is_full || budget_->used() > 0);
 }
 
 void ConnectionPool::on_node_change() {
@@ -437,16 +440,20 @@ void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {
     }
   }
   if (first_ != nullptr) grow();
-  if (has_clients) keep_minimum(now_ms);
+  if (has_clients) open_unasked(now_ms);
   update_starving();
   if (first_ == nullptr) give_up_idle();
 }
 
-// One connection at a time: nobody waits for it.
-void ConnectionPool::keep_minimum(uint64_t now_ms) {
-  if (connecting_ > 0 || budget_->used() >= environment_.settings->min_pool_size) return;
-  if (failure_ && now_ms < retry_at_ms_) return;
-  if (health_->is_up() && budget_->try_take() == ConnectionBudget::Taken::kYes) open_connection();
+// One connection at a time, for which nobody waits: up to min_pool_size, or to see whether the node lets the
+// user in again.
+void ConnectionPool::open_unasked(uint64_t now_ms) {
+  const PoolSettings& settings = *environment_.settings;
+  if (connecting_ > 0 || !health_->is_up()) return;
+  if (failure_ ? now_ms < retry_at_ms_ + kUnaskedRetries * settings.server_login_retry_ms
+               : budget_->used() >= settings.min_pool_size)
+    return;
+  if (budget_->try_take() == ConnectionBudget::Taken::kYes) open_connection();
 }
 
 }  // namespace mosaic::pool

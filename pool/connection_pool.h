@@ -108,7 +108,7 @@ class ConnectionPool {
   void unlink(Waiter& waiter);
   void grow();
   void open_connection();
-  std::optional<routing::Error> unavailable() const;
+  std::optional<routing::Error> unavailable(const Waiter& waiter) const;
   void on_connected(ServerConnection& server, std::optional<ConnectFailure> failure);
   void settle(ServerConnection& server);
   void settle_one(ServerConnection& server);
@@ -116,7 +116,7 @@ class ConnectionPool {
   void adopt(std::unique_ptr<ServerConnection> server);
   void give_up_idle();
   void update_starving();
-  void keep_minimum(uint64_t now_ms);
+  void open_unasked(uint64_t now_ms);
   void move_to(ServerConnection& server, ServerConnection::State state);
   std::unique_ptr<ServerConnection> take_out(ServerConnection& server);
   void remove(ServerConnection& server);

@@ -27,9 +27,6 @@ Error NodeHealth::error() const {
 NodeHealth::Status NodeHealth::status() const {
   const std::lock_guard lock(mutex_);
   Status status = status_;
-  const uint64_t now_us = unix_us_();
-  std::erase_if(status.refusals,
-                [&](const Refusal& refusal) { return now_us > refusal.latest_us + kRefusalKeptUs; });
   status.state = state();
   status.cancels = cancels_.load(std::memory_order_relaxed);
   status.cancel_failures = cancel_failures_.load(std::memory_order_relaxed);
@@ -51,20 +48,31 @@ std::optional<NodeHealth::Change> NodeHealth::move_to(State state, const std::st
 }
 
 void NodeHealth::on_login(const std::string& user) {
-  std::optional<Change> change, taken;
+  std::optional<Change> change;
   {
     const std::lock_guard lock(mutex_);
-    is_starting_ = false;
     change = move_to(State::kUp, "");
-    const auto at = std::find_if(status_.refusals.begin(), status_.refusals.end(),
-                                 [&](const Refusal& refusal) { return refusal.user == user; });
-    if (at != status_.refusals.end()) {
-      taken = Change{State::kUp, State::kUp, unix_us_() - at->since_us, "", "", user};
-      status_.refusals.erase(at);
+    for (Refusal& refusal : status_.refusals) {
+      if (refusal.user == user) refusal.taken_us = unix_us_();
     }
   }
   tell(change);
-  tell(taken);
+}
+
+void NodeHealth::on_tick() {
+  std::vector<Change> changes;
+  {
+    const std::lock_guard lock(mutex_);
+    const uint64_t now_us = status_.refusals.empty() ? 0 : unix_us_();
+    std::erase_if(status_.refusals, [&](const Refusal& refusal) {
+      const bool is_taken =
+          refusal.taken_us != 0 && (!refusal.is_for_want_of_room || now_us >= refusal.latest_us + kCalmUs);
+      if (is_taken)
+        changes.push_back({state(), state(), refusal.taken_us - refusal.since_us, "", "", refusal.user});
+      return is_taken || now_us > refusal.latest_us + kRefusalKeptUs;
+    });
+  }
+  for (const Change& change : changes) tell(change);
 }
 
 void NodeHealth::on_connect_failed(const std::string& user, const ConnectFailure& failure, uint64_t now_ms) {
@@ -88,12 +96,14 @@ void NodeHealth::on_connect_failed(const std::string& user, const ConnectFailure
       auto at = std::find_if(status_.refusals.begin(), status_.refusals.end(),
                              [&](const Refusal& refusal) { return refusal.user == user; });
       if (at == status_.refusals.end() && status_.refusals.size() < kRefusalsMax) {
-        at = status_.refusals.insert(at, {user, "", now_us, 0, 0});
+        at = status_.refusals.insert(at, {.user = user, .since_us = now_us});
         change = Change{state(), state(), 0, status_.last_error, user, ""};
       }
       if (at != status_.refusals.end()) {
         at->error = status_.last_error;
         at->latest_us = now_us;
+        at->taken_us = 0;
+        at->is_for_want_of_room = failure.kind == Kind::kFull;
         ++at->count;
       }
     }
@@ -117,7 +127,6 @@ void NodeHealth::on_probe_answer(uint64_t took_us) {
   {
     const std::lock_guard lock(mutex_);
     status_.probe_us = took_us;
-    is_starting_ = false;
     change = move_to(State::kUp, "");
   }
   tell(change);
@@ -130,7 +139,6 @@ void NodeHealth::on_probe_failed(const ConnectFailure& failure, uint64_t now_ms)
     note_error(failure.error);
     error_ = failure.error;
     failed_ms_.store(now_ms, std::memory_order_relaxed);
-    is_starting_ = failure.kind == ConnectFailure::Kind::kStarting;
     change = move_to(State::kDown, status_.last_error);
   }
   tell(change);

@@ -43,7 +43,9 @@ class NodeHealth {
     std::string user;
     std::string error;
     uint64_t since_us = 0, latest_us = 0;  // Unix time
+    uint64_t taken_us = 0;                 // when it was let in again; 0: not yet
     uint64_t count = 0;
+    bool is_for_want_of_room = false;
   };
   struct Status {
     State state = State::kUp;
@@ -76,8 +78,6 @@ class NodeHealth {
   // What a client is told while it is not up, and when that was noticed last, by the monotonic clock.
   routing::Error error() const;
   uint64_t failed_ms() const { return failed_ms_.load(std::memory_order_relaxed); }
-  // A start that has been said to be under way: only a login tells when it is over.
-  bool is_starting() const { return is_starting_.load(std::memory_order_relaxed); }
 
   // New statements are refused while it is slow, rather than sent to it.
   bool refuses_when_slow() const { return refuses_when_slow_.load(std::memory_order_relaxed); }
@@ -85,6 +85,8 @@ class NodeHealth {
 
   // --- what happens; `now_ms` by the monotonic clock ---
   void on_login(const std::string& user);
+  // Now and then: who has been let in again for good is told of, and who has stayed away is forgotten.
+  void on_tick();
   void on_connect_failed(const std::string& user, const ConnectFailure& failure, uint64_t now_ms);
   void on_heard(uint64_t now_ms);  // a server sent something
   void on_probe_answer(uint64_t took_us);
@@ -103,6 +105,8 @@ class NodeHealth {
   static constexpr size_t kRefusalsMax = 100;
   // One who has not tried since is no news.
   static constexpr uint64_t kRefusalKeptUs = 600'000'000;
+  // A full node lets in one and refuses the next; there is room when nobody has been refused for so long.
+  static constexpr uint64_t kCalmUs = 5'000'000;
 
   std::optional<Change> move_to(State state, const std::string& error);
   void tell(const std::optional<Change>& change) const {
@@ -113,7 +117,7 @@ class NodeHealth {
   const OnChange on_change_;
   const Clock unix_us_;
   std::atomic<State> state_{State::kUp};
-  std::atomic<bool> is_starting_{false}, refuses_when_slow_{false};
+  std::atomic<bool> refuses_when_slow_{false};
   std::atomic<uint64_t> heard_ms_{0}, failed_ms_{0};
   std::atomic<uint64_t> cancels_{0}, cancel_failures_{0};
   mutable std::mutex mutex_;  // of what follows

@@ -261,6 +261,9 @@ void Worker::on_tick() {
   for (size_t node = 0; node < heard_ms_.size(); ++node) {
     if (heard_ms_[node] != 0) shared_.healths[node]->on_heard(std::exchange(heard_ms_[node], 0));
   }
+  if (number_ == 0) {
+    for (const auto& health : shared_.healths) health->on_tick();
+  }
   if (prober_)
     prober_->on_tick({settings_.pool.node_probe_interval_ms, settings_.pool.node_stall_timeout_ms}, now_ms);
   if (environment_.ddl_statements != ddl_seen_) {

@@ -173,8 +173,8 @@ void NodeProber::on_tick(Limits limits, uint64_t now_ms) {
 void NodeProber::begin(Place& place, uint64_t now_ms) {
   place.sent_ms = now_ms;
   place.sent_us = monotonic_us();
-  const auto question =
-      place.health->is_starting() ? NodeProbe::Question::kReady : NodeProbe::Question::kAlive;
+  const bool is_down = place.health->state() == NodeHealth::State::kDown;
+  const auto question = is_down ? NodeProbe::Question::kReady : NodeProbe::Question::kAlive;
   place.probe = std::make_unique<NodeProbe>(loop_, place.address, question,
                                             [this, &place](std::optional<ConnectFailure> failure) {
                                               if (failure) {

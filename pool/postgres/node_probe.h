@@ -19,7 +19,7 @@ class NodeProbe final : public SocketWatcher::Handler {
   enum class Question : uint8_t {
     kAlive,  // an SSLRequest, which a new server process answers with one byte before it looks at anything
     kReady,  // a start-up packet: any answer but "the database system is starting up" will do. The node's
-             // log tells of it, so it is asked only while a node has said that
+             // log tells of it, so it is asked only of a node that is down
   };
   using OnDone = std::function<void(std::optional<ConnectFailure>)>;
 

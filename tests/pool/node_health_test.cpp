@@ -77,15 +77,6 @@ TEST_F(NodeHealthTest, a_node_that_is_down_stays_so_when_it_falls_silent) {
   EXPECT_EQ(changes_.size(), 1u);
 }
 
-TEST_F(NodeHealthTest, a_start_is_over_when_a_login_says_so) {
-  health_.on_connect_failed("app", failure(Kind::kStarting, "the database system is starting up"), 10);
-  EXPECT_EQ(health_.state(), State::kDown);
-  EXPECT_TRUE(health_.is_starting()) << "the next probe asks further than for a sign of life";
-  health_.on_probe_answer(100);
-  EXPECT_TRUE(health_.is_up());
-  EXPECT_FALSE(health_.is_starting());
-}
-
 TEST_F(NodeHealthTest, remembers_by_user_who_is_refused_and_says_so_once) {
   for (int i = 0; i < 3; ++i) health_.on_connect_failed("app", failure(Kind::kRefused, "wrong password"), 10);
   health_.on_connect_failed("blog", failure(Kind::kFull, "too many clients"), 20);
@@ -98,6 +89,7 @@ TEST_F(NodeHealthTest, remembers_by_user_who_is_refused_and_says_so_once) {
   EXPECT_EQ(status.refused_logins, 4u);
   EXPECT_EQ(status.connect_failures, 0u);
   health_.on_login("app");
+  health_.on_tick();
   ASSERT_EQ(changes_.size(), 3u);
   EXPECT_EQ(changes_[2].taken_user, "app");
   health_.forget_refusal("blog");
@@ -115,8 +107,25 @@ TEST_F(NodeHealthTest, keeps_a_limited_number_of_refused_users) {
 TEST_F(NodeHealthTest, a_refused_user_who_stays_away_is_forgotten) {
   health_.on_connect_failed("app", failure(Kind::kRefused, "wrong password"), 10);
   now_us_ += 599'000'000;
+  health_.on_tick();
   EXPECT_EQ(health_.status().refusals.size(), 1u);
   now_us_ += 2'000'000;
+  health_.on_tick();
+  EXPECT_TRUE(health_.status().refusals.empty());
+}
+
+TEST_F(NodeHealthTest, a_full_node_does_not_flap) {
+  for (int i = 0; i < 20; ++i) {
+    health_.on_connect_failed("app", failure(Kind::kFull, "too many clients"), 10);
+    health_.on_login("app");
+    health_.on_tick();
+    now_us_ += 500'000;
+  }
+  EXPECT_EQ(changes_.size(), 1u);
+  EXPECT_EQ(health_.status().refusals.at(0).count, 20u);
+  now_us_ += 5'000'000;
+  health_.on_tick();
+  EXPECT_EQ(changes_.size(), 2u);
   EXPECT_TRUE(health_.status().refusals.empty());
 }
 

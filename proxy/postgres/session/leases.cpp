@@ -348,7 +348,9 @@ bool Session::ask_next_node(const Error& error) {
   const bool any_node_will_do = waiting_.phase_after == Phase::kWelcome || waiting_.refusal ||
                                 (waiting_.route && waiting_.route->target == Route::Target::kAnyNode);
   if (!any_node_will_do && !waiting_.is_describing()) return false;
-  if (error.sqlstate != sqlstate::kNodeDown && error.sqlstate != sqlstate::kLoginRefused) return false;
+  if (error.sqlstate != sqlstate::kNodeDown && error.sqlstate != sqlstate::kLoginRefused &&
+      error.sqlstate != sqlstate::kTooManyConnections)
+    return false;
   const auto nodes = static_cast<uint32_t>(catalog().node_names().size());
   while (++waiting_.attempts < nodes) {
     const NodeId next{static_cast<uint16_t>((waiting_.first_asked.value + waiting_.attempts) % nodes)};
@@ -358,7 +360,7 @@ bool Session::ask_next_node(const Error& error) {
       waiting_.route->shard = *shard;
       waiting_.route->node = next;
     }
-    outbox_.lease_request = LeaseRequest{next, std::nullopt, true};
+    outbox_.lease_request = LeaseRequest{next, std::nullopt, waiting_.attempts + 1 < nodes};
     return true;
   }
   return false;
