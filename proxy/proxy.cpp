@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pool/random.h"
+#include "proxy/descriptor_limit.h"
 #include "proxy/postgres/login/salt_secret.h"
 #include "proxy/worker.h"
 #include "routing/sqlstate.h"
@@ -88,6 +89,17 @@ struct Proxy::State {
     for (const auto& worker : workers) {
       worker->post([target = worker.get(), node] { target->on_node_change(node); });
     }
+  }
+  void plan_files() {
+    const DescriptorPlan plan =
+        plan_descriptors(raise_descriptor_limit(), settings, static_cast<uint32_t>(workers.size()));
+    shared.connections_max = plan.connections;
+    shared.clients_max = plan.clients;
+    if (plan.is_for_everybody) return;
+    spdlog::warn(
+        "the limit of open files, {}, is too low: it leaves room for {} clients (max_client_conn = {}), {} "
+        "descriptors are kept for servers and Mosaic itself; raise it (ulimit -n, LimitNOFILE= of systemd)",
+        plan.limit, plan.clients, settings.max_client_conn, plan.kept);
   }
   void apply_limits() {
     const pool::PoolSettings& pool = settings.pool;
@@ -183,6 +195,7 @@ routing::Status Proxy::start() {
     if (i == 0) state_->settings.listen_port = worker->listen_port();
     state_->workers.push_back(std::move(worker));
   }
+  state_->plan_files();
   state_->is_started = true;
   for (auto& worker : state_->workers) worker->start();
   return {};
@@ -214,6 +227,7 @@ routing::Status Proxy::reload(ProxySettings settings) {
   settings.database = state_->settings.database;
   state_->settings = settings;
   state_->apply_limits();
+  state_->plan_files();
   for (size_t i = 0; i < settings.nodes.size(); ++i)
     state_->shared.healths[i]->set_refuses_when_slow(settings.nodes[i].refuses_when_slow);
   for (auto& worker : state_->workers) {

@@ -113,12 +113,16 @@ void Worker::on_accept(int fd, std::string address, uint16_t port) {
   Slot& place = slots_[slot];
   ++place.generation;
   ++clients_;
+  shared_.connections.fetch_add(1);
   place.client = std::make_unique<ClientConnection>(*this, ClientHandle{slot, place.generation}, fd,
                                                     std::move(address), port);
   // Far more than can ever log in: somebody opens connections and says nothing.
   if (clients_ > settings_.max_client_conn + kHalfOpenMax) {
     ++clients_refused_;
     place.client->close_now();
+  } else if (shared_.connections.load() > shared_.connections_max.load()) {
+    ++clients_refused_;
+    place.client->turn_away();
   }
 }
 
@@ -133,6 +137,7 @@ void Worker::remove(ClientHandle handle) {
     slots_[handle.slot].client.reset();
     free_slots_.push_back(handle.slot);
     --clients_;
+    shared_.connections.fetch_sub(1);
     if (is_shutting_down_) stop_if_done();
   });
 }

@@ -41,7 +41,10 @@ struct SharedState {
   pool::BudgetTable budgets;
   pool::NodeHealths healths;  // by NodeId
   std::unique_ptr<CancelRegistry> cancels;
-  std::atomic<uint32_t> clients{0};  // logged in, over all workers
+  std::atomic<uint32_t> clients{0};      // logged in, over all workers
+  std::atomic<uint64_t> connections{0};  // of clients, logged in or not
+  std::atomic<uint64_t> connections_max{UINT64_MAX};
+  std::atomic<uint32_t> clients_max{UINT32_MAX};  // by the limit of descriptors
   std::atomic<uint64_t> next_client_id{1};
   std::atomic<uint64_t> next_server_id{1};
   SchemaChanges schema_changes;

@@ -171,14 +171,32 @@ void ClientConnection::reject(const Error& error) {
   close_client();
 }
 
-void ClientConnection::start_session() {
+Error ClientConnection::too_many_error() const {
   const uint32_t limit = worker_.settings().max_client_conn;
+  const uint32_t fitting = worker_.shared().clients_max.load();
+  if (fitting < limit) {
+    return Error{
+        sqlstate::kTooManyConnections, "no more connections allowed",
+        fmt::format("The limit of open files leaves room for {} clients; max_client_conn = {}.", fitting,
+                    limit),
+        "Raise the limit (ulimit -n, LimitNOFILE= of systemd); SHOW LIMITS on the console tells of it."};
+  }
+  return Error{sqlstate::kTooManyConnections, "no more connections allowed",
+               fmt::format("max_client_conn = {}", limit),
+               "close connections that are not used, or raise max_client_conn"};
+}
+
+void ClientConnection::turn_away() {
+  reject(too_many_error());
+  finish_turn();
+}
+
+void ClientConnection::start_session() {
+  const uint32_t limit = std::min(worker_.settings().max_client_conn, worker_.shared().clients_max.load());
   if (worker_.shared().clients.fetch_add(1) >= limit) {
     worker_.shared().clients.fetch_sub(1);
     worker_.count_refused_client();
-    reject(Error{sqlstate::kTooManyConnections, "no more connections allowed",
-                 fmt::format("max_client_conn = {}", limit),
-                 "close connections that are not used, or raise max_client_conn"});
+    reject(too_many_error());
     return;
   }
   // From here on the destructor gives the place back.

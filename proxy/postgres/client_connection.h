@@ -41,7 +41,8 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void on_cancel_request();
   void on_tick(uint64_t now_ms);
   void on_shutdown();
-  void close_now();  // at once, without a word
+  void close_now();
+  void turn_away();  // there are too many, before it has said anything  // at once, without a word
   ClientReport report(uint64_t now_ms) const;
   // The end of a turn in which it had events: sends what is queued, adjusts reading, closes when done.
   void flush_server();
@@ -82,6 +83,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void on_client_gone();
   void lose_server();
   routing::Error server_lost_error() const;
+  routing::Error too_many_error() const;
   void reject(const routing::Error& error);
   ClientClock::Doing doing() const;
 

@@ -53,7 +53,7 @@ TEST_F(NodeProbeTest, tells_when_nobody_listens_any_more_and_when_somebody_does)
   prober_.set_nodes({address()}, {health_});
   postgres_.stop_listening();
   wait_for(NodeHealth::State::kDown);
-  EXPECT_NE(health_->status().last_error.find("Connection refused"), std::string::npos)
+  EXPECT_NE(health_->status().last_error.find("failed: Connection re"), std::string::npos)
       << health_->status().last_error;
   prober_.set_nodes({{"pg1", "127.0.0.1", other.port(), "photos"}}, {health_});
   wait_for(NodeHealth::State::kUp);
