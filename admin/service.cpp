@@ -19,12 +19,13 @@ namespace mosaic::admin {
 
 namespace {
 
+using pool::Event;
+using pool::Severity;
 using routing::Error;
 using routing::Status;
 
 constexpr std::chrono::milliseconds kReportLimit{2000};
-
-void apply_log_level(const Config& config) { spdlog::set_level(spdlog::level::from_str(config.log_level)); }
+constexpr std::chrono::milliseconds kLocksLimit{1000};  // for each node to log in to, and to answer
 
 ProxyIdentity identity_of_this_process(uint16_t port) {
   std::random_device random;
@@ -49,7 +50,10 @@ int signal_of(proxy::ShutdownMode mode) {
 
 }  // namespace
 
-Service::Service(Config config) : config_(std::make_shared<const Config>(std::move(config))) {}
+Service::Service(Config config, EventLog& events)
+    : events_(events), config_(std::make_shared<const Config>(std::move(config))) {
+  events_.configure(config_->log);
+}
 
 Service::~Service() {
   if (watcher_) watcher_->stop();
@@ -73,7 +77,6 @@ std::shared_ptr<const routing::CatalogSnapshot> Service::catalog() const {
 }
 
 Status Service::start() {
-  apply_log_level(*config_);
   auto found = find_catalog(*config_, CatalogSearch::kCatalogThenDisk);
   if (!found) return found.error();
   if (!found->warning.empty()) spdlog::warn("catalog: {}", found->warning);
@@ -83,7 +86,8 @@ Status Service::start() {
   catalog_ = std::move(*snapshot);
 
   proxy_ = std::make_unique<proxy::Proxy>(
-      config_->proxy, catalog_, [this](proxy::ConsoleClient client) { console_->serve(std::move(client)); });
+      config_->proxy, catalog_, [this](proxy::ConsoleClient client) { console_->serve(std::move(client)); },
+      events_);
   console_ = std::make_unique<ConsoleServer>(console_backend());
   proxy_->schema_changes().set_on_change([this] { schema_changed_.raise(); });
   if (Status status = proxy_->start(); !status) return status;
@@ -97,14 +101,27 @@ Status Service::start() {
         }
         proxy_->publish(std::move(newer));
       });
-  spdlog::info("Mosaic {} listens on {}:{} for database {}, {} shards on {} nodes, map epoch {}",
-               mosaic_version(), config_->proxy.listen_address, proxy_->listen_port(),
-               config_->proxy.database, catalog_->shard_count(), config_->nodes.size(),
-               catalog_->epoch().value);
+  events_.record(Event(Severity::kInfo, "started")
+                     .add("version", mosaic_version())
+                     .add("address", config_->proxy.listen_address)
+                     .add("port", proxy_->listen_port())
+                     .add("database", config_->proxy.database)
+                     .add("shards", catalog_->shard_count())
+                     .add("nodes", config_->nodes.size())
+                     .add("map_epoch", catalog_->epoch().value));
   return {};
 }
 
 Status Service::reload() {
+  Status status = take_file();
+  if (!status)
+    events_.record(Event(Severity::kError, "reload_refused")
+                       .add("file", config()->path)
+                       .add("reason", status.error().to_line()));
+  return status;
+}
+
+Status Service::take_file() {
   const std::lock_guard one_at_a_time(reload_mutex_);
   const auto running = config();
   ConfigLoad load = load_config(running->path);
@@ -117,13 +134,16 @@ Status Service::reload() {
                  fmt::format("{}", fmt::join(fixed, "; ")),
                  "restart Mosaic, or take these changes out and RELOAD again"};
   if (Status status = proxy_->reload(load.config.proxy); !status) return status;
-  apply_log_level(load.config);
+  events_.configure(load.config.log);
+  const std::vector<std::string> changes = changed_keys(*running, load.config);
   auto taken = std::make_shared<const Config>(std::move(load.config));
   {
     const std::lock_guard lock(mutex_);
     config_ = std::move(taken);
   }
-  spdlog::info("configuration {} taken over", running->path);
+  events_.record(Event(Severity::kInfo, "reloaded")
+                     .add("file", running->path)
+                     .add("changes", changes.empty() ? "none" : fmt::format("{}", fmt::join(changes, "; "))));
   return {};
 }
 
@@ -145,6 +165,8 @@ ConsoleBackend Service::console_backend() {
   backend.report = [this](const proxy::ReportRequest& request) {
     return proxy_->collect(request, kReportLimit);
   };
+  backend.locks = [this] { return read_locks(*config(), kLocksLimit); };
+  backend.events = &events_;
   backend.reload = [this] { return reload(); };
   backend.shut_down = [](proxy::ShutdownMode mode) { kill(getpid(), signal_of(mode)); };
   return backend;

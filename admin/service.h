@@ -9,6 +9,7 @@
 #include "admin/catalog/catalog_watcher.h"
 #include "admin/config/config.h"
 #include "admin/console/console_server.h"
+#include "admin/event_log.h"
 #include "admin/stop_signal.h"
 #include "proxy/proxy.h"
 #include "routing/result.h"
@@ -17,14 +18,16 @@ namespace mosaic::admin {
 
 class Service {
  public:
-  explicit Service(Config config);
+  // `events` outlives it.
+  Service(Config config, EventLog& events);
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
   // Finds the shard map (catalog, else disk) and starts everything.
   routing::Status start();
-  // Reads the configuration file again. Any thread. A bad file changes nothing; the error says why.
+  // Reads the configuration file again. Any thread. A bad file changes nothing; the error says why. Either
+  // way the log has it.
   routing::Status reload();
   void shut_down(proxy::ShutdownMode mode);
   bool wait_until_stopped(std::chrono::milliseconds limit);
@@ -32,9 +35,11 @@ class Service {
   std::shared_ptr<const Config> config() const;
 
  private:
+  routing::Status take_file();
   ConsoleBackend console_backend();
   std::shared_ptr<const routing::CatalogSnapshot> catalog() const;
 
+  EventLog& events_;
   mutable std::mutex mutex_;  // guards config_ and catalog_
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const routing::CatalogSnapshot> catalog_;

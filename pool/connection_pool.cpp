@@ -26,6 +26,10 @@ constexpr uint64_t kFullRetryMs = 100;
 // After how many server_login_retry a login that nobody waits for is tried again.
 constexpr uint64_t kUnaskedRetries = 10;
 
+constexpr std::string_view kEndedByNode = "the node has ended it while it was idle";
+constexpr std::string_view kCancelInDoubt = "a cancel request may still reach it";
+constexpr std::string_view kNewAddress = "the node's address or the user's password has changed";
+
 }  // namespace
 
 ConnectionPool::ConnectionPool(Environment environment, routing::NodeId node, NodeAddress address,
@@ -45,7 +49,9 @@ ConnectionPool::ConnectionPool(Environment environment, routing::NodeId node, No
   member.on_others_starve = [this, alive = is_alive_] {
     if (*alive) give_up_idle();
   };
-  member.adopt = [this, alive = is_alive_, shared = budget_](std::unique_ptr<ServerConnection> server) {
+  member.adopt = [this, alive = is_alive_, shared = budget_,
+                  hand_overs = environment_.hand_overs](std::unique_ptr<ServerConnection> server) {
+    if (hand_overs != nullptr) hand_overs->remove(server->id());
     if (*alive) {
       adopt(std::move(server));
     } else {
@@ -116,7 +122,7 @@ void ConnectionPool::enqueue(Waiter& waiter) {
   waiter.next_ = nullptr;
   (last_ != nullptr ? last_->next_ : first_) = &waiter;
   last_ = &waiter;
-  ++waiting_;
+  waiting_max_ = std::max(waiting_max_, ++waiting_);
 }
 
 void ConnectionPool::unlink(Waiter& waiter) {
@@ -161,7 +167,7 @@ void ConnectionPool::open_connection() {
   server.set_state(ServerConnection::State::kConnecting, environment_.loop->now_ms());
   ++connecting_;
   servers_.push_back(std::move(made));
-  server.set_on_idle_event([this](ServerConnection& idle) { remove(idle); });
+  server.set_on_idle_event([this](ServerConnection& idle) { remove(idle, kEndedByNode); });
   server.connect([this](ServerConnection& connected, std::optional<ConnectFailure> failure) {
     on_connected(connected, std::move(failure));
   });
@@ -172,6 +178,8 @@ void ConnectionPool::on_connected(ServerConnection& server, std::optional<Connec
   if (!failure) {
     health_->on_login(user_);
     failure_.reset();
+    if (environment_.settings->log_connections)
+      tell(server_event(Severity::kInfo, "server_connected", server).add("local_port", server.local_port()));
     settle(server);
     grow();
     update_starving();
@@ -181,12 +189,26 @@ void ConnectionPool::on_connected(ServerConnection& server, std::optional<Connec
   const bool is_full = failure->kind == ConnectFailure::Kind::kFull;
   retry_at_ms_ = now_ms + (is_full ? kFullRetryMs : environment_.settings->server_login_retry_ms);
   failure_ = *failure;
-  remove(server);
+  tell(server_event(Severity::kDebug, "server_connect_failed", server)
+           .add("message", failure->error.to_line()));
+  remove(server, {});
   health_->on_connect_failed(user_, *failure, now_ms);
   if (is_full) environment_.make_room(node_, user_, Environment::Room::kOfNode);
   // With other connections alive, or room on its way, those who wait will still be served; else they would
   // wait in vain.
   fail_waiters(failure->error, is_full || budget_->used() > 0);
+}
+
+Event ConnectionPool::server_event(Severity severity, std::string_view name,
+                                   const ServerConnection& server) const {
+  Event event(severity, name);
+  event.add("node", address_.name).add("user", user_).add("server", server.id());
+  if (server.memory().process_id != 0) event.add("remote_pid", server.memory().process_id);
+  return event;
+}
+
+void ConnectionPool::tell(const Event& event) const {
+  if (environment_.events != nullptr) environment_.events->record(event);
 }
 
 void ConnectionPool::on_node_change() {
@@ -224,9 +246,13 @@ void ConnectionPool::give_back(ServerConnection& server) {
   const uint64_t now_ms = environment_.loop->now_ms();
   const uint32_t lifetime_ms = environment_.settings->server_lifetime_ms;
   const bool is_old = lifetime_ms > 0 && now_ms - server.connected_ms() > lifetime_ms;
-  if (is_old || server.generation() != generation_ || budget_->is_over_limit() ||
-      server.is_cancel_in_doubt()) {
-    remove(server);
+  const std::string_view why = is_old                               ? "server_lifetime"
+                               : server.generation() != generation_ ? kNewAddress
+                               : budget_->is_over_limit()           ? "default_pool_size"
+                               : server.is_cancel_in_doubt()        ? kCancelInDoubt
+                                                                    : std::string_view();
+  if (!why.empty()) {
+    remove(server, why);
     grow();
     return;
   }
@@ -273,17 +299,22 @@ void ConnectionPool::settle_one(ServerConnection& server) {
   waiter.on_lease(server);
 }
 
-void ConnectionPool::discard(ServerConnection& server) {
+void ConnectionPool::discard(ServerConnection& server, std::string_view why) {
   assert(server.state() == ServerConnection::State::kActive);
   server.set_holder(nullptr);
-  remove(server);
+  remove(server, why);
   grow();
 }
 
 bool ConnectionPool::hand_over(ServerConnection& server, uint32_t worker) {
   std::unique_ptr<ServerConnection> owned = take_out(server);
+  if (environment_.hand_overs != nullptr)
+    environment_.hand_overs->add({server.id(), node_, user_, server.memory().process_id,
+                                  server.connected_ms(), server.local_port(),
+                                  static_cast<uint32_t>(server.memory().statements.size()), worker});
   owned->leave_loop();
   if (budget_->offer(worker, owned)) return true;
+  if (environment_.hand_overs != nullptr) environment_.hand_overs->remove(server.id());
   owned->join_loop(*environment_.loop, *environment_.tables);
   servers_.push_back(std::move(owned));
   return false;
@@ -295,7 +326,7 @@ void ConnectionPool::cancel(ServerConnection& server) {
     if (end != CancelRequest::End::kDelivered) health_->on_cancel_failed();
     if (server.state() != ServerConnection::State::kCanceling) return;
     if (server.is_cancel_in_doubt()) {
-      remove(server);
+      remove(server, kCancelInDoubt);
       grow();
     } else {
       settle(server);
@@ -307,7 +338,7 @@ void ConnectionPool::adopt(std::unique_ptr<ServerConnection> server) {
   ServerConnection& adopted = *server;
   adopted.join_loop(*environment_.loop, *environment_.tables);
   adopted.set_generation(generation_);
-  adopted.set_on_idle_event([this](ServerConnection& idle) { remove(idle); });
+  adopted.set_on_idle_event([this](ServerConnection& idle) { remove(idle, kEndedByNode); });
   servers_.push_back(std::move(server));
   settle(adopted);
   update_starving();
@@ -352,8 +383,14 @@ std::unique_ptr<ServerConnection> ConnectionPool::take_out(ServerConnection& ser
   return owned;
 }
 
-void ConnectionPool::remove(ServerConnection& server) {
+void ConnectionPool::remove(ServerConnection& server, std::string_view why) {
   if (server.state() == ServerConnection::State::kClosing) return;
+  if (!why.empty() && environment_.settings->log_disconnections) {
+    const uint64_t age_ms = environment_.loop->now_ms() - server.connected_ms();
+    tell(server_event(Severity::kInfo, "server_left", server)
+             .add("reason", why)
+             .add_seconds("age_s", age_ms * 1000));
+  }
   auto owned = std::make_shared<std::unique_ptr<ServerConnection>>(take_out(server));
   move_to(server, ServerConnection::State::kClosing);
   server.set_on_idle_event(nullptr);
@@ -373,7 +410,7 @@ void ConnectionPool::set_address(NodeAddress address, std::string password) {
 }
 
 void ConnectionPool::close_idle() {
-  while (!idle_.empty()) remove(*idle_.back());
+  while (!idle_.empty()) remove(*idle_.back(), kNewAddress);
 }
 
 void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {
@@ -397,6 +434,8 @@ void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {
     if (server->is_cancel_pending() && settings.cancel_wait_timeout_ms > 0 &&
         now_ms > server->cancel_since_ms() + settings.cancel_wait_timeout_ms) {
       health_->on_cancel_failed();
+      tell(server_event(Severity::kWarning, "cancel_wait_timeout", *server)
+               .add_seconds("limit_s", uint64_t{settings.cancel_wait_timeout_ms} * 1000));
       server->give_up_cancel();
     }
     const uint64_t in_state_ms = now_ms - server->state_since_ms();
@@ -427,6 +466,8 @@ void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {
   }
   for (ServerConnection* server : due) {
     if (server->state() == ServerConnection::State::kConnecting) {
+      tell(server_event(Severity::kWarning, "server_connect_timeout", *server)
+               .add_seconds("limit_s", uint64_t{settings.server_connect_timeout_ms} * 1000));
       on_connected(*server, ConnectFailure{ConnectFailure::Kind::kNoAnswer,
                                            Error{sqlstate::kNodeDown,
                                                  fmt::format("cannot connect to node \"{}\"", address_.name),
@@ -435,8 +476,14 @@ void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {
                                                  "its shards are not available until it is back"}});
     } else if (server->state() == ServerConnection::State::kCanceling && !server->is_cancel_in_doubt()) {
       settle(*server);
+    } else if (server->state() == ServerConnection::State::kCanceling) {
+      remove(*server, kCancelInDoubt);
     } else {
-      remove(*server);
+      remove(*server, budget_->is_over_limit() ? "default_pool_size"
+                      : settings.server_lifetime_ms > 0 &&
+                              now_ms - server->connected_ms() > settings.server_lifetime_ms
+                          ? "server_lifetime"
+                          : "server_idle_timeout");
     }
   }
   if (first_ != nullptr) grow();

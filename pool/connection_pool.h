@@ -11,6 +11,8 @@
 
 #include "pool/connection_budget.h"
 #include "pool/event_loop.h"
+#include "pool/event_sink.h"
+#include "pool/hand_overs.h"
 #include "pool/node_health.h"
 #include "pool/pool_settings.h"
 #include "pool/postgres/server_connection.h"
@@ -56,6 +58,8 @@ class ConnectionPool {
     // another node, is to go.
     enum class Room : uint8_t { kOfNode, kOfUser };
     std::function<void(routing::NodeId, const std::string& user, Room)> make_room;
+    EventSink* events = nullptr;      // null: nobody listens
+    HandOvers* hand_overs = nullptr;  // null: nobody counts them
   };
 
   ConnectionPool(Environment environment, routing::NodeId node, NodeAddress address, std::string user,
@@ -74,7 +78,9 @@ class ConnectionPool {
   void stop_waiting(Waiter& waiter);
   void give_back(ServerConnection& server);
   // The connection is broken, or in a state that the next client must not see.
-  void discard(ServerConnection& server);
+  // `why`: for the log.
+  void discard(ServerConnection& server,
+               std::string_view why = "it was broken, or held what no other client may see");
 
   // Asks the node to cancel what a leased connection runs. Until that is done nobody else gets the
   // connection; when it takes longer than cancel_wait_timeout, nobody ever. One request per connection is
@@ -98,6 +104,7 @@ class ConnectionPool {
   const std::string& user() const { return user_; }
   const std::vector<std::unique_ptr<ServerConnection>>& servers() const { return servers_; }
   uint32_t waiting() const { return waiting_; }
+  uint32_t waiting_max() const { return waiting_max_; }  // ever
   uint64_t longest_wait_ms(uint64_t now_ms) const {
     return first_ == nullptr ? 0 : now_ms - first_->since_ms_;
   }
@@ -119,7 +126,9 @@ class ConnectionPool {
   void open_unasked(uint64_t now_ms);
   void move_to(ServerConnection& server, ServerConnection::State state);
   std::unique_ptr<ServerConnection> take_out(ServerConnection& server);
-  void remove(ServerConnection& server);
+  void remove(ServerConnection& server, std::string_view why);
+  Event server_event(Severity severity, std::string_view name, const ServerConnection& server) const;
+  void tell(const Event& event) const;
   void fail_waiters(const routing::Error& error, bool only_who_can_use_any_node = false);
 
   Environment environment_;
@@ -134,7 +143,7 @@ class ConnectionPool {
   uint32_t connecting_ = 0;
   Waiter* first_ = nullptr;  // has waited longest
   Waiter* last_ = nullptr;
-  uint32_t waiting_ = 0;
+  uint32_t waiting_ = 0, waiting_max_ = 0;
   uint64_t generation_ = 0;
   std::shared_ptr<NodeHealth> health_;
   std::optional<ConnectFailure> failure_;  // of the latest attempt to connect

@@ -39,6 +39,8 @@ struct PoolSettings {
   uint32_t server_idle_timeout_ms = 600'000;
   uint32_t server_lifetime_ms = 3'600'000;
   uint32_t cancel_wait_timeout_ms = 10'000;
+  bool log_connections = true;            // of clients and servers
+  bool log_disconnections = true;         // likewise
   uint32_t max_waiting_clients = 10'000;  // per (node, database, user) and worker; more get an error at once
 };
 

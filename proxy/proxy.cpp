@@ -1,7 +1,6 @@
 #include "proxy/proxy.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -50,6 +49,26 @@ std::string describe(const pool::NodeHealth::Change& change, const std::string& 
   return "";
 }
 
+// Reports of all workers, on their way.
+struct Gathering {
+  // What a worker that does not come makes the others wait, at most.
+  static constexpr std::chrono::milliseconds kMeetingLimit{100};
+
+  std::mutex mutex;
+  std::condition_variable change;
+  size_t expected = 0;
+  size_t arrived = 0, reported = 0;
+  std::vector<WorkerReport> reports;
+
+  // On a worker's thread: waits until all have come as far.
+  void meet(size_t Gathering::*place) {
+    std::unique_lock lock(mutex);
+    ++(this->*place);
+    change.notify_all();
+    change.wait_for(lock, kMeetingLimit, [&] { return this->*place >= expected; });
+  }
+};
+
 }  // namespace
 
 struct Proxy::State {
@@ -61,6 +80,7 @@ struct Proxy::State {
   std::shared_ptr<const LoginRules> rules;
   std::vector<std::unique_ptr<Worker>> workers;
   bool is_started = false;
+  std::mutex collect_mutex;
 
   void make_healths() {
     for (uint16_t i = 0; i < settings.nodes.size(); ++i) {
@@ -83,8 +103,12 @@ struct Proxy::State {
     const std::string line = describe(change, map->node_name(node), shards, map->shard_count(),
                                       shared.healths[node.value]->refuses_when_slow());
     const bool is_good = change.refused_user.empty() && change.now == pool::NodeHealth::State::kUp;
-    spdlog::log(is_good || !change.taken_user.empty() ? spdlog::level::info : spdlog::level::warn, "{}",
-                line);
+    shared.events->record(
+        pool::Event(is_good || !change.taken_user.empty() ? pool::Severity::kInfo : pool::Severity::kWarning,
+                    "node")
+            .add("node", map->node_name(node))
+            .add("state", pool::to_text(change.now))
+            .add("message", line));
     if (change.now == change.before) return;
     for (const auto& worker : workers) {
       worker->post([target = worker.get(), node] { target->on_node_change(node); });
@@ -96,10 +120,17 @@ struct Proxy::State {
     shared.connections_max = plan.connections;
     shared.clients_max = plan.clients;
     if (plan.is_for_everybody) return;
-    spdlog::warn(
-        "the limit of open files, {}, is too low: it leaves room for {} clients (max_client_conn = {}), {} "
-        "descriptors are kept for servers and Mosaic itself; raise it (ulimit -n, LimitNOFILE= of systemd)",
-        plan.limit, plan.clients, settings.max_client_conn, plan.kept);
+    shared.events->record(
+        pool::Event(pool::Severity::kWarning, "open_files")
+            .add("limit", plan.limit)
+            .add("clients", plan.clients)
+            .add("max_client_conn", settings.max_client_conn)
+            .add("kept", plan.kept)
+            .add("message",
+                 fmt::format("the limit of open files, {}, is too low: it leaves room for {} clients "
+                             "(max_client_conn = {}), {} descriptors are kept for servers and Mosaic itself; "
+                             "raise it (ulimit -n, LimitNOFILE= of systemd)",
+                             plan.limit, plan.clients, settings.max_client_conn, plan.kept)));
   }
   void apply_limits() {
     const pool::PoolSettings& pool = settings.pool;
@@ -114,7 +145,8 @@ struct Proxy::State {
     if (const auto kept = load_or_make_salt_secret(settings.state_dir)) {
       secret = *kept;
     } else {
-      spdlog::warn("{}", kept.error().to_line());
+      shared.events->record(
+          pool::Event(pool::Severity::kWarning, "salt_secret").add("message", kept.error().to_line()));
     }
   }
 
@@ -128,7 +160,8 @@ struct Proxy::State {
       const AuthFile* previous = rules ? rules->auth_file.get() : nullptr;
       auto file = AuthFile::load(from.auth_file, secret, previous);
       if (!file) return file.error();
-      for (const std::string& warning : file->warnings()) spdlog::warn("{}", warning);
+      for (const std::string& warning : file->warnings())
+        shared.events->record(pool::Event(pool::Severity::kWarning, "auth_file").add("message", warning));
       made->auth_file = std::make_shared<const AuthFile>(std::move(*file));
     } else if (from.auth_type == AuthType::kScramSha256) {
       return Error{routing::sqlstate::kConfigError, "[auth] type = \"scram-sha-256\" needs a file of users",
@@ -139,11 +172,12 @@ struct Proxy::State {
 };
 
 Proxy::Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnapshot> catalog,
-             OnConsoleClient on_console)
+             OnConsoleClient on_console, pool::EventSink& events)
     : state_(std::make_unique<State>()) {
   state_->settings = std::move(settings);
   state_->catalog = std::move(catalog);
   state_->shared.on_console = std::move(on_console);
+  state_->shared.events = &events;
   state_->make_healths();
   state_->apply_limits();
   state_->shared.cancels =
@@ -241,27 +275,35 @@ routing::Status Proxy::reload(ProxySettings settings) {
 SchemaChanges& Proxy::schema_changes() { return state_->shared.schema_changes; }
 
 Report Proxy::collect(const ReportRequest& request, std::chrono::milliseconds deadline) {
-  struct Gathering {
-    std::mutex mutex;
-    std::condition_variable is_done;
-    std::vector<WorkerReport> reports;
-  };
   auto gathering = std::make_shared<Gathering>();
-  size_t asked = 0;
+  const std::lock_guard one_at_a_time(state_->collect_mutex);  // two would wait for each other's workers
+  gathering->expected = state_->workers.size();
   for (auto& worker : state_->workers) {
-    asked += worker->post([target = worker.get(), request, gathering] {
+    const bool is_posted = worker->post([target = worker.get(), request, gathering] {
+      if (request.is_of_one_instant) gathering->meet(&Gathering::arrived);
       WorkerReport report = target->report(request);
-      const std::lock_guard lock(gathering->mutex);
-      gathering->reports.push_back(std::move(report));
-      gathering->is_done.notify_all();
+      {
+        const std::lock_guard lock(gathering->mutex);
+        gathering->reports.push_back(std::move(report));
+        gathering->change.notify_all();
+      }
+      if (request.is_of_one_instant) gathering->meet(&Gathering::reported);
     });
+    if (is_posted) continue;
+    const std::lock_guard lock(gathering->mutex);
+    --gathering->expected;
+    gathering->change.notify_all();
   }
   std::unique_lock lock(gathering->mutex);
   Report report;
-  report.is_complete =
-      gathering->is_done.wait_for(lock, deadline, [&] { return gathering->reports.size() == asked; });
+  report.is_complete = gathering->change.wait_for(
+      lock, deadline, [&] { return gathering->reports.size() >= gathering->expected; });
   report.workers = std::move(gathering->reports);
   for (const auto& health : state_->shared.healths) report.nodes.push_back(health->status());
+  report.clients = state_->shared.clients.load();
+  report.clients_most = std::max(report.clients, state_->shared.clients_most.load());
+  report.connections = state_->shared.connections.load();
+  report.connections_max = state_->shared.connections_max.load();
   std::sort(report.workers.begin(), report.workers.end(),
             [](const WorkerReport& a, const WorkerReport& b) { return a.worker < b.worker; });
   return report;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "pool/event_sink.h"
 #include "proxy/proxy_settings.h"
 #include "proxy/report.h"
 #include "routing/catalog_snapshot.h"
@@ -21,8 +22,13 @@ namespace mosaic::proxy {
 struct ConsoleClient {
   int fd = -1;
   std::string user;
-  bool is_admin = false;  // else: SHOW only
-  std::string pending;    // bytes already read behind the login
+  std::string database, application_name;
+  std::string address;
+  uint16_t port = 0;
+  uint64_t id = 0;            // unique among clients
+  uint64_t connected_us = 0;  // Unix time
+  bool is_admin = false;      // else: SHOW only
+  std::string pending;        // bytes already read behind the login
 };
 
 enum class ShutdownMode : uint8_t {
@@ -37,10 +43,10 @@ class Proxy {
  public:
   using OnConsoleClient = std::function<void(ConsoleClient)>;  // called on a worker's thread; must not block
 
-  // `catalog` may have no shards (nothing known yet): statements on sharded tables are then refused with that
-  // reason.
+  // `events` is told what happens, by any thread, as long as the proxy lives. `catalog` may have no shards
+  // (nothing known yet): statements on sharded tables are then refused with that reason.
   Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnapshot> catalog,
-        OnConsoleClient on_console);
+        OnConsoleClient on_console, pool::EventSink& events);
   ~Proxy();  // stops now
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;

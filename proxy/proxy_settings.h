@@ -39,6 +39,7 @@ struct ProxySettings {
   uint64_t max_replay_bytes = 64u << 10;           // per client: kept until the first answer
   uint64_t client_buffer_bytes = 1u << 20;     // unsent bytes towards a client before its server is paused
   uint64_t server_buffer_bytes = 1u << 20;     // unsent bytes towards a server before its client is paused
+  uint32_t log_min_duration_ms = 0;            // statements that take longer are told of
   uint64_t shape_cache_bytes = 16u << 20;      // per worker
   uint64_t statement_cache_bytes = 16u << 20;  // per worker: texts of prepared statements
   std::vector<pool::NodeSettings> nodes;       // indexed by NodeId

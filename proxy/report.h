@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pool/node_health.h"
@@ -45,17 +46,28 @@ struct ClientReport {
   int node = -1;           // of the server it holds or waits for
   int shard = -1;          // of the statement it runs or waits to run
   uint32_t worker = 0;
+  // For ACTIVITY. What it waits for: login, pool (a server connection), server (that works), client_read (the
+  // client does not read its reply), client (its next message).
+  std::string_view waits_for;                     // a literal
+  std::string statement;                          // normalised; that runs or waits to run, else the last one
+  bool is_running = false;                        // it runs or waits to run
+  uint64_t statement_us = 0, transaction_us = 0;  // how long by now; 0: none
+  uint64_t unsent_bytes = 0;                      // towards the client
+  uint32_t owed_replies = 0;                      // by the server, to messages that were sent
 };
 
 struct ServerReport {
-  std::string user, database, state;  // state: login, idle, active, being_canceled
+  std::string user, database, state;  // state: login, idle, active, being_canceled, handed_over
   routing::NodeId node;
   uint64_t connect_time_us = 0, request_time_us = 0;
   uint32_t remote_pid = 0;
   uint32_t prepared_statements = 0;
   uint64_t id = 0;
   uint64_t client_id = 0;  // 0: idle
+  int shard = -1;          // of its client's statement
+  std::string local_address;
   uint16_t local_port = 0;
+  uint64_t unsent_bytes = 0;  // towards the server
   std::string application_name;
   uint32_t worker = 0;
 };
@@ -73,6 +85,8 @@ struct WorkerReport {
   std::vector<ServerReport> servers;
   std::vector<NodeReport> nodes;
   std::vector<uint64_t> shard_queries;  // statements routed to each shard
+  std::vector<uint64_t> shard_us;       // how long servers worked for each shard
+  std::vector<std::string> users;       // of the auth file; told by the first worker
   routing::ShapeCacheStatistics shape_cache;
   std::vector<routing::ShapeStatistics> shapes;
   uint64_t logins_failed = 0, clients_refused = 0, refused_statements = 0, pinned_sessions = 0;
@@ -80,16 +94,25 @@ struct WorkerReport {
   uint64_t rested_servers = 0, looked_servers = 0, moved_transactions = 0;
   uint64_t described_from_cache = 0, statement_cache_bytes = 0, statement_evictions = 0;
   uint64_t statements = 0, statement_cache_bytes_max = 0;
+  uint32_t clients_waiting_max = 0;  // in one pool, ever
 };
 
 struct ReportRequest {
   bool clients = false, servers = false, shapes = false;
+  bool statements = false;  // with the clients: what they run
+  bool users = false;
+  // The workers stop for the moment it takes, so that what passes between them is told once: for whoever
+  // counts connections. Not for what is asked all the time.
+  bool is_of_one_instant = false;
 };
 
 struct Report {
   std::vector<WorkerReport> workers;
   std::vector<pool::NodeHealth::Status> nodes;  // by NodeId
   bool is_complete = true;                      // false: some worker did not answer within the deadline
+  uint32_t clients = 0, clients_most = 0;       // logged in, now and ever
+  // Of clients, logged in or not, and how many the limit of open files has room for.
+  uint64_t connections = 0, connections_max = 0;
 };
 
 }  // namespace mosaic::proxy

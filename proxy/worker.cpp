@@ -1,8 +1,8 @@
 #include "proxy/worker.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "routing/sqlstate.h"
@@ -58,6 +58,7 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
   environment_.node_loads = &node_loads_;
   environment_.schema_changes = &shared.schema_changes;
   environment_.name_values = &name_values_;
+  environment_.clock = TurnClock(monotonic_us);
   apply_limits();
   node_loads_.set_nodes(shared.healths);
   heard_ms_.resize(shared.healths.size());
@@ -119,9 +120,15 @@ void Worker::on_accept(int fd, std::string address, uint16_t port) {
   // Far more than can ever log in: somebody opens connections and says nothing.
   if (clients_ > settings_.max_client_conn + kHalfOpenMax) {
     ++clients_refused_;
-    place.client->close_now();
+    events().record(pool::Event(pool::Severity::kWarning, "client_refused")
+                        .add("reason", "too many connections that have not logged in")
+                        .add("limit", kHalfOpenMax));
+    place.client->close_now({});
   } else if (shared_.connections.load() > shared_.connections_max.load()) {
     ++clients_refused_;
+    events().record(pool::Event(pool::Severity::kWarning, "client_refused")
+                        .add("reason", "open files")
+                        .add("limit", shared_.connections_max.load()));
     place.client->turn_away();
   }
 }
@@ -148,6 +155,7 @@ void Worker::end_turns() {
   for (size_t i = 0; i < turns_.size(); ++i) turns_[i]->flush_server();
   for (size_t i = 0; i < turns_.size(); ++i) turns_[i]->end_turn();  // one may let another begin
   turns_.clear();
+  environment_.clock.end_turn();
 }
 
 UserPools& Worker::acquire_pools(const std::string& user) {
@@ -174,6 +182,8 @@ pool::ConnectionPool& Worker::pool_of(UserPools& pools, routing::NodeId node) {
                                  pool::ConnectionPool::Environment::Room room) {
     if (!make_room(full, user, room)) shared_.make_room_elsewhere(number_, full, user, room);
   };
+  environment.events = &events();
+  environment.hand_overs = &shared_.hand_overs;
   const AuthUser* secret = rules_->auth_file ? rules_->auth_file->find(pools.user) : nullptr;
   pool = std::make_unique<pool::ConnectionPool>(
       std::move(environment), node, settings_.nodes[node.value].address, pools.user,
@@ -190,6 +200,7 @@ void Worker::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
   for (size_t i = 0; i < environment_.traffic.size(); ++i)
     environment_.traffic[i].node.value = static_cast<uint16_t>(i);
   environment_.shard_queries.resize(catalog->shard_count());
+  environment_.shard_us.resize(catalog->shard_count());
   environment_.catalog = std::move(catalog);
 }
 
@@ -203,6 +214,7 @@ void Worker::apply_limits() {
   environment_.max_statement_bytes = settings_.max_statement_bytes;
   environment_.max_pipeline_messages = settings_.max_pipeline_messages;
   environment_.max_replay_bytes = settings_.max_replay_bytes;
+  environment_.slow_statement_us = uint64_t{settings_.log_min_duration_ms} * 1000;
 }
 
 void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRules> rules) {
@@ -319,6 +331,8 @@ WorkerReport Worker::report(const ReportRequest& request) {
   report.worker = number_;
   report.traffic = environment_.traffic;
   report.shard_queries = environment_.shard_queries;
+  report.shard_us = environment_.shard_us;
+  if (request.users && number_ == 0 && rules_->auth_file) report.users = rules_->auth_file->names();
   report.shape_cache = router_->statistics();
   if (request.shapes) report.shapes = router_->shapes(kShapesReported);
   report.logins_failed = logins_failed_;
@@ -340,12 +354,20 @@ WorkerReport Worker::report(const ReportRequest& request) {
   report.nodes.resize(settings_.nodes.size());
   for (size_t i = 0; i < report.nodes.size(); ++i) report.nodes[i].node.value = static_cast<uint16_t>(i);
   std::map<std::pair<std::string, uint16_t>, uint32_t> clients_active;
+  struct Holder {
+    uint64_t client_id;
+    int shard;
+  };
+  std::map<uint64_t, Holder> holders;  // by server
   for (const Slot& slot : slots_) {
     if (!slot.client) continue;
-    const ClientReport client = slot.client->report(now_ms);
-    if (client.server_id != 0) ++clients_active[{client.user, static_cast<uint16_t>(client.node)}];
+    ClientReport client = slot.client->report(now_ms, request.statements);
+    if (client.server_id != 0) {
+      ++clients_active[{client.user, static_cast<uint16_t>(client.node)}];
+      if (request.servers) holders[client.server_id] = {client.id, client.shard};
+    }
     if (client.state == "pinned") ++report.pinned_sessions;
-    if (request.clients) report.clients.push_back(client);
+    if (request.clients) report.clients.push_back(std::move(client));
   }
   for (const auto& [user, pools] : pools_) {
     for (const auto& pool : pools.by_node) {
@@ -355,6 +377,7 @@ WorkerReport Worker::report(const ReportRequest& request) {
       row.user = user;
       row.clients_active = clients_active[{user, pool->node().value}];
       row.clients_waiting = pool->waiting();
+      report.clients_waiting_max = std::max(report.clients_waiting_max, pool->waiting_max());
       row.longest_wait_us = pool->longest_wait_ms(now_ms) * 1000;
       row.pool_size = pool->budget().limit();
       for (const auto& server : pool->servers()) {
@@ -387,6 +410,12 @@ WorkerReport Worker::report(const ReportRequest& request) {
         line.prepared_statements = static_cast<uint32_t>(server->memory().statements.size());
         line.id = server->id();
         line.local_port = server->local_port();
+        line.local_address = server->local_address();
+        line.unsent_bytes = server->unsent_bytes();
+        if (const auto holder = holders.find(server->id()); holder != holders.end()) {
+          line.client_id = holder->second.client_id;
+          line.shard = holder->second.shard;
+        }
         line.worker = number_;
         if (const std::string* name = server->memory().parameters->find("application_name"))
           line.application_name = *name;
@@ -396,7 +425,35 @@ WorkerReport Worker::report(const ReportRequest& request) {
       report.pools.push_back(std::move(row));
     }
   }
+  if (number_ == 0) report_hand_overs(report, request.servers);
   return report;
+}
+
+// Connections that are in no worker's pool for the moment: they count as idle ones.
+void Worker::report_hand_overs(WorkerReport& report, bool with_servers) const {
+  const uint64_t now_ms = loop_.now_ms(), now_us = unix_us();
+  for (const pool::HandedOver& connection : shared_.hand_overs.list()) {
+    PoolReport row;
+    row.node = connection.node;
+    row.user = connection.user;
+    row.servers_idle = 1;
+    report.pools.push_back(std::move(row));
+    ++report.nodes[connection.node.value].connections;
+    if (!with_servers) continue;
+    ServerReport line;
+    line.user = connection.user;
+    line.database = settings_.nodes[connection.node.value].address.dbname;
+    line.state = "handed_over";
+    line.node = connection.node;
+    line.connect_time_us = now_us - (now_ms - std::min(now_ms, connection.connected_ms)) * 1000;
+    line.request_time_us = now_us;
+    line.remote_pid = connection.remote_pid;
+    line.prepared_statements = connection.prepared_statements;
+    line.id = connection.id;
+    line.local_port = connection.local_port;
+    line.worker = connection.to_worker;
+    report.servers.push_back(std::move(line));
+  }
 }
 
 }  // namespace mosaic::proxy

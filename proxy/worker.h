@@ -15,9 +15,11 @@
 #include "pool/connection_budget.h"
 #include "pool/connection_pool.h"
 #include "pool/event_loop.h"
+#include "pool/hand_overs.h"
 #include "pool/listener.h"
 #include "pool/node_loads.h"
 #include "pool/postgres/node_probe.h"
+#include "proxy/clock.h"
 #include "proxy/postgres/cancel_registry.h"
 #include "proxy/postgres/client_connection.h"
 #include "proxy/postgres/login/login_rules.h"
@@ -45,10 +47,13 @@ struct SharedState {
   std::atomic<uint64_t> connections{0};  // of clients, logged in or not
   std::atomic<uint64_t> connections_max{UINT64_MAX};
   std::atomic<uint32_t> clients_max{UINT32_MAX};  // by the limit of descriptors
+  std::atomic<uint32_t> clients_most{0};          // ever
+  pool::HandOvers hand_overs;
   std::atomic<uint64_t> next_client_id{1};
   std::atomic<uint64_t> next_server_id{1};
   SchemaChanges schema_changes;
   Proxy::OnConsoleClient on_console;
+  pool::EventSink* events = nullptr;  // never null once the proxy is made
   // Delivers a CancelRequest to the worker that has the client; tells every worker that a schema has changed.
   std::function<void(const CancelTarget&)> route_cancel;
   std::function<void(uint32_t from_worker)> broadcast_schema_change;
@@ -91,6 +96,7 @@ class Worker {
   const ProxySettings& settings() const { return settings_; }
   const std::shared_ptr<const LoginRules>& rules() const { return rules_; }
   SharedState& shared() { return shared_; }
+  pool::EventSink& events() const { return *shared_.events; }
   routing::BufferStock& buffers() { return buffers_; }
   std::span<char> client_buffer() { return client_buffer_; }
   std::span<char> server_buffer() { return server_buffer_; }
@@ -111,11 +117,11 @@ class Worker {
   void on_accept(int fd, std::string address, uint16_t port);
   void on_tick();
   void apply_limits();  // of the settings, to sessions
+  void report_hand_overs(WorkerReport& report, bool with_servers) const;
   void end_turns();
   void stop_if_done();
   void stop();
   ClientConnection* find(ClientHandle handle);
-  void log(const std::string& line);
 
   const uint32_t number_;
   ProxySettings settings_;
@@ -152,9 +158,5 @@ class Worker {
   std::atomic<bool> is_stopped_{false};
   std::thread thread_;
 };
-
-// Microseconds on a clock that only goes forward; and of the day (Unix time).
-uint64_t monotonic_us();
-uint64_t unix_us();
 
 }  // namespace mosaic::proxy

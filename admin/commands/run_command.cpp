@@ -1,13 +1,17 @@
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <time.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstdio>
 #include <iostream>
+#include <memory>
 
 #include "admin/commands/commands.h"
 #include "admin/config/config_loader.h"
+#include "admin/event_log.h"
+#include "admin/event_log_sink.h"
 #include "admin/pid_file.h"
 #include "admin/service.h"
 
@@ -40,29 +44,37 @@ int next_signal(const sigset_t& taken, std::chrono::milliseconds limit) {
   return number < 0 ? 0 : number;
 }
 
-void reload(Service& service) {
-  if (routing::Status status = service.reload(); !status)
-    spdlog::error("reload: {}", status.error().to_line());
+// A line is one write, so that lines of processes that share a file stay whole.
+void write_to_stderr(std::string_view line) {
+  const std::string whole = std::string(line) + '\n';
+  fwrite(whole.data(), 1, whole.size(), stderr);
+}
+
+uint64_t unix_us() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(since).count());
 }
 
 // As in PgBouncer: INT lets transactions finish, TERM lets clients leave, QUIT is at once; so is a second INT
 // or TERM.
-void serve_until_stopped(Service& service, const sigset_t& taken) {
+void serve_until_stopped(Service& service, EventLog& events, const sigset_t& taken) {
   bool is_stopping = false;
   while (true) {
     const int number = next_signal(taken, is_stopping ? kStopPoll : std::chrono::milliseconds(0));
     if (is_stopping && service.wait_until_stopped(std::chrono::milliseconds(0))) return;
     if (number == 0) continue;
     if (number == SIGHUP) {
-      if (!is_stopping) reload(service);
+      if (!is_stopping) static_cast<void>(service.reload());  // the log has what came of it
       continue;
     }
     const auto mode = is_stopping || number == SIGQUIT ? proxy::ShutdownMode::kNow
                       : number == SIGINT               ? proxy::ShutdownMode::kWaitForServers
                                                        : proxy::ShutdownMode::kWaitForClients;
-    spdlog::info("stopping: {}", mode == proxy::ShutdownMode::kNow              ? "at once"
-                                 : mode == proxy::ShutdownMode::kWaitForServers ? "when transactions end"
-                                                                                : "when clients leave");
+    events.record(pool::Event(pool::Severity::kInfo, "stopping")
+                      .add("signal", number)
+                      .add("when", mode == proxy::ShutdownMode::kNow              ? "at once"
+                                   : mode == proxy::ShutdownMode::kWaitForServers ? "when transactions end"
+                                                                                  : "when clients leave"));
     service.shut_down(mode);
     is_stopping = true;
   }
@@ -77,19 +89,22 @@ int run_command(const std::string& config_path) {
     return 1;
   }
   const sigset_t taken = block_signals();
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("mosaic"));
-  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l [%P] %v");
+  EventLog events(write_to_stderr, unix_us);
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("mosaic", std::make_shared<EventLogSink>(events)));
+  spdlog::set_level(spdlog::level::trace);  // the event log has the limit
   const std::string pid_path = load.config.pid_file;
   PidFile pid_file;
-  Service service(std::move(load.config));
+  Service service(std::move(load.config), events);
   routing::Status status = pid_file.write(pid_path);
   if (status) status = service.start();
   if (!status) {
-    spdlog::error("{}", status.error().to_line());
+    events.record(
+        pool::Event(pool::Severity::kError, "start_failed").add("reason", status.error().to_line()));
     return 1;
   }
-  serve_until_stopped(service, taken);
-  spdlog::info("stopped");
+  serve_until_stopped(service, events, taken);
+  events.record(pool::Event(pool::Severity::kInfo, "stopped"));
   return 0;
 }
 

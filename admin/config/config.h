@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/event_log.h"
 #include "proxy/proxy_settings.h"
 #include "routing/id_layout.h"
 #include "routing/shard_function.h"
@@ -74,6 +75,7 @@ struct Config {
   std::string state_dir;
   std::string pid_file;  // empty: none
   std::string log_level;
+  EventLogSettings log;
   uint32_t stats_period_ms = 0;
   uint32_t max_console_clients = 0;
 

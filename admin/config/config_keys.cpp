@@ -46,7 +46,36 @@ const std::vector<ConfigKey>& keys() {
       {"mosaic", "pid_file", kPath, "\"\"", kFixed, "File for the process ID; empty: none.",
        [](T& t, const V& v) { t.config.pid_file = absolute_path(t.config, v.text); }},
       {"mosaic", "log_level", choice("trace|debug|info|warning|error"), "\"info\"", kReloadable,
-       "Least severe message that is logged.", [](T& t, const V& v) { t.config.log_level = v.text; }},
+       "Least severe event that is logged.",
+       [](T& t, const V& v) {
+         t.config.log_level = v.text;
+         t.config.log.least = v.text == "error"     ? pool::Severity::kError
+                              : v.text == "warning" ? pool::Severity::kWarning
+                              : v.text == "info"    ? pool::Severity::kInfo
+                                                    : pool::Severity::kDebug;
+       }},
+      {"mosaic", "log_format", choice("text|json"), "\"text\"", kReloadable,
+       "One line per event: text has key=value pairs, json an object.",
+       [](T& t, const V& v) {
+         t.config.log.format =
+             v.text == "json" ? EventLogSettings::Format::kJson : EventLogSettings::Format::kText;
+       }},
+      {"mosaic", "log_connections", kBool, "true", kReloadable,
+       "true: clients that log in and connections to servers are logged.",
+       [](T& t, const V& v) { t.config.proxy.pool.log_connections = v.number != 0; }},
+      {"mosaic", "log_disconnections", kBool, "true", kReloadable,
+       "true: clients and servers that leave are logged, with the reason.",
+       [](T& t, const V& v) { t.config.proxy.pool.log_disconnections = v.number != 0; }},
+      {"mosaic", "log_min_duration", seconds(), "0", kReloadable,
+       "A statement that took this long or longer, with its wait for a server, is logged; 0: none.",
+       [](T& t, const V& v) { t.config.proxy.log_min_duration_ms = v.u32(); }},
+      {"mosaic", "log_rate_limit", integer(0, 1'000'000), "100", kReloadable,
+       "Events of one class that are logged in a second; more are counted, and the count is logged; 0: no "
+       "limit.",
+       [](T& t, const V& v) { t.config.log.rate_limit = v.u32(); }},
+      {"mosaic", "event_history", integer(0, 1'000'000), "1000", kReloadable,
+       "Events that SHOW EVENTS tells, the last ones.",
+       [](T& t, const V& v) { t.config.log.kept = v.u32(); }},
       {"mosaic", "stats_period", seconds(1000), "60", kReloadable,
        "Period of the avg_ columns of SHOW STATS.",
        [](T& t, const V& v) { t.config.stats_period_ms = v.u32(); }},

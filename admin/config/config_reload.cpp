@@ -44,4 +44,13 @@ std::vector<std::string> fixed_differences(const Config& running, const Config& 
   return lines;
 }
 
+std::vector<std::string> changed_keys(const Config& before, const Config& after) {
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : after.values) {
+    const std::string old_value = value_of(before, name);
+    if (old_value != value) lines.push_back(fmt::format("{}: {} -> {}", name, old_value, value));
+  }
+  return lines;
+}
+
 }  // namespace mosaic::admin

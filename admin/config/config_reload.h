@@ -10,5 +10,7 @@ namespace mosaic::admin {
 
 // Keys that differ and need a restart, one line each: "listen.port: 6432 runs, the file says 6433".
 std::vector<std::string> fixed_differences(const Config& running, const Config& read);
+// What a reload has changed: "pool.default_pool_size: 20 -> 7", secrets masked.
+std::vector<std::string> changed_keys(const Config& before, const Config& after);
 
 }  // namespace mosaic::admin

@@ -7,6 +7,8 @@
 
 #include "admin/catalog/catalog_watcher.h"
 #include "admin/config/config.h"
+#include "admin/console/node_locks.h"
+#include "admin/event_log.h"
 #include "proxy/proxy.h"
 #include "routing/catalog_snapshot.h"
 
@@ -18,6 +20,8 @@ struct ConsoleBackend {
   std::function<CatalogStatus()> catalog_status;
   std::function<proxy::Report(const proxy::ReportRequest&)> report;
   std::function<routing::Status()> reload;
+  std::function<std::vector<NodeLocks>()> locks;
+  EventLog* events = nullptr;  // never null in a process
   std::function<void(proxy::ShutdownMode)> shut_down;
 };
 

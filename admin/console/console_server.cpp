@@ -1,6 +1,5 @@
 #include "admin/console/console_server.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,9 +24,7 @@ void refuse(int descriptor, const routing::Error& error) {
 }  // namespace
 
 ConsoleServer::ConsoleServer(ConsoleBackend backend)
-    : backend_(std::move(backend)),
-      averages_(TrafficAverages::Clock::now()),
-      sampler_([this] { keep_averages(); }) {}
+    : state_(std::move(backend)), sampler_([this] { sample(); }) {}
 
 ConsoleServer::~ConsoleServer() {
   stop_.raise();
@@ -38,16 +35,22 @@ ConsoleServer::~ConsoleServer() {
 void ConsoleServer::serve(proxy::ConsoleClient client) {
   const std::lock_guard lock(mutex_);
   remove_ended();
-  const uint32_t limit = backend_.config()->max_console_clients;
-  if (sessions_.size() >= limit || stop_.is_raised())
+  const uint32_t limit = state_.backend.config()->max_console_clients;
+  if (sessions_.size() >= limit || stop_.is_raised()) {
+    state_.backend.events->record(pool::Event(pool::Severity::kWarning, "console_refused")
+                                      .add("client", client.id)
+                                      .add("user", client.user)
+                                      .add("reason", "max_console_clients")
+                                      .add("limit", limit));
     return refuse(client.fd, {routing::sqlstate::kTooManyConnections, "too many console clients",
                               fmt::format("max_console_clients is {}", limit),
                               "close one, or raise [limits] max_console_clients"});
+  }
   const int descriptor = client.fd;
   Session& session = sessions_.emplace_back();
   try {
     session.thread = std::thread([this, &session, taken = std::move(client)]() mutable {
-      ConsoleSession(backend_, averages_, stop_, std::move(taken)).run();
+      ConsoleSession(state_, stop_, std::move(taken)).run();
       session.is_over = true;
     });
   } catch (const std::system_error& error) {
@@ -68,11 +71,21 @@ void ConsoleServer::remove_ended() {
   }
 }
 
-void ConsoleServer::keep_averages() {
-  // The period may change with a reload: it is read anew each time.
-  while (!stop_.wait_ms(static_cast<int>(backend_.config()->stats_period_ms))) {
-    const proxy::Report report = backend_.report({});
-    if (report.is_complete) averages_.end_period(sum_traffic(report), TrafficAverages::Clock::now());
+void ConsoleServer::sample() {
+  constexpr int kSampleMs = 1000;
+  using Clock = TrafficAverages::Clock;
+  Clock::time_point period_began = Clock::now();
+  while (!stop_.wait_ms(kSampleMs)) {
+    state_.backend.events->tick();
+    const proxy::Report report = state_.backend.report({});
+    if (!report.is_complete) continue;
+    const Clock::time_point now = Clock::now();
+    state_.heat.sample(sum_shards(report), now);
+    // The period may change with a reload: it is read anew each time.
+    const std::chrono::milliseconds period(state_.backend.config()->stats_period_ms);
+    if (now - period_began < period) continue;
+    state_.averages.end_period(sum_traffic(report), now);
+    period_began = now;
   }
 }
 

@@ -1,14 +1,13 @@
 #pragma once
 // Takes console clients from the data plane and serves each on a thread of its own, a bounded number at a
-// time; keeps the averages of SHOW STATS. The data plane never waits for it.
+// time; samples what SHOW STATS and SHOW HEAT tell of the past. The data plane never waits for it.
 
 #include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
 
-#include "admin/console/console_backend.h"
-#include "admin/console/traffic_averages.h"
+#include "admin/console/console_state.h"
 #include "admin/stop_signal.h"
 
 namespace mosaic::admin {
@@ -29,10 +28,9 @@ class ConsoleServer {
     std::atomic<bool> is_over{false};
   };
   void remove_ended();  // with mutex_ held
-  void keep_averages();
+  void sample();
 
-  const ConsoleBackend backend_;
-  TrafficAverages averages_;
+  ConsoleState state_;
   StopSignal stop_;
   std::mutex mutex_;
   std::list<Session> sessions_;  // guarded by mutex_

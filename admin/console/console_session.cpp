@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "admin/console/views/view_registry.h"
 #include "admin/route_explanation.h"
 #include "admin/version.h"
+#include "proxy/clock.h"
 #include "routing/postgres/wire/client_messages.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
@@ -29,15 +29,34 @@ constexpr uint32_t kInt8Oid = 20, kTextOid = 25;
 
 }  // namespace
 
-ConsoleSession::ConsoleSession(const ConsoleBackend& backend, const TrafficAverages& averages,
-                               const StopSignal& stop, proxy::ConsoleClient client)
-    : backend_(backend), averages_(averages), stop_(stop), client_(std::move(client)) {
+ConsoleSession::ConsoleSession(ConsoleState& state, const StopSignal& stop, proxy::ConsoleClient client)
+    : state_(state), backend_(state.backend), stop_(stop), client_(std::move(client)) {
   in_.append(client_.pending);
 }
 
 ConsoleSession::~ConsoleSession() { close(client_.fd); }
 
+void ConsoleSession::tell_connected(bool is_connected) const {
+  const auto& settings = backend_.config()->proxy.pool;
+  if (!(is_connected ? settings.log_connections : settings.log_disconnections)) return;
+  backend_.events->record(
+      pool::Event(pool::Severity::kInfo, is_connected ? "console_connected" : "console_left")
+          .add("client", client_.id)
+          .add("addr", client_.address)
+          .add("port", client_.port)
+          .add("user", client_.user)
+          .add("application_name", is_connected ? client_.application_name : ""));
+}
+
 void ConsoleSession::run() {
+  tell_connected(true);
+  state_.clients.add(client_);
+  serve();
+  state_.clients.remove(client_.id);
+  tell_connected(false);
+}
+
+void ConsoleSession::serve() {
   greet();
   while (flush()) {
     const auto header = routing::find_frame_header(in_.view());
@@ -105,9 +124,18 @@ ConsoleSession::Next ConsoleSession::handle(const routing::FrameHeader& header, 
 }
 
 void ConsoleSession::answer(std::string_view text) {
+  state_.clients.set_active(client_.id, true, proxy::unix_us());
   const auto command = parse_console_command(text);
   const Status status = command ? execute(*command) : Status(command.error());
   if (!status) routing::append_error(out_, status.error());
+  state_.clients.set_active(client_.id, false, 0);
+}
+
+void ConsoleSession::tell_command(const char* command) const {
+  backend_.events->record(pool::Event(pool::Severity::kInfo, "console_command")
+                              .add("client", client_.id)
+                              .add("user", client_.user)
+                              .add("command", command));
 }
 
 Status ConsoleSession::require_admin(const char* command) const {
@@ -131,7 +159,7 @@ Status ConsoleSession::execute(const ConsoleCommand& command) {
       return explain(command);
     case Kind::kReload:
       if (Status status = require_admin("RELOAD"); !status) return status;
-      spdlog::info("console: RELOAD by {}", client_.user);
+      tell_command("RELOAD");
       if (Status status = backend_.reload(); !status) return status;
       routing::append_command_complete(out_, "RELOAD");
       return {};
@@ -141,7 +169,9 @@ Status ConsoleSession::execute(const ConsoleCommand& command) {
       break;
   }
   if (Status status = require_admin("SHUTDOWN"); !status) return status;
-  spdlog::info("console: SHUTDOWN by {}", client_.user);
+  tell_command(command.kind == Kind::kShutdownServers   ? "SHUTDOWN WAIT_FOR_SERVERS"
+               : command.kind == Kind::kShutdownClients ? "SHUTDOWN WAIT_FOR_CLIENTS"
+                                                        : "SHUTDOWN");
   backend_.shut_down(command.kind == Kind::kShutdownServers   ? proxy::ShutdownMode::kWaitForServers
                      : command.kind == Kind::kShutdownClients ? proxy::ShutdownMode::kWaitForClients
                                                               : proxy::ShutdownMode::kNow);
@@ -154,7 +184,7 @@ Status ConsoleSession::show(const ConsoleCommand& command) {
   if (view == nullptr)
     return Error{routing::sqlstate::kUndefinedObject, "there is no view \"" + command.view + "\"", "",
                  "SHOW takes " + view_names()};
-  ViewTable table = view->build({backend_, averages_});
+  ViewTable table = view->build({backend_, state_});
   if (Status status = apply_filter(command.filter, table); !status) return status;
   append_table(table, "SHOW");
   return {};

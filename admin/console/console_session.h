@@ -4,9 +4,8 @@
 
 #include <string>
 
-#include "admin/console/console_backend.h"
 #include "admin/console/console_command.h"
-#include "admin/console/traffic_averages.h"
+#include "admin/console/console_state.h"
 #include "admin/stop_signal.h"
 #include "routing/byte_buffer.h"
 #include "routing/postgres/wire/frame.h"
@@ -16,8 +15,7 @@ namespace mosaic::admin {
 class ConsoleSession {
  public:
   // Owns the client's socket.
-  ConsoleSession(const ConsoleBackend& backend, const TrafficAverages& averages, const StopSignal& stop,
-                 proxy::ConsoleClient client);
+  ConsoleSession(ConsoleState& state, const StopSignal& stop, proxy::ConsoleClient client);
   ~ConsoleSession();
   ConsoleSession(const ConsoleSession&) = delete;
   ConsoleSession& operator=(const ConsoleSession&) = delete;
@@ -27,6 +25,9 @@ class ConsoleSession {
  private:
   enum class Next : uint8_t { kGoOn, kClose };
 
+  void serve();
+  void tell_connected(bool is_connected) const;
+  void tell_command(const char* command) const;
   void greet();
   Next handle(const routing::FrameHeader& header, std::string_view body);
   void answer(std::string_view text);
@@ -39,8 +40,8 @@ class ConsoleSession {
   bool receive();  // at least one more byte
   bool wait_for(short events);
 
+  ConsoleState& state_;
   const ConsoleBackend& backend_;
-  const TrafficAverages& averages_;
   const StopSignal& stop_;
   proxy::ConsoleClient client_;
   routing::ByteBuffer in_;

@@ -1,5 +1,6 @@
 #include "pool/postgres/server_connection.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -137,13 +138,30 @@ void ServerConnection::give_up_cancel() {
   on_canceled_ = nullptr;
 }
 
+std::string ServerConnection::local_address() const {
+  const sockaddr_storage address = own_address();
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) {
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&address)->sin_addr, text, sizeof text);
+  } else if (address.ss_family == AF_INET6) {
+    inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(&address)->sin6_addr, text, sizeof text);
+  }
+  return text;
+}
+
 uint16_t ServerConnection::local_port() const {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  if (fd_ < 0 || getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
+  const sockaddr_storage address = own_address();
   if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
   if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
   return 0;
+}
+
+sockaddr_storage ServerConnection::own_address() const {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (fd_ < 0 || getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    address.ss_family = AF_UNSPEC;
+  return address;
 }
 
 }  // namespace mosaic::pool

@@ -3,6 +3,8 @@
 // for what it runs. It knows nothing of clients or routing: whoever holds it (Holder) gets its events.
 // Nothing here blocks, also not when the node is frozen: not to connect, not to cancel, not to close.
 
+#include <sys/socket.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,7 +79,9 @@ class ServerConnection final : public SocketWatcher::Handler {
   uint64_t generation() const { return generation_; }
   void set_generation(uint64_t generation) { generation_ = generation; }
   uint64_t connected_ms() const { return connected_ms_; }
-  uint16_t local_port() const;
+  std::string local_address() const;  // empty: none, or a Unix socket
+  uint16_t local_port() const;        // likewise 0
+  size_t unsent_bytes() const { return stream_ ? stream_->pending_bytes() : 0; }
 
   // Bytes of a frame whose rest has not come yet; belongs to whoever parses the stream.
   routing::ByteBuffer& partial() { return partial_; }
@@ -87,6 +91,7 @@ class ServerConnection final : public SocketWatcher::Handler {
   void on_outcome(ServerConnector::Outcome outcome, const OnConnected& done);
   void on_cancel_end(CancelRequest::End end);
   void close_socket();
+  sockaddr_storage own_address() const;
 
   EventLoop* loop_;
   NameValuesTable* tables_;

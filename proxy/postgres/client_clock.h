@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "proxy/proxy_settings.h"
 #include "routing/result.h"
@@ -36,6 +37,8 @@ class ClientClock {
   bool has_been_closing(uint64_t limit_ms, uint64_t now_ms) const {
     return is_over(closing_since_ms_, limit_ms, now_ms);
   }
+  // The name of the limit on what it is doing; empty: there is none.
+  static std::string_view limit_of(Doing doing);
   // The error that ends the connection.
   std::optional<routing::Error> overdue(Doing doing, const ProxySettings& settings, uint64_t now_ms) const;
 

@@ -11,6 +11,7 @@
 
 #include "pool/byte_stream.h"
 #include "pool/connection_pool.h"
+#include "pool/event_sink.h"
 #include "proxy/postgres/cancel_registry.h"
 #include "proxy/postgres/client_clock.h"
 #include "proxy/postgres/frame_pump.h"
@@ -41,9 +42,9 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void on_cancel_request();
   void on_tick(uint64_t now_ms);
   void on_shutdown();
-  void close_now();
-  void turn_away();  // there are too many, before it has said anything  // at once, without a word
-  ClientReport report(uint64_t now_ms) const;
+  void close_now(std::string_view why);  // at once, without a word
+  void turn_away();                      // there are too many, before it has said anything
+  ClientReport report(uint64_t now_ms, bool with_statement) const;
   // The end of a turn in which it had events: sends what is queued, adjusts reading, closes when done.
   void flush_server();
   void end_turn();
@@ -70,6 +71,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void end_lease(LeaseEnd end) override;
   void cancel_server() override;
   void close_client() override;
+  void on_slow_statement(const SlowStatement& statement) override;
 
   void on_client_bytes(std::string_view bytes);
   void on_login_bytes();
@@ -80,12 +82,20 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void flush_streams();
   void finish_turn();  // asks for end_turn()
   void update_reading();
-  void on_client_gone();
+  void on_client_gone(std::string_view why);
+  void begin_closing(std::string_view why);
   void lose_server();
   routing::Error server_lost_error() const;
   routing::Error too_many_error() const;
   void reject(const routing::Error& error);
   ClientClock::Doing doing() const;
+  pool::Event event(pool::Severity severity, std::string_view name) const;
+  pool::Event statement_event(pool::Severity severity, std::string_view name) const;
+  void add_statement(pool::Event& event, const routing::ShapeUse* shape, int shard) const;
+  std::string_view node_name(uint16_t node) const;
+  void tell_lease_failed(const routing::Error& error) const;
+  void count_bytes();
+  void report_statement(ClientReport& report) const;
 
   struct LoggingIn {
     Login login;
@@ -112,13 +122,16 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   bool has_server_bytes_ = false;  // among what is queued for the client
   bool is_closing_ = false;
   bool is_removed_ = false;
-  bool is_turn_open_ = false;  // end_turn() will be called
+  bool is_server_lost_ = false;  // and the lease about to end
+  bool is_turn_open_ = false;    // end_turn() will be called
 
   std::optional<CancelKey> cancel_key_;
   std::string address_;
   uint16_t port_ = 0;
   uint64_t id_ = 0;
   ClientClock clock_;
+  uint64_t bytes_received_ = 0, bytes_sent_ = 0;  // of the stream, counted
+  uint64_t held_back_since_us_ = 0;               // the server is not read from; 0: it is
 };
 
 }  // namespace mosaic::proxy

@@ -30,7 +30,7 @@ void ClientConnection::flush_streams() {
     has_server_bytes_ = false;
     if (pump_) pump_->on_client_flushed();
     if (!stream_->flush()) {
-      on_client_gone();
+      on_client_gone("the connection was lost");
       flush_server();
     }
   }
@@ -56,6 +56,7 @@ void ClientConnection::end_turn() {
     if (!has_asked_ && session.phase() == Session::Phase::kReady) session.on_idle();
     clock_.on_turn_end(doing() == ClientClock::Doing::kRunning, worker_.loop().now_ms());
   }
+  count_bytes();
   const bool is_server_done = server_ == nullptr && waiting_in() == nullptr;
   const bool is_client_done = !stream_ || (is_closing_ && stream_->pending_bytes() == 0);
   if (is_closing_ && is_client_done && is_server_done) {
@@ -82,6 +83,12 @@ void ClientConnection::update_reading() {
     auto& server_stream = server_->stream();
     if (has_room != server_stream.is_reading())
       has_room ? server_stream.resume_reading() : server_stream.pause_reading();
+    const uint64_t now_us = has_room && held_back_since_us_ == 0 ? 0 : worker_.environment().clock.now_us();
+    if (!has_room && held_back_since_us_ == 0) held_back_since_us_ = now_us;
+    if (has_room && held_back_since_us_ != 0)
+      pump_->session().on_held_back(now_us - std::exchange(held_back_since_us_, 0));
+  } else {
+    held_back_since_us_ = 0;
   }
 }
 

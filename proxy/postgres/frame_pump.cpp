@@ -134,6 +134,8 @@ void FramePump::run_actions() {
     outbox_.redeliver.clear();
     outbox_.redeliver.release_if_empty();
   }
+  for (const SlowStatement& statement : outbox_.slow_statements) driver_.on_slow_statement(statement);
+  outbox_.slow_statements.clear();
   if (std::exchange(outbox_.close_client, false)) driver_.close_client();
 }
 

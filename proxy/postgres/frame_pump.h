@@ -47,6 +47,7 @@ class FramePump {
     virtual void end_lease(LeaseEnd end) = 0;
     virtual void cancel_server() = 0;
     virtual void close_client() = 0;  // after sending what is queued
+    virtual void on_slow_statement(const SlowStatement& statement) = 0;
 
    protected:
     ~Driver() = default;
@@ -82,6 +83,8 @@ class FramePump {
   bool flushes_client() const { return outbox_.flush_client; }  // the client waits for what is queued
   void on_client_flushed() { outbox_.flush_client = false; }
   void give_back_buffers();
+  // Why it asked for close_client(); null: the client has said goodbye.
+  const routing::Error* closing_error() const { return outbox_.closing_error.get(); }
 
  private:
   size_t take(std::string_view bytes);

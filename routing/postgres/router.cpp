@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "routing/postgres/splice_spaces.h"
@@ -50,19 +52,27 @@ struct Router::State {
 
   uint64_t now_ns() const { return limits.now_ns == nullptr ? 0 : limits.now_ns(); }
 
-  const StatementPlan& find_plan(std::string_view text, const CatalogSnapshot& catalog, Reading reading);
-  const StatementPlan& make_plan(std::string_view text, uint64_t shape_hash, const CatalogSnapshot& catalog,
-                                 Reading reading);
+  struct Found {
+    const StatementPlan* plan;
+    ShapeUse* use;
+  };
+  Found find_plan(std::string_view text, const CatalogSnapshot& catalog, Reading reading);
+  Found make_plan(std::string_view text, uint64_t shape_hash, const CatalogSnapshot& catalog,
+                  Reading reading);
   void set_names(const CatalogSnapshot& catalog, const NameScope& names);
   // What tells apart the plans of texts that their literals or the search path decide.
   std::string_view key_of(std::string_view text) {
     if (schemas.empty()) return text;
     return text_key = schemas_key + std::string(text);
   }
-  const StatementPlan& keep_uncached(StatementPlan plan) { return uncached_plan = std::move(plan); }
+  Found keep_uncached(StatementPlan plan) {
+    uncached_plan = std::move(plan);
+    return {&uncached_plan, nullptr};
+  }
 
   RouterLimits limits;
   Tokenizer tokenizer;
+  ShapeUses uses;
   ShapeCache cache;
   std::vector<Token> spelled_tokens;  // of the last statement, when its spelling was known
   StatementPlan uncached_plan;        // of the last statement, when the cache does not hold it
@@ -73,7 +83,7 @@ struct Router::State {
   ShapeCacheStatistics counts;
 };
 
-const StatementPlan& Router::State::find_plan(std::string_view text, const CatalogSnapshot& catalog,
+Router::State::Found Router::State::find_plan(std::string_view text, const CatalogSnapshot& catalog,
                                               Reading reading) {
   using KeyKind = ShapeCache::KeyKind;
   const uint64_t shape_hash = ShapeCache::hash_of(KeyKind::kShape, tokenizer.shape());
@@ -88,13 +98,13 @@ const StatementPlan& Router::State::find_plan(std::string_view text, const Catal
   }
   if (entry != nullptr) {
     ++counts.hits;
-    return entry->plan;
+    return {&entry->plan, entry->use.get()};
   }
   ++counts.misses;
   return make_plan(text, shape_hash, catalog, reading);
 }
 
-const StatementPlan& Router::State::make_plan(std::string_view text, uint64_t shape_hash,
+Router::State::Found Router::State::make_plan(std::string_view text, uint64_t shape_hash,
                                               const CatalogSnapshot& catalog, Reading reading) {
   using KeyKind = ShapeCache::KeyKind;
   const uint64_t start_ns = now_ns();
@@ -103,6 +113,9 @@ const StatementPlan& Router::State::make_plan(std::string_view text, uint64_t sh
   counts.parse_ns += parse_ns;
   // Another text of the same shape may be valid: 'x' can be wrong where 'y' is right.
   if (!analysis.is_valid) return keep_uncached(std::move(analysis.plan));
+  const ShapeUseRef use = uses.find_or_add(tokenizer.shape());
+  use->placement = placement_name(analysis.plan);
+  use->parse_ns += parse_ns;
   const ShapeCache::Entry* entry = nullptr;
   if (analysis.depends_on_literals) {
     if (cache.find(KeyKind::kShape, tokenizer.shape(), shape_hash) == nullptr) {
@@ -111,13 +124,14 @@ const StatementPlan& Router::State::make_plan(std::string_view text, uint64_t sh
     const std::string_view key = key_of(text);
     const KeyKind kind = ShapeCache::text_kind(reading);
     const uint64_t text_hash = ShapeCache::hash_of(kind, key);
-    entry = cache.insert(kind, key, text_hash, std::move(analysis.plan), false, parse_ns);
+    entry = cache.insert(kind, key, text_hash, std::move(analysis.plan), false, parse_ns, use);
   } else {
     entry = cache.insert(KeyKind::kShape, tokenizer.shape(), shape_hash, std::move(analysis.plan), false,
-                         parse_ns);
+                         parse_ns, use);
   }
   // insert() leaves the plan alone when it does not take it.
-  return entry != nullptr ? entry->plan : keep_uncached(std::move(analysis.plan));
+  if (entry == nullptr) return keep_uncached(std::move(analysis.plan));
+  return {&entry->plan, use.get()};
 }
 
 Router::Router(RouterLimits limits) : state_(std::make_unique<State>(limits)) {}
@@ -148,16 +162,16 @@ AnalyzedStatement Router::analyze(std::string_view text, const CatalogSnapshot& 
   Hint hint;
   if (const auto* entry = state.cache.find_by_spelling(text, reading, state.spelled_tokens, hint)) {
     ++state.counts.hits;
-    return {text, &entry->plan, state.spelled_tokens, hint, reading};
+    return {text, &entry->plan, state.spelled_tokens, hint, reading, entry->use.get()};
   }
   // The previous statement's tokens were promised until this call.
   state.tokenizer.shrink_to(kScratchBytesKept);
   const bool is_read = state.tokenizer.read(text, reading);
   if (state.tokenizer.has_too_many_tokens())
-    return {text, &state.keep_uncached(too_many_tokens_plan()), {}, {}, reading};
-  const StatementPlan& plan = is_read ? state.find_plan(text, catalog, reading)
-                                      : state.keep_uncached(invalid_plan(state.tokenizer.tokens().size()));
-  return {text, &plan, state.tokenizer.tokens(), state.tokenizer.hint(), reading};
+    return {text, state.keep_uncached(too_many_tokens_plan()).plan, {}, {}, reading};
+  const State::Found found = is_read ? state.find_plan(text, catalog, reading)
+                                     : state.keep_uncached(invalid_plan(state.tokenizer.tokens().size()));
+  return {text, found.plan, state.tokenizer.tokens(), state.tokenizer.hint(), reading, found.use};
 }
 
 void Router::set_shape_cache_bytes(size_t bytes) {
@@ -177,22 +191,27 @@ ShapeCacheStatistics Router::statistics() const {
 }
 
 std::vector<ShapeStatistics> Router::shapes(size_t limit) const {
-  std::vector<const ShapeCache::Entry*> entries;
+  std::unordered_map<const ShapeUse*, ShapeStatistics> by_use;
   state_->cache.for_each([&](const ShapeCache::Entry& entry) {
-    if (!entry.depends_on_literals) entries.push_back(&entry);
+    if (!entry.use) return;
+    ShapeStatistics& shape = by_use[entry.use.get()];
+    shape.hits += entry.hits;
+    shape.bytes += entry.bytes;
   });
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const auto* a, const auto* b) { return a->hits > b->hits; });
-  if (entries.size() > limit) entries.resize(limit);
+  std::vector<const ShapeUse*> uses;
+  state_->uses.for_each([&](const ShapeUse& use) { uses.push_back(&use); });
+  const auto rank = [&](const ShapeUse* use) {
+    return std::tuple(use->counts.time_us, use->counts.calls, by_use[use].hits);
+  };
+  std::stable_sort(uses.begin(), uses.end(), [&](const auto* a, const auto* b) { return rank(a) > rank(b); });
+  if (uses.size() > limit) uses.resize(limit);
   std::vector<ShapeStatistics> shapes;
-  for (const ShapeCache::Entry* entry : entries) {
-    ShapeStatistics& shape = shapes.emplace_back();
-    shape.text = entry->key;
-    std::replace_if(shape.text.begin(), shape.text.end(), is_shape_marker, '?');
-    shape.placement = placement_name(entry->plan);
-    shape.hits = entry->hits;
-    shape.parse_ns = entry->parse_ns;
-    shape.bytes = entry->bytes;
+  for (const ShapeUse* use : uses) {
+    ShapeStatistics& shape = shapes.emplace_back(std::move(by_use[use]));
+    shape.text = use->text();
+    shape.placement = use->placement;
+    shape.counts = use->counts;
+    shape.parse_ns = use->parse_ns;
   }
   return shapes;
 }
@@ -240,8 +259,9 @@ Error syntax_error_of(const AnalyzedStatement& statement) {
 CompiledStatement::CompiledStatement(const AnalyzedStatement& statement)
     : text_(statement.text),
       plan_(*statement.plan),
+      use_(statement.use),
       tokens_(statement.tokens.begin(), statement.tokens.end()) {
-  view_ = {text_, &plan_, tokens_, statement.comment_hint, statement.reading};
+  view_ = {text_, &plan_, tokens_, statement.comment_hint, statement.reading, use_.get()};
   if (view_.comment_hint.kind != Hint::Kind::kNone) {
     const size_t offset = static_cast<size_t>(statement.comment_hint.value.data() - statement.text.data());
     view_.comment_hint.value = std::string_view(text_).substr(offset, statement.comment_hint.value.size());

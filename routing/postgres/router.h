@@ -14,6 +14,7 @@
 #include "routing/postgres/client_encoding.h"
 #include "routing/postgres/route.h"
 #include "routing/postgres/search_path.h"
+#include "routing/postgres/shape_use.h"
 #include "routing/postgres/sql/reading.h"
 #include "routing/postgres/sql/statement_plan.h"
 #include "routing/postgres/sql/token.h"
@@ -34,15 +35,17 @@ struct AnalyzedStatement {
   std::string_view text;
   const StatementPlan* plan = nullptr;
   std::span<const Token> tokens;
-  Hint comment_hint;  // points into text
-  Reading reading;    // by which text was read
+  Hint comment_hint;        // points into text
+  Reading reading;          // by which text was read
+  ShapeUse* use = nullptr;  // where its runs are counted, valid as the plan is; null: not kept
 };
 
 // One row of SHOW SHAPES.
 struct ShapeStatistics {
-  std::string text;       // normalised: literals as ?
+  std::string text;       // normalised: literals and parameters as ?
   std::string placement;  // "sharded", "reference", ... or the refusal's SQLSTATE
-  uint64_t hits = 0;
+  ShapeCounts counts;
+  uint64_t hits = 0;  // of its plans, in the shape cache
   uint64_t parse_ns = 0;
   size_t bytes = 0;
 };
@@ -69,7 +72,8 @@ class Router {
   uint64_t generation() const;
 
   ShapeCacheStatistics statistics() const;
-  std::vector<ShapeStatistics> shapes(size_t limit) const;  // most used first
+  // Those that took most time first, then those most used.
+  std::vector<ShapeStatistics> shapes(size_t limit) const;
 
  private:
   struct State;
@@ -131,6 +135,7 @@ class CompiledStatement {
  private:
   std::string text_;
   StatementPlan plan_;
+  ShapeUseRef use_;
   std::vector<Token> tokens_;
   AnalyzedStatement view_;
 };

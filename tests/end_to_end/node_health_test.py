@@ -160,7 +160,8 @@ class NodeTrouble(EndToEndTest):
         return self.row()["state"]
 
     def log_lines(self):
-        return [line for line in self.cluster.mosaic.log_text()[self.log_before:].splitlines() if f'node "{self.node.name}"' in line]
+        lines = self.cluster.mosaic.log_text()[self.log_before:].splitlines()
+        return [line.replace('\\"', '"') for line in lines if f" event=node node={self.node.name} " in line]
 
     def trouble(self, name, begin, end, state, log_says, back_says):
         """Those who are keyed to other nodes notice nothing; nor does who comes when the trouble is known and needs no node in

@@ -28,6 +28,7 @@ struct Link final : proxy::FramePump::Driver {
   void end_lease(proxy::LeaseEnd end) override;
   void cancel_server() override { ++server->pending_cancels; }
   void close_client() override { is_closing = true; }
+  void on_slow_statement(const proxy::SlowStatement&) override {}
   proxy::FramePump::Lease attach(Server& leased);
 
   FakePool& pool;

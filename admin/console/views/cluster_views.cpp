@@ -121,26 +121,6 @@ ViewTable show_tables(const ViewContext& context) {
   return table;
 }
 
-ViewTable show_shapes(const ViewContext& context) {
-  // The same shape in several workers' caches is one row.
-  std::map<std::pair<std::string, std::string>, routing::ShapeStatistics> shapes;
-  for (const proxy::WorkerReport& worker : context.backend.report({.shapes = true}).workers) {
-    for (const routing::ShapeStatistics& shape : worker.shapes) {
-      routing::ShapeStatistics& sum = shapes[{shape.text, shape.placement}];
-      sum.hits += shape.hits;
-      sum.parse_ns += shape.parse_ns;
-      sum.bytes += shape.bytes;
-    }
-  }
-  ViewTable table{columns({"shape", "placement", "calls#", "parse_us#", "bytes#"}), {}};
-  for (const auto& [key, sum] : shapes)
-    table.rows.push_back(row(key.first, key.second, sum.hits, sum.parse_ns / 1000, sum.bytes));
-  std::stable_sort(table.rows.begin(), table.rows.end(), [&](const ViewRow& left, const ViewRow& right) {
-    return shapes.at({*left[0], *left[1]}).hits > shapes.at({*right[0], *right[1]}).hits;
-  });
-  return table;
-}
-
 ViewTable show_shape_cache(const ViewContext& context) {
   ViewTable table{columns({"worker#", "hits#", "misses#", "hit_rate", "evictions#", "parse_us#", "shapes#",
                            "bytes#", "bytes_max#"}),

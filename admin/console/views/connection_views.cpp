@@ -34,25 +34,27 @@ ViewTable show_clients(const ViewContext& context) {
   const auto config = context.backend.config();
   const auto catalog = context.backend.catalog();
   ViewTable table{connection_columns(), {}};
+  const auto add = [&](const proxy::ClientReport& client, bool is_of_console) {
+    ViewRow cells = row("C", client.user, client.database, "none", client.state, client.address, client.port,
+                        config->proxy.listen_address, config->proxy.listen_port);
+    cells.push_back(time_cell(client.connect_time_us));
+    cells.push_back(time_cell(client.request_time_us));
+    for (const uint64_t number :
+         {client.wait_us / kMicroseconds, client.wait_us % kMicroseconds, uint64_t{0}})
+      cells.push_back(cell(number));
+    cells.push_back(id_cell('c', client.id));
+    cells.push_back(id_cell('s', client.server_id));
+    const ViewRow rest = row(0, "", client.application_name, client.prepared_statements, client.id);
+    cells.insert(cells.end(), rest.begin(), rest.end());
+    cells.push_back(node_cell(*catalog, client.node));
+    cells.push_back(client.shard < 0 ? std::nullopt : cell(client.shard));
+    cells.push_back(is_of_console ? std::nullopt : cell(client.worker));
+    table.rows.push_back(std::move(cells));
+  };
   for (const proxy::WorkerReport& worker : context.backend.report({.clients = true}).workers) {
-    for (const proxy::ClientReport& client : worker.clients) {
-      ViewRow cells = row("C", client.user, client.database, "none", client.state, client.address,
-                          client.port, config->proxy.listen_address, config->proxy.listen_port);
-      cells.push_back(time_cell(client.connect_time_us));
-      cells.push_back(time_cell(client.request_time_us));
-      for (const uint64_t number :
-           {client.wait_us / kMicroseconds, client.wait_us % kMicroseconds, uint64_t{0}})
-        cells.push_back(cell(number));
-      cells.push_back(id_cell('c', client.id));
-      cells.push_back(id_cell('s', client.server_id));
-      const ViewRow rest = row(0, "", client.application_name, client.prepared_statements, client.id);
-      cells.insert(cells.end(), rest.begin(), rest.end());
-      cells.push_back(node_cell(*catalog, client.node));
-      cells.push_back(client.shard < 0 ? std::nullopt : cell(client.shard));
-      cells.push_back(cell(client.worker));
-      table.rows.push_back(std::move(cells));
-    }
+    for (const proxy::ClientReport& client : worker.clients) add(client, false);
   }
+  for (const proxy::ClientReport& client : context.state.clients.list()) add(client, true);
   return table;
 }
 
@@ -60,11 +62,12 @@ ViewTable show_servers(const ViewContext& context) {
   const auto config = context.backend.config();
   const auto catalog = context.backend.catalog();
   ViewTable table{connection_columns(), {}};
-  for (const proxy::WorkerReport& worker : context.backend.report({.servers = true}).workers) {
+  const proxy::Report report = context.backend.report({.servers = true, .is_of_one_instant = true});
+  for (const proxy::WorkerReport& worker : report.workers) {
     for (const proxy::ServerReport& server : worker.servers) {
       const pool::NodeAddress& node = config->proxy.nodes[server.node.value].address;
-      ViewRow cells = row("S", server.user, server.database, "none", server.state, node.host, node.port, "",
-                          server.local_port);
+      ViewRow cells = row("S", server.user, server.database, "none", server.state, node.host, node.port,
+                          server.local_address, server.local_port);
       cells.push_back(time_cell(server.connect_time_us));
       cells.push_back(time_cell(server.request_time_us));
       for (int i = 0; i < 3; ++i) cells.push_back(cell(0));
@@ -74,8 +77,31 @@ ViewTable show_servers(const ViewContext& context) {
           row(server.remote_pid, "", server.application_name, server.prepared_statements, server.id);
       cells.insert(cells.end(), rest.begin(), rest.end());
       cells.push_back(node_cell(*catalog, server.node.value));
-      cells.push_back(std::nullopt);
+      cells.push_back(server.shard < 0 ? std::nullopt : cell(server.shard));
       cells.push_back(cell(server.worker));
+      table.rows.push_back(std::move(cells));
+    }
+  }
+  return table;
+}
+
+// Narrow, and what is long comes last. Times in microseconds.
+ViewTable show_activity(const ViewContext& context) {
+  const auto catalog = context.backend.catalog();
+  ViewTable table{columns({"id#", "user", "state", "waits_for", "node", "shard#", "wait_time#", "query_time#",
+                           "xact_time#", "unsent#", "application_name", "statement"}),
+                  {}};
+  const proxy::Report report = context.backend.report({.clients = true, .statements = true});
+  for (const proxy::WorkerReport& worker : report.workers) {
+    for (const proxy::ClientReport& client : worker.clients) {
+      ViewRow cells = row(client.id, client.user, client.state, client.waits_for);
+      cells.push_back(node_cell(*catalog, client.node));
+      cells.push_back(client.shard < 0 ? std::nullopt : cell(client.shard));
+      cells.push_back(cell(client.wait_us));
+      cells.push_back(client.is_running ? cell(client.statement_us) : std::nullopt);
+      cells.push_back(client.transaction_us == 0 ? std::nullopt : cell(client.transaction_us));
+      const ViewRow rest = row(client.unsent_bytes, client.application_name, client.statement);
+      cells.insert(cells.end(), rest.begin(), rest.end());
       table.rows.push_back(std::move(cells));
     }
   }

@@ -45,7 +45,7 @@ uint64_t count_servers(const proxy::Report& report) {
 
 ViewTable show_pools(const ViewContext& context) {
   const auto config = context.backend.config();
-  const proxy::Report report = context.backend.report({});
+  const proxy::Report report = context.backend.report({.is_of_one_instant = true});
   ViewTable table{columns({"database", "user", "cl_active#", "cl_waiting#", "cl_active_cancel_req#",
                            "cl_waiting_cancel_req#", "sv_active#", "sv_active_cancel#", "sv_being_canceled#",
                            "sv_idle#", "sv_used#", "sv_tested#", "sv_login#", "maxwait#", "maxwait_us#",
@@ -57,13 +57,15 @@ ViewTable show_pools(const ViewContext& context) {
                              pool.clients_cancel_active, pool.servers_being_canceled, pool.servers_idle, 0, 0,
                              pool.servers_login, pool.longest_wait_us / kMicroseconds,
                              pool.longest_wait_us % kMicroseconds, "transaction", std::nullopt));
+  table.rows.push_back(row(kConsoleDatabase, kConsoleDatabase, context.state.clients.list().size(), 0, 0, 0,
+                           0, 0, 0, 0, 0, 0, 0, 0, 0, "statement", std::nullopt));
   return table;
 }
 
 ViewTable show_databases(const ViewContext& context) {
   const auto config = context.backend.config();
   const proxy::ProxySettings& settings = config->proxy;
-  const proxy::Report report = context.backend.report({.clients = true});
+  const proxy::Report report = context.backend.report({.clients = true, .is_of_one_instant = true});
   uint64_t clients = 0;
   for (const proxy::WorkerReport& worker : report.workers) clients += worker.clients.size();
   ViewTable table{columns({"name", "host", "port#", "database", "force_user", "pool_size#", "min_pool_size#",
@@ -78,17 +80,23 @@ ViewTable show_databases(const ViewContext& context) {
                            count_servers(report), settings.max_client_conn, clients, 0, 0));
   table.rows.push_back(row(kConsoleDatabase, std::nullopt, settings.listen_port, kConsoleDatabase,
                            kConsoleDatabase, 0, 0, 0, 0, "statement", std::nullopt, 0, 0,
-                           config->max_console_clients, 0, 0, 0));
+                           config->max_console_clients, context.state.clients.list().size(), 0, 0));
   return table;
 }
 
 ViewTable show_users(const ViewContext& context) {
   const auto config = context.backend.config();
-  const proxy::Report report = context.backend.report({.clients = true});
+  const proxy::Report report =
+      context.backend.report({.clients = true, .users = true, .is_of_one_instant = true});
+  // With those of the auth file who are not here.
   std::map<std::string, uint64_t> clients;
   for (const proxy::WorkerReport& worker : report.workers) {
-    for (const proxy::ClientReport& client : worker.clients) ++clients[client.user];
+    for (const std::string& user : worker.users) clients.try_emplace(user, 0);
+    for (const proxy::ClientReport& client : worker.clients) {
+      if (client.state != "login") ++clients[client.user];
+    }
   }
+  for (const proxy::ClientReport& client : context.state.clients.list()) ++clients[client.user];
   auto pools = pools_by_user(report);
   for (const auto& [user, count] : clients) pools.try_emplace(user);
   ViewTable table{
@@ -102,8 +110,8 @@ ViewTable show_users(const ViewContext& context) {
 }
 
 ViewTable show_lists(const ViewContext& context) {
-  const proxy::Report report = context.backend.report({.clients = true});
-  uint64_t used_clients = 0, login_clients = 0, idle_servers = 0;
+  const proxy::Report report = context.backend.report({.clients = true, .is_of_one_instant = true});
+  uint64_t used_clients = context.state.clients.list().size(), login_clients = 0, idle_servers = 0;
   for (const proxy::WorkerReport& worker : report.workers) {
     for (const proxy::ClientReport& client : worker.clients)
       ++(client.state == "login" ? login_clients : used_clients);
@@ -114,7 +122,7 @@ ViewTable show_lists(const ViewContext& context) {
   table.rows = {row("databases", 2),
                 row("users", pools.size()),
                 row("peers", 0),
-                row("pools", pools.size()),
+                row("pools", pools.size() + 1),  // with the console's
                 row("peer_pools", 0),
                 row("free_clients", 0),
                 row("used_clients", used_clients),

@@ -1,4 +1,7 @@
-#include <set>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
 
 #include "admin/config/config_keys.h"
 #include "admin/console/views/view_builders.h"
@@ -41,6 +44,16 @@ ViewTable show_config(const ViewContext& context) {
   }
   // Exporters ask for it; there is no such limit here.
   table.rows.push_back(row("max_user_connections", "0", "0", "no"));
+  return table;
+}
+
+ViewTable show_events(const ViewContext& context) {
+  ViewTable table{columns({"time", "level", "event", "text"}), {}};
+  for (const KeptEvent& event : context.backend.events->kept())
+    table.rows.push_back(row(fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03} UTC",
+                                         fmt::gmtime(static_cast<std::time_t>(event.unix_us / 1'000'000)),
+                                         event.unix_us / 1000 % 1000),
+                             name_of(event.severity), event.name, event.text));
   return table;
 }
 

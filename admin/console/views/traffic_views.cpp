@@ -29,7 +29,7 @@ struct Traffic {
 Traffic read_traffic(const ViewContext& context) {
   const TrafficReport total = sum_traffic(context.backend.report({}));
   return {context.backend.config()->proxy.database, total,
-          context.averages.averages(total, TrafficAverages::Clock::now())};
+          context.state.averages.averages(total, TrafficAverages::Clock::now())};
 }
 
 }  // namespace

@@ -19,16 +19,25 @@ ViewTable show_stats_averages(const ViewContext& context);
 // connection_views.cpp
 ViewTable show_clients(const ViewContext& context);
 ViewTable show_servers(const ViewContext& context);
+ViewTable show_activity(const ViewContext& context);
+// statement_views.cpp
+ViewTable show_shapes(const ViewContext& context);
+ViewTable show_shape_texts(const ViewContext& context);
+ViewTable show_heat(const ViewContext& context);
+// lock_views.cpp
+ViewTable show_blockers(const ViewContext& context);
+// limit_views.cpp
+ViewTable show_limits(const ViewContext& context);
 // process_views.cpp
 ViewTable show_version(const ViewContext& context);
 ViewTable show_config(const ViewContext& context);
+ViewTable show_events(const ViewContext& context);
 ViewTable show_state(const ViewContext& context);
 ViewTable show_help(const ViewContext& context);
 // cluster_views.cpp
 ViewTable show_nodes(const ViewContext& context);
 ViewTable show_shards(const ViewContext& context);
 ViewTable show_tables(const ViewContext& context);
-ViewTable show_shapes(const ViewContext& context);
 ViewTable show_shape_cache(const ViewContext& context);
 ViewTable show_statement_cache(const ViewContext& context);
 ViewTable show_session_state(const ViewContext& context);

@@ -6,15 +6,14 @@
 #include <string>
 #include <string_view>
 
-#include "admin/console/console_backend.h"
-#include "admin/console/traffic_averages.h"
+#include "admin/console/console_state.h"
 #include "admin/console/view_table.h"
 
 namespace mosaic::admin {
 
 struct ViewContext {
   const ConsoleBackend& backend;
-  const TrafficAverages& averages;
+  const ConsoleState& state;
 };
 
 struct View {

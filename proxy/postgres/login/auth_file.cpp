@@ -148,6 +148,12 @@ Result<AuthFile> AuthFile::load(const std::string& path, const ScramKey& secret,
   return error;
 }
 
+std::vector<std::string> AuthFile::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, user] : users_) names.push_back(name);
+  return names;
+}
+
 const AuthUser* AuthFile::find(std::string_view user) const {
   const auto found = users_.find(user);
   return found == users_.end() ? nullptr : &found->second;

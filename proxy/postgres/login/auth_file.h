@@ -44,6 +44,7 @@ class AuthFile {
   ScramCredential credential_of(std::string_view user) const;
 
   size_t size() const { return users_.size(); }
+  std::vector<std::string> names() const;
   const std::vector<std::string>& warnings() const { return warnings_; }  // for the log; one line each
 
  private:

@@ -212,7 +212,12 @@ Session::Verdict Session::on_completion(char type, std::string_view body) {
       front.statement->description.clear();
     }
   }
-  if (!is_ours && (type == 'C' || type == 'I' || type == 's')) complete_part(front, type, until_zero(body));
+  if (!is_ours && (type == 'C' || type == 'I' || type == 's')) {
+    if (type == 'C') count_rows(front, until_zero(body));
+    complete_part(front, type, until_zero(body));
+    if (front.kind == Kind::kExecute)
+      end_timing(front, type == 's' ? TimingEnd::kSuspended : TimingEnd::kCompleted);
+  }
   if (front.is_bound) {
     keep_bound_tag(body);
     return Verdict::kDrop;
@@ -344,6 +349,7 @@ Session::Verdict Session::on_error(std::string_view body) {
     return Verdict::kDrop;
   }
   attempt_.stop();
+  if (front.kind != Kind::kQuery) end_timing_of_failed();
   if (front.effects && front.effects->refusal) {
     routing::append_error(*outbox_.to_client, *front.effects->refusal);
   } else {

@@ -49,6 +49,7 @@ Session::Intake Session::on_bind(std::string_view body) {
     return refuse(failed_transaction_error(), false);
   if (const auto error = shadowed_name_error(view)) return settle_then_refuse(*error);
   if (sees_reset(view)) return settle_then_refuse(reset_error());
+  if (!waiting_.route) note_statement(view.use);
   const Parameters parameters = message->parameters(statement->types());
   if (!message->portal.empty() && statements_.find_portal(message->portal) != nullptr) {
     return settle_then_refuse(
@@ -131,6 +132,8 @@ Session::Intake Session::on_bind(std::string_view body) {
   bind.key = key;
   ++environment_.traffic[leg_.node().value].binds;
   count_query(route);
+  begin_timing(bind, view.use);  // where it fails; else its Execute tells
+  note_portal(message->portal, view.use);
   std::unique_ptr<Effects> effects = effects_of(view, parameters);
   const bool is_control = parts.size() == 1 && parts[0].is_transaction_control();
   if (!is_control) note_sent(view, effects.get());

@@ -147,7 +147,8 @@ void Session::route_copy() {
   if (copy_->is_extended) {
     routing::ByteBuffer text;
     routing::append_qualified(text, analysis_.statement, route, catalog());
-    leg_.send_statement(text.view(), false);
+    count_query(route);
+    begin_timing(leg_.send_statement(text.view(), false), analysis_.statement.use);
     leg_.send_flush();
     enter(Phase::kDraining);
     waiting_.phase_after = Phase::kGroup;
@@ -158,10 +159,10 @@ void Session::route_copy() {
       leg_.out().append_u8(0);
     }
     leg_.server().unnamed.reset();
-    leg_.expect(Kind::kQuery);
+    count_query(route);
+    begin_timing(leg_.expect(Kind::kQuery), analysis_.statement.use);
     enter(Phase::kInFlight);
   }
-  count_query(route);
 }
 
 Session::Verdict Session::on_copy_in_response() {

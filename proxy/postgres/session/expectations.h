@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pool/postgres/statement_list.h"
+#include "routing/postgres/shape_use.h"
 #include "routing/result.h"
 
 namespace mosaic::proxy {
@@ -92,11 +93,16 @@ struct Expectation {
   bool is_client_unnamed = false;      // kParse: the client's unnamed statement, gone when it fails
   bool is_renamed = false;             // of PREPARE or EXECUTE, which were given the server's name
   bool is_bound = false;               // kQuery: its messages are Bind, Describe, Execute and Sync
+  bool is_timed = false;               // its answer ends a statement that is counted
   uint16_t completed_parts = 0;        // kQuery
   uint32_t local_bytes = 0;            // kLocal; kQuery that is bound: of its CommandComplete
   pool::StatementKey key;              // kParse, kBind, kDescribeStatement, kClose: which of the server's
   PreparedStatement* statement = nullptr;  // kParse, kDescribeStatement, kBind of ours: with a reference
   std::unique_ptr<Effects> effects;
+  // While it is timed.
+  routing::ShapeUseRef use;  // null: its shape is not kept
+  int shard = -1;
+  uint64_t sent_us = 0;
 
   Effects& made_effects() {
     if (!effects) effects = std::make_unique<Effects>();
@@ -115,6 +121,7 @@ class ExpectationQueue {
   Expectation& back() { return at(size_ - 1); }
   const Expectation& back() const { return ring_[(first_ + size_ - 1) & mask()]; }
   Expectation& at(size_t index) { return ring_[(first_ + index) & mask()]; }
+  const Expectation& at(size_t index) const { return ring_[(first_ + index) & mask()]; }
   Expectation& push(Expectation expectation) {
     if (size_ == ring_.size()) grow();
     Expectation& place = ring_[(first_ + size_++) & mask()];
@@ -123,6 +130,7 @@ class ExpectationQueue {
   }
   void pop() {
     front().effects.reset();
+    front().use = {};
     first_ = (first_ + 1) & mask();
     --size_;
   }

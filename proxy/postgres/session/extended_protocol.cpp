@@ -142,6 +142,7 @@ Session::Intake Session::on_execute(std::string_view body) {
     leg_.out().append(body);
   }
   Expectation& execute = leg_.expect(Kind::kExecute);
+  begin_timing_of_portal(execute, message->portal);
   // It may have been bound before the Sync.
   if (!message->portal.empty() && transaction_.changes_reading) group_.is_reading_in_doubt = true;
   const auto made = std::find_if(portals_.effects.begin(), portals_.effects.end(),
@@ -178,6 +179,7 @@ Session::Intake Session::execute_local(LocalPortal& portal) {
   const auto& parts = view.plan->parts;
   // What it does, it does behind all that was sent before.
   if (!leg_.owed().is_empty()) return drain();
+  note_statement(view.use);
   if (parts.empty()) {
     append_local(LocalReply{"", std::nullopt, true});
     return Intake::kTaken;

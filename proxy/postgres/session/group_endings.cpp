@@ -45,6 +45,7 @@ Session::Verdict Session::on_ready(char status) {
   assert(front.kind == Kind::kSync || front.kind == Kind::kQuery || front.kind == Kind::kOwnQuery);
   const bool is_own = front.kind == Kind::kOwnQuery || (front.kind == Kind::kSync && front.is_ours);
   const Purpose purpose = front.purpose;
+  if (!group_.is_retrying) end_timing(front, group_.has_error ? TimingEnd::kFailed : TimingEnd::kCompleted);
   if (front.is_bound && !group_.is_retrying) {
     outbox_.to_client->append(leg_.local_bytes().data(), front.local_bytes);
     leg_.local_bytes().consume(front.local_bytes);

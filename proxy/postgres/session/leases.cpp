@@ -60,6 +60,7 @@ Session::Server Session::need_server(const Route& route, const std::optional<poo
       return Server::kRefused;
     }
   }
+  times_.waiting_us = environment_.clock.now_us();
   ask_for_server(route.node, preferred, route.target == Route::Target::kAnyNode || waiting_.is_describing());
   return Server::kWaiting;
 }
@@ -215,6 +216,8 @@ void Session::on_lease(pool::ServerMemory& server) {
   assert(phase_ == Phase::kWaiting && !leg_.is_held());
   leg_.attach(server);
   leg_.remains.is_unclean = false;
+  if (const uint64_t since_us = std::exchange(times_.waiting_us, 0); since_us != 0)
+    times_.waited_us += environment_.clock.now_us() - since_us;
   ++environment_.traffic[server.node.value].assignments;
   waiting_.has_been_rested = false;
   if (server.settings == view_.at_begin()) {

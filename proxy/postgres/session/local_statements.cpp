@@ -233,6 +233,7 @@ Session::LocalReply Session::set_hint(const StatementPart& part, const AnalyzedS
 
 // Nothing is owed: it is told at once.
 void Session::append_local(const LocalReply& reply) {
+  count_here(false);
   if (reply.is_empty_query) {
     routing::append_empty(*outbox_.to_client, 'I');
   } else {

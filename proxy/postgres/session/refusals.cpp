@@ -19,6 +19,7 @@ namespace sqlstate = routing::sqlstate;
 // A refusal fails the transaction like any error. Where a server has it, the server must know: it is sent
 // what fails, and the client gets our error in place of the server's.
 Session::Intake Session::refuse(const Error& error, bool is_simple) {
+  count_here(true);
   if (leg_.is_held() && (leg_.status() != 'I' || leg_.is_busy())) {
     begin_on_leg();
   } else if (transaction_.is_open() && !transaction_.is_lost()) {

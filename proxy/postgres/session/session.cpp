@@ -144,6 +144,7 @@ void Session::close_with(const Error& error) {
   if (!outbox_.is_mid_frame) routing::append_error(*outbox_.to_client, error, "FATAL");
   on_client_lost(false);
   outbox_.close_client = true;
+  outbox_.closing_error = std::make_unique<Error>(error);
 }
 
 void Session::begin_statement() {
@@ -227,6 +228,7 @@ Session::Intake Session::on_query(std::string_view body) {
     analysis_.statement = analyze(*text);
     analysis_.generation = environment_.router->generation();
   }
+  note_statement(analysis_.statement.use);
   const auto& parts = analysis_.statement.plan->parts;
   if (is_sql_prepared(analysis_.statement)) {
     const routing::CompiledStatement kept(analysis_.statement);  // what it names will be analysed as well
@@ -303,6 +305,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
     portals_.has_unnamed = false;
     leg_.expect(Kind::kQuery).effects = std::move(effects);
   }
+  begin_timing(leg_.owed().back(), statement.use);
   waiting_.route.reset();
   enter(Phase::kInFlight);
   return Intake::kTaken;
@@ -337,7 +340,7 @@ Session::Intake Session::on_function_call(std::string_view body) {
   if (reader.read_u32() >= kFirstUserOid) transaction_.traces.add(routing::Trace::kUnknown);
   analysis_.text_changes.clear();
   count_query(route);
-  leg_.expect(Kind::kQuery);
+  begin_timing(leg_.expect(Kind::kQuery), nullptr);
   enter(Phase::kInFlight);
   return Intake::kTaken;
 }
@@ -383,15 +386,8 @@ void Session::note_sent(const AnalyzedStatement& statement, const Effects* effec
   }
 }
 
-void Session::count_query(const Route& route) {
-  ++environment_.traffic[leg_.node().value].queries;
-  last_shard_ = -1;
-  if (route.target != Route::Target::kShard) return;
-  last_shard_ = static_cast<int>(route.shard.value);
-  if (route.shard.value < environment_.shard_queries.size()) ++environment_.shard_queries[route.shard.value];
-}
-
 void Session::come_to_rest() {
+  times_.began_us = times_.waited_us = times_.waiting_us = 0;
   enter(Phase::kReady);
   if (is_shutting_down_) on_shutdown();
 }

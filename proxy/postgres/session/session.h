@@ -10,7 +10,7 @@
 // which statement, under which name), sql_prepared.cpp (PREPARE and EXECUTE of SQL), bound_query.cpp (simple
 // queries as prepared statements), answers.cpp (what servers answer), group_endings.cpp (ReadyForQuery, and
 // bringing servers to rest), local_statements.cpp (statements answered here), copying.cpp (COPY in),
-// session_ending.cpp (how it all ends).
+// counting.cpp (how many, how long), session_ending.cpp (how it all ends).
 
 #include <cstdint>
 #include <memory>
@@ -28,6 +28,7 @@
 #include "proxy/postgres/session/outbox.h"
 #include "proxy/postgres/session/server_leg.h"
 #include "proxy/postgres/session/session_environment.h"
+#include "proxy/postgres/session/statement_times.h"
 #include "proxy/postgres/session/transaction.h"
 #include "routing/postgres/router.h"
 #include "routing/postgres/wire/client_messages.h"
@@ -106,7 +107,21 @@ class Session {
   size_t prepared_statements() const { return statements_.size(); }
   size_t owed_replies() const { return leg_.owed().size(); }  // by the server
   int last_shard() const { return last_shard_; }
+  // What it runs or waits to run; between statements the last one. Times by environment.clock.
+  struct Running {
+    const routing::ShapeUse* shape = nullptr;  // null: not known
+    int shard = -1;
+    uint64_t began_us = 0;              // 0: nothing runs or waits
+    uint64_t waited_us = 0;             // for a server, before it ran
+    uint64_t waiting_us = 0;            // since when it waits for one; 0: it does not
+    uint64_t transaction_began_us = 0;  // 0: no transaction is open
+  };
+  Running running() const;
+  // The client has not read for so long, and its server was not read from.
+  void on_held_back(uint64_t us) { times_.held_back_us += us; }
   std::string application_name() const;
+  // What the server said before it went away; null: nothing.
+  const routing::Error* server_last_words() const { return leg_.last_words.get(); }
 
  private:
   using Kind = Expectation::Kind;
@@ -165,8 +180,17 @@ class Session {
     StatementReference control;  // BEGIN, COMMIT ...: counts from its Execute on, not from its Bind
   };
 
+  struct PortalUse {
+    std::string name;
+    routing::ShapeUseRef use;
+    int shard = -1;
+  };
+
   // Of the client, on its server.
   struct ServerPortals {
+    std::vector<PortalUse> named_uses;  // the latest
+    routing::ShapeUseRef unnamed_use;
+    int unnamed_shard = -1;
     std::vector<PortalEffects> effects;  // by name: what their Execute will do
     bool has_unnamed = false;            // the server's is one that the client has bound
   };
@@ -196,7 +220,6 @@ class Session {
   static routing::Error reset_error();
   std::optional<routing::Error> shadowed_name_error(const routing::AnalyzedStatement& statement);
   void note_sent(const routing::AnalyzedStatement& statement, const Effects* effects);
-  void count_query(const routing::Route& route);
   void finish_welcome(const pool::NameValuesRef& parameters);
   pool::NameValuesRef welcome_key() const;
   pool::NameValuesRef with_application_name(const pool::NameValuesRef& parameters) const;
@@ -205,6 +228,18 @@ class Session {
   const routing::CatalogSnapshot& catalog() const { return *catalog_; }
   void begin_statement();  // takes the newest catalog between transactions
   void close_with(const routing::Error& error);
+
+  // counting.cpp
+  enum class TimingEnd : uint8_t { kCompleted, kSuspended, kFailed };
+  void count_query(const routing::Route& route);
+  void note_statement(routing::ShapeUse* use);
+  void count_here(bool has_failed);
+  void begin_timing(Expectation& expectation, routing::ShapeUse* use);
+  void end_timing(Expectation& expectation, TimingEnd end);
+  void end_timing_of_failed();
+  void count_rows(Expectation& expectation, std::string_view tag);
+  void note_portal(std::string_view name, routing::ShapeUse* use);
+  void begin_timing_of_portal(Expectation& expectation, std::string_view name);
 
   // segments.cpp
   bool tells_of_sequences(const routing::AnalyzedStatement& statement) const;
@@ -409,6 +444,7 @@ class Session {
   Group group_;
   ServerPortals portals_;
   Analysis analysis_;
+  StatementTimes times_;
   int last_shard_ = -1;
   bool is_shutting_down_ = false;
 };

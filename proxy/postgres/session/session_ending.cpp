@@ -179,6 +179,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
       !owed.is_empty() && (owed.front().kind == Kind::kQuery || owed.back().kind == Kind::kQuery);
   const bool skipped_until_sync = group_.skips_until_sync;
   const bool was_told = group_.has_error;
+  end_timing_of_failed();
   for (size_t i = owed.size(); i-- > 0;) undo(owed.at(i));
   while (!owed.is_empty()) pop_expectation();
   leg_.local_bytes().clear();
@@ -198,6 +199,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
     if (!is_mid_frame) routing::append_error(*outbox_.to_client, loss, "FATAL");
     enter(Phase::kClosed);
     outbox_.close_client = true;
+    outbox_.closing_error = std::make_unique<Error>(loss);
     return;
   }
   if (before == Phase::kResting) {

@@ -14,6 +14,7 @@
 #include "proxy/postgres/session/query_binder.h"
 #include "proxy/postgres/session/statement_cache.h"
 #include "proxy/report.h"
+#include "proxy/turn_clock.h"
 #include "routing/buffer_stock.h"
 #include "routing/catalog_snapshot.h"
 #include "routing/postgres/router.h"
@@ -43,6 +44,9 @@ struct SessionEnvironment {
   uint64_t max_copy_lookahead_bytes = 1 << 20;    // COPY without a hint: bytes kept until the first row's key
   std::vector<TrafficReport> traffic;             // by node
   std::vector<uint64_t> shard_queries;            // by shard
+  std::vector<uint64_t> shard_us;                 // by shard: how long servers worked for it
+  TurnClock clock;
+  uint64_t slow_statement_us = 0;  // from this duration on a statement is told of; 0: never
   uint64_t refused_statements = 0;
   uint64_t described_from_cache = 0;
   uint64_t bound_queries = 0;       // simple queries that went out as prepared statements

@@ -131,6 +131,7 @@ Session::Intake Session::run_prepare(const AnalyzedStatement& statement, bool is
   routing::add_inner_changes(until_statement, inner, analysis_.text_changes);
   if (is_simple) {
     count_query(route);
+    begin_timing(expectation, statement.use);
     enter(Phase::kInFlight);
   }
   return Intake::kTaken;
@@ -253,6 +254,7 @@ Session::Intake Session::run_execute(const AnalyzedStatement& statement) {
   Expectation& query = leg_.expect(Kind::kQuery);
   query.key = execution->key;
   query.effects = note_execution(*execution);
+  begin_timing(query, execution->view.use);
   enter(Phase::kInFlight);
   return Intake::kTaken;
 }
@@ -275,6 +277,7 @@ Session::Intake Session::bind_execute(const routing::BindMessage& message, Prepa
   leg_.expect(Kind::kBind).is_unnamed = true;
   ++environment_.traffic[leg_.node().value].binds;
   add_portal_effects(message.portal, note_execution(*execution));
+  note_portal(message.portal, execution->view.use);
   if (message.portal.empty()) {
     portals_.has_unnamed = true;
   } else {
@@ -294,7 +297,9 @@ Session::Intake Session::execute_unknown(LocalPortal& portal) {
   portal.has_run = true;
   const std::string text = begin_execution(statement, *execution, true);
   std::unique_ptr<Effects> effects = note_execution(*execution);
-  leg_.send_statement(text, false).effects = std::move(effects);
+  Expectation& execute = leg_.send_statement(text, false);
+  execute.effects = std::move(effects);
+  begin_timing(execute, execution->view.use);
   return Intake::kTaken;
 }
 

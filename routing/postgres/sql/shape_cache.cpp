@@ -69,14 +69,15 @@ void ShapeCache::mark_as_used(Entry* entry) {
 }
 
 ShapeCache::Entry* ShapeCache::insert(KeyKind kind, std::string_view key, uint64_t hash, StatementPlan&& plan,
-                                      bool depends_on_literals, uint64_t parse_ns) {
-  const size_t bytes = sizeof(Entry) + sizeof(void*) + key.size() + plan.bytes();
+                                      bool depends_on_literals, uint64_t parse_ns, ShapeUseRef use) {
+  const size_t bytes = sizeof(Entry) + sizeof(void*) + key.size() + plan.bytes() + (use ? use->bytes() : 0);
   if (bytes > bytes_max_ / 8) return nullptr;
   auto owned = std::make_unique<Entry>();
   owned->key = key;
   owned->key_kind = kind;
   owned->hash = hash;
   owned->plan = std::move(plan);
+  owned->use = std::move(use);
   owned->depends_on_literals = depends_on_literals;
   owned->parse_ns = parse_ns;
   owned->bytes = bytes;

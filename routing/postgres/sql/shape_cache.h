@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "routing/postgres/shape_use.h"
 #include "routing/postgres/sql/spelling.h"
 #include "routing/postgres/sql/statement_plan.h"
 
@@ -28,6 +29,7 @@ class ShapeCache {
     KeyKind key_kind = KeyKind::kShape;
     uint64_t hash = 0;
     StatementPlan plan;
+    ShapeUseRef use;                   // of the statements that find it; null: not counted
     bool depends_on_literals = false;  // no plan here: look the text itself up
     uint64_t hits = 0;
     uint64_t parse_ns = 0;
@@ -54,7 +56,7 @@ class ShapeCache {
   // Adds an entry for a key that find() missed and evicts the oldest until all fit. Null, and nothing
   // changed, when the entry alone would take more than an eighth of the limit (`plan` is left alone then).
   Entry* insert(KeyKind kind, std::string_view key, uint64_t hash, StatementPlan&& plan,
-                bool depends_on_literals, uint64_t parse_ns);
+                bool depends_on_literals, uint64_t parse_ns, ShapeUseRef use = {});
   // The entry of this shape that was found last, when `text` is spelled like the text that found it: marked
   // as used, with `tokens` and `hint` of the text. Null: none, find() may know more.
   Entry* find_by_spelling(std::string_view text, Reading reading, std::vector<Token>& tokens, Hint& hint);
