@@ -95,7 +95,9 @@ class ConnectionPool {
   std::optional<uint64_t> idle_since_ms() const {
     return idle_.empty() ? std::nullopt : std::optional(idle_.front()->state_since_ms());
   }
-  void close_longest_idle() { remove(*idle_.front()); }
+  void close_longest_idle() {
+    remove(*idle_.front(), "room for a connection of another user or to another node");
+  }
   // RELOAD. When either changed, idle connections go at once and leased ones when they come back.
   void set_address(NodeAddress address, std::string password);
   void close_idle();

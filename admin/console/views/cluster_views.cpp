@@ -56,7 +56,7 @@ std::string refused_users(const pool::NodeHealth::Status& health) {
 ViewTable show_nodes(const ViewContext& context) {
   const auto config = context.backend.config();
   const auto catalog = context.backend.catalog();
-  const proxy::Report report = context.backend.report({});
+  const proxy::Report report = context.backend.report({.is_of_one_instant = true});
   const std::vector<NodeSum> sums = sum_nodes(report, config->nodes.size());
   std::vector<uint64_t> shards(config->nodes.size());
   for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard) ++shards[catalog->node_of({shard}).value];

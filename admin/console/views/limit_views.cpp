@@ -59,16 +59,18 @@ uint64_t most_of_workers(const Facts& facts, Each&& amount) {
   return most;
 }
 
-// Of the pool that has most: the limit is for a node and a user, over all workers.
-Amount servers_of_a_pool(const Facts& facts) {
-  std::map<std::pair<uint16_t, std::string>, uint64_t> pools;
+uint64_t servers_of(const proxy::PoolReport& pool) {
+  return uint64_t{pool.servers_active} + pool.servers_idle + pool.servers_login + pool.servers_being_canceled;
+}
+
+// Server connections of the pool, node or user (`key_of`) that has most, over all workers.
+template <typename KeyOf>
+uint64_t most_servers(const Facts& facts, KeyOf&& key_of) {
+  std::map<decltype(key_of(proxy::PoolReport{})), uint64_t> sums;
   uint64_t most = 0;
   for (const proxy::WorkerReport& worker : facts.report.workers) {
-    for (const proxy::PoolReport& pool : worker.pools) {
-      uint64_t& sum = pools[{pool.node.value, pool.user}];
-      sum += pool.servers_active + pool.servers_idle + pool.servers_login + pool.servers_being_canceled;
-      most = std::max(most, sum);
-    }
+    for (const proxy::PoolReport& pool : worker.pools)
+      most = std::max(most, sums[key_of(pool)] += servers_of(pool));
   }
   return most;
 }
@@ -79,7 +81,21 @@ constexpr Limit kLimits[] = {
      [](const Facts& facts) -> Amount { return facts.report.clients_most; }, "client_refused"},
     {"limits.max_console_clients", [](const Facts& facts) -> Amount { return facts.console_clients.size(); },
      [](const Facts& facts) -> Amount { return facts.console_clients_max; }, "console_refused"},
-    {"pool.default_pool_size", servers_of_a_pool, unknown, ""},
+    {"pool.default_pool_size",
+     [](const Facts& facts) -> Amount {
+       return most_servers(facts, [](const auto& pool) { return std::pair(pool.node.value, pool.user); });
+     },
+     unknown, ""},
+    {"pool.max_db_connections",
+     [](const Facts& facts) -> Amount {
+       return most_servers(facts, [](const auto& pool) { return pool.node.value; });
+     },
+     unknown, ""},
+    {"pool.max_user_connections",
+     [](const Facts& facts) -> Amount {
+       return most_servers(facts, [](const auto& pool) { return pool.user; });
+     },
+     unknown, ""},
     {"pool.max_waiting_clients",
      [](const Facts& facts) -> Amount {
        return most_of_workers(facts, [](const proxy::WorkerReport& worker) {
