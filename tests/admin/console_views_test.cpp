@@ -87,7 +87,7 @@ TEST_F(ConsoleViews, console_clients_are_among_clients_pools_and_users) {
 
 TEST_F(ConsoleViews, limits_tell_use_and_how_often_they_were_met) {
   report_.clients = 3;
-  report_.clients_max = 8;
+  report_.clients_most = 8;
   events_.record(pool::Event(pool::Severity::kDebug, "client_refused"));
   const auto rows = show("limits");
   ASSERT_EQ(rows.at(0).at("name"), "max_client_conn");
