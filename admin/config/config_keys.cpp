@@ -113,8 +113,7 @@ const std::vector<ConfigKey>& keys() {
        [](T& t, const V& v) { t.node->address.dbname = v.text; }},
       {"nodes.*", "shards", kBool, "true", kFixed,
        "false: `mosaic init` gives this node no shards; as database.default_node, of which catalog queries "
-       "are "
-       "asked, it shows each table once.",
+       "are asked, it shows each table once.",
        [](T& t, const V& v) { t.node->has_shards = v.number != 0; }},
       {"nodes.*", "admin_user", kText, "\"postgres\"", kFixed,
        "Role with which `mosaic init` creates everything.",
@@ -155,8 +154,7 @@ const std::vector<ConfigKey>& keys() {
        [](T& t, const V& v) { t.table->id = v.text; }},
       {"tables.*", "unique_within_shard", kTextList, "[]", kReloadable,
        "Unique indexes of a sharded table, by their name or their columns, that need not hold over shards, "
-       "such "
-       "as that of a random UUID.",
+       "such as that of a random UUID.",
        [](T& t, const V& v) { t.table->unique_within_shard = v.list; }},
       {"tables.*", "counted_within_shard", kTextList, "[]", kReloadable,
        "Serial and identity columns of a sharded table whose values may come again on other shards.",

@@ -17,8 +17,8 @@ std::string value_of(const Config& config, const std::string& name) {
   return at == config.values.end() ? "nothing" : at->second;
 }
 
-// "tables.NAME.key" of a table that only one of the two lists: the catalog says how it is routed, so that it may
-// come and go.
+// "tables.NAME.key" of a table that only one of the two lists: the catalog says how it is routed, so that it
+// may come and go.
 bool is_of_one_sided_table(const std::string& name, const Config& running, const Config& read) {
   constexpr std::string_view kPrefix = "tables.";
   if (!name.starts_with(kPrefix)) return false;

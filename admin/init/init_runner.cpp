@@ -258,8 +258,7 @@ std::string InitRunner::table_rows() const {
     if (read == columns_.end()) continue;
     script += fmt::format(
         "INSERT INTO {}.tables (name, kind, key_column, id_column, node, key_type, columns) VALUES ({}, {}, "
-        "{}, {}, "
-        "{}, {}, {}) ON CONFLICT (name) DO UPDATE SET key_type = EXCLUDED.key_type, columns = "
+        "{}, {}, {}, {}, {}) ON CONFLICT (name) DO UPDATE SET key_type = EXCLUDED.key_type, columns = "
         "EXCLUDED.columns;\n",
         config_.catalog.schema, quote_literal(table.name), quote_literal(to_text(table.kind)),
         quote_literal(table.key), quote_literal(table.id), quote_literal(table.node),
@@ -341,8 +340,7 @@ Status InitRunner::check_catalog(Connection& catalog) {
         fmt::format("the schema file lacks statements that were applied:\n  {}", fmt::join(changed, "\n  ")),
         "",
         "leave them as they were, and write each change behind them as a statement of its own (ALTER TABLE "
-        "..., "
-        "CREATE INDEX ..., CREATE OR REPLACE FUNCTION ...)");
+        "..., CREATE INDEX ..., CREATE OR REPLACE FUNCTION ...)");
   has_catalog_ = true;
   const bool has_new_statements = applied.size() < plan_.statements.size();
   needs_record_ = has_new_statements;
@@ -416,8 +414,11 @@ void InitRunner::describe_work() const {
   if (!has_catalog_)
     say(fmt::format("catalog: {} create schema {} on node {}", will, config_.catalog.schema,
                     config_.catalog.node));
+  const bool is_growing = std::any_of(work_.begin(), work_.end(), [](const auto& entry) {
+    return entry.second.public_step || !entry.second.extend.empty();
+  });
   for (const PlacedStatement& placed : plan_.statements) {
-    if (has_catalog_ && placed.step == plan_.last_step() && placed.step > 0)
+    if (is_growing && placed.step == plan_.last_step())
       say(fmt::format("new in the schema: {}",
                       placed.statement.text.substr(0, placed.statement.text.find('\n'))));
   }
@@ -439,7 +440,7 @@ void InitRunner::describe_work() const {
     if (!work.create.empty() || work.needs_public)
       parts.push_back(fmt::format("create {} shards", work.create.size()));
     if (work.needs_public)
-      parts.push_back(fmt::format("create {} twins, {} reference tables", plan_.sharded_tables.size(),
+      parts.push_back(fmt::format("{} twins, {} reference tables", plan_.sharded_tables.size(),
                                   plan_.reference_tables.size()));
     if (!work.extend.empty() || work.public_step)
       parts.push_back(

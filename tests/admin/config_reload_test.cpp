@@ -19,8 +19,9 @@ Config config_of(const std::string& more) {
 
 TEST(ConfigReload, takes_tables_that_come_and_go_and_their_leaves) {
   const Config running = config_of("[tables.media]\nkey = 'user_id'\n");
-  EXPECT_THAT(fixed_differences(running, config_of("[tables.media]\nkey = 'user_id'\nunique_within_shard = ['email']\n"
-                                                   "[tables.albums]\nkey = 'user_id'\n")),
+  EXPECT_THAT(fixed_differences(running,
+                                config_of("[tables.media]\nkey = 'user_id'\nunique_within_shard = ['email']\n"
+                                          "[tables.albums]\nkey = 'user_id'\n")),
               ElementsAre());
   EXPECT_THAT(fixed_differences(running, config_of("")), ElementsAre());
 }

@@ -99,9 +99,12 @@ class SchemaChanges(EndToEndTest):
             self.cluster.nodes[0].connect(user="app").cursor().execute("SELECT * FROM public.albums")
         self.assertEqual(run_mosaic("check", self.cluster.config_path).stderr, "")
 
-        # The other way round: the catalog knows it, a file of before does not.
+        # The other way round, which RELOAD takes, too: the catalog knows it, a file of before does not.
         del self.cluster.sections["tables.albums"]
         self.write_config()
+        self.cluster.console("RELOAD")
+        self.assertEqual({row["name"]: row["state"] for row in self.cluster.console("SHOW TABLES")}["albums"],
+                         "not in the configuration")
         self.restart()
         self.assertIn("tables.albums: the catalog has it", self.cluster.mosaic.log_text())
         cursor = self.connect()
