@@ -12,6 +12,7 @@ readonly kNodes=(pg1 pg2 pg3)
 readonly kNodePorts=(6441 6442 6443)
 readonly kPoolSize=20 # default_pool_size in conf/photos.toml
 readonly kStartSeconds=60
+readonly kProgressSeconds=10 # between two lines about the build, where there is no terminal
 
 usage() {
   cat <<'TEXT'
@@ -24,7 +25,7 @@ Usage: ./quickstart.sh [--check | --stop | --help] [--seconds N]
   --stop       stop everything and remove the demo's data
   --seconds N  run the workload N seconds per query mode (default 5)
 
-Safe to run again at any time: it uses what runs already.
+Safe to run again at any time, also after Ctrl-C: it uses what runs already.
 TEXT
 }
 
@@ -242,11 +243,42 @@ check_ports() {
 
 # --- The steps ------------------------------------------------------------------------------------------------------
 
+# What this script waits for ends with it, also when it is killed: a compiler that goes on beside the next run's would
+# ruin its log of what is built.
+ends_with_me() { setpriv --pdeathsig TERM "$@"; }
+
+# Keeps what a build says in $1 and shows the compiler's own count, [12/214]: on a terminal in place, else a line now and
+# then.
+show_progress() {
+  local log=$1 line count shown_at=$SECONDS
+  while IFS= read -r line; do
+    echo "$line" >>"$log"
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+    count=${BASH_REMATCH[0]}
+    if [ -t 1 ]; then
+      printf '\r    %s ' "$count"
+    elif [ $((SECONDS - shown_at)) -ge $kProgressSeconds ]; then
+      echo "    $count"
+      shown_at=$SECONDS
+    fi
+  done
+  if [ -t 1 ] && [ -n "${count:-}" ]; then printf '\r%*s\r' 20 ''; fi
+}
+
 build() {
-  local log=$kDemo/build.log
-  say "Building (release)"
-  if ! { cmake --preset release && cmake --build --preset release --target mosaic photo_workload; } \
-    </dev/null >"$log" 2>&1; then
+  local log=$kDemo/build.log status=0 progress
+  say "Building (release): a few minutes the first time"
+  # One build at a time: a killed run's compilers may still be on their way out. They hold the lock, too.
+  exec 9>"$kDemo/build.lock"
+  flock 9
+  : >"$log"
+  exec 8> >(show_progress "$log" 8>&- 9>&-)
+  progress=$!
+  { ends_with_me cmake --preset release && ends_with_me ninja -C build/release mosaic photo_workload; } \
+    </dev/null >&8 2>&1 8>&- || status=$?
+  exec 8>&- 9>&-
+  wait "$progress" || true
+  if [ $status -ne 0 ]; then
     tail -n 40 "$log" >&2
     fail "the build failed: see $log"
   fi
@@ -254,7 +286,7 @@ build() {
 
 provision() {
   say "Provisioning the shards: mosaic init conf/photos.toml --schema conf/photos.sql"
-  "$kMosaic" init "$kConfig" --schema "$kCheckout/conf/photos.sql" </dev/null
+  ends_with_me "$kMosaic" init "$kConfig" --schema "$kCheckout/conf/photos.sql" </dev/null
   local port
   for port in "${kNodePorts[@]}"; do run_sql "$port" photos -f "$kCheckout/conf/photos_countries.sql"; done
 }
@@ -265,7 +297,7 @@ run_workload() { # then more of the workload's own options
     nodes+=(--node "${kNodes[i]}=host=127.0.0.1 port=${kNodePorts[i]} dbname=photos user=postgres")
   done
   say "A photo-sharing application, 64 clients, ${seconds} s in each query mode"
-  "$kWorkload" --conninfo "$kApplication" --console "$kConsole" "${nodes[@]}" --servers-max $kPoolSize \
+  ends_with_me "$kWorkload" --conninfo "$kApplication" --console "$kConsole" "${nodes[@]}" --servers-max $kPoolSize \
     --connections 64 --duration "$seconds" --json "$kDemo/workload.json" "$@" </dev/null
 }
 
@@ -281,6 +313,33 @@ remove_data() {
     [ "$(readlink "$kDemo/nodes")" != "$folder" ] || rm -rf "$folder"
   fi
   rm -rf "$kDemo"
+}
+
+# What an interrupted run leaves: it can be used as it is, taken up again, or stopped.
+tell_what_runs() {
+  local i name running=()
+  if [ -e "$kDemo/nodes" ]; then
+    for i in "${!kNodes[@]}"; do
+      name=${kNodes[i]}
+      if node_pid "$name" >/dev/null; then running+=("PostgreSQL node $name on 127.0.0.1:${kNodePorts[i]}"); fi
+    done
+  fi
+  if mosaic_pid >/dev/null; then running+=("Mosaic on 127.0.0.1:$kProxyPort"); fi
+  if [ ${#running[@]} -eq 0 ]; then
+    echo "Nothing was left running; ./quickstart.sh takes it up again."
+    return
+  fi
+  echo "Still running in the background:"
+  printf '  %s\n' "${running[@]}"
+  echo "./quickstart.sh goes on from here, ./quickstart.sh --stop stops them and removes the demo's data."
+}
+
+on_interrupt() { # $1: the signal's number
+  trap '' INT TERM HUP
+  echo
+  echo "quickstart: interrupted." >&2
+  tell_what_runs >&2
+  exit $((128 + $1))
 }
 
 print_invitation() {
@@ -323,6 +382,9 @@ main() {
     return
   fi
 
+  trap 'on_interrupt 2' INT
+  trap 'on_interrupt 15' TERM
+  trap 'on_interrupt 1' HUP
   check_ports
   # shellcheck source=conf/install_packages.sh
   . conf/install_packages.sh

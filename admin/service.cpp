@@ -26,6 +26,7 @@ using routing::Status;
 
 constexpr std::chrono::milliseconds kReportLimit{2000};
 constexpr std::chrono::milliseconds kLocksLimit{1000};  // for each node to log in to, and to answer
+constexpr std::chrono::milliseconds kCountLimit{100};
 
 ProxyIdentity identity_of_this_process(uint16_t port) {
   std::random_device random;
@@ -84,6 +85,8 @@ Status Service::start() {
   auto snapshot = build_snapshot(found->state, *config_, definitions);
   if (!snapshot) return snapshot.error();
   catalog_ = std::move(*snapshot);
+  for (const std::string& line : describe_one_sided_tables(found->state, *config_))
+    spdlog::warn("catalog: {}", line);
 
   proxy_ = std::make_unique<proxy::Proxy>(
       config_->proxy, catalog_, [this](proxy::ConsoleClient client) { console_->serve(std::move(client)); },
@@ -155,6 +158,13 @@ void Service::shut_down(proxy::ShutdownMode mode) {
 
 bool Service::wait_until_stopped(std::chrono::milliseconds limit) {
   return proxy_->wait_until_stopped(limit);
+}
+
+size_t Service::count_clients() {
+  size_t count = 0;
+  for (const proxy::WorkerReport& worker : proxy_->collect({.clients = true}, kCountLimit).workers)
+    count += worker.clients.size();
+  return count;
 }
 
 ConsoleBackend Service::console_backend() {

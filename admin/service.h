@@ -31,6 +31,8 @@ class Service {
   routing::Status reload();
   void shut_down(proxy::ShutdownMode mode);
   bool wait_until_stopped(std::chrono::milliseconds limit);
+  // Of the application, connected now; those of a worker that does not answer are left out.
+  size_t count_clients();
 
   std::shared_ptr<const Config> config() const;
 

@@ -5,7 +5,9 @@
 
 namespace mosaic::admin {
 
-std::string mosaic_version();    // "0.1.0"
+std::string mosaic_version();  // "0.1.0"
+// Of the source: a commit, with a + where files were changed since; "unknown" where there is no repository.
+std::string mosaic_revision();
 std::string library_versions();  // one line each: "libpq 15.6"
 
 }  // namespace mosaic::admin

@@ -73,7 +73,6 @@ routing::Result<int> bind_socket(const std::string& address, uint16_t port, bool
 }  // namespace
 
 routing::Status Listener::probe(const std::string& address, uint16_t port) {
-  if (port == 0) return {};
   const auto fd = bind_socket(address, port, false);
   if (!fd) return fd.error();
   ::close(*fd);

@@ -21,6 +21,7 @@ class Listener final : public SocketWatcher::Handler {
   static routing::Result<std::unique_ptr<Listener>> open(EventLoop& loop, const std::string& address,
                                                          uint16_t port, uint32_t backlog, OnAccept on_accept);
   // Fails when somebody else listens there: SO_REUSEPORT would let two processes share the port unnoticed.
+  // With port 0 the address alone is in question.
   static routing::Status probe(const std::string& address, uint16_t port);
   ~Listener();
   uint16_t port() const;

@@ -47,9 +47,11 @@ CREATE TABLE {0}.tables (
 
 CREATE TABLE {0}.schema_statements (
   position   integer PRIMARY KEY,
-  statement  text NOT NULL
+  statement  text NOT NULL,
+  step       integer NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE {0}.schema_statements IS 'The schema file that mosaic init applied, statement by statement';
+COMMENT ON TABLE {0}.schema_statements IS
+  'The schema file that mosaic init applied, statement by statement; step: which run that found something new';
 
 CREATE TABLE {0}.proxies (
   proxy         text PRIMARY KEY,

@@ -48,22 +48,13 @@ void compare(std::vector<std::string>& found, const char* key, const Value& cata
     found.push_back(fmt::format("{}: the catalog says {}, the config {}", key, catalog, config));
 }
 
+// Tables that both know.
 void compare_tables(std::vector<std::string>& found, const CatalogState& state, const Config& config) {
-  const std::vector<CatalogTable> declared = declared_tables(config);
-  for (const CatalogTable& table : declared) {
+  for (const CatalogTable& table : declared_tables(config)) {
     const CatalogTable* stored = find_table(state.tables, table.name);
-    if (stored == nullptr) {
-      found.push_back(fmt::format("tables.{}: the catalog does not list it, the config says {}", table.name,
-                                  describe(table)));
-    } else if (describe(*stored) != describe(table)) {
+    if (stored != nullptr && describe(*stored) != describe(table))
       found.push_back(fmt::format("tables.{}: the catalog says {}, the config {}", table.name,
                                   describe(*stored), describe(table)));
-    }
-  }
-  for (const CatalogTable& stored : state.tables) {
-    if (find_table(declared, stored.name) == nullptr)
-      found.push_back(fmt::format("tables.{}: the catalog says {}, the config does not list it", stored.name,
-                                  describe(stored)));
   }
 }
 
@@ -122,6 +113,39 @@ std::vector<std::string> differences(const CatalogState& state, const Config& co
   return found;
 }
 
+std::vector<std::string> unmade_tables(const CatalogState& state, const Config& config) {
+  std::vector<std::string> names;
+  for (const TableConfig& table : config.tables) {
+    if (find_table(state.tables, table.name) == nullptr) names.push_back(table.name);
+  }
+  return names;
+}
+
+std::vector<std::string> unlisted_tables(const CatalogState& state, const Config& config) {
+  const std::vector<CatalogTable> declared = declared_tables(config);
+  std::vector<std::string> names;
+  for (const CatalogTable& table : state.tables) {
+    if (find_table(declared, table.name) == nullptr) names.push_back(table.name);
+  }
+  return names;
+}
+
+std::vector<std::string> describe_one_sided_tables(const CatalogState& state, const Config& config) {
+  std::vector<std::string> lines;
+  for (const std::string& table : unmade_tables(state, config))
+    lines.push_back(
+        fmt::format("tables.{}: not made yet, so that its name means what the default node has; run "
+                    "`mosaic init` with a schema file that creates it",
+                    table));
+  for (const std::string& table : unlisted_tables(state, config)) {
+    const CatalogTable* stored = find_table(state.tables, table);
+    lines.push_back(
+        fmt::format("tables.{}: the catalog has it ({}), and it is routed so; add it to the configuration",
+                    table, describe(*stored)));
+  }
+  return lines;
+}
+
 Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState& state, const Config& config,
                                                               const Definitions& definitions) {
   const auto refuse = [](std::string message, std::string detail, std::string hint) {
@@ -150,8 +174,12 @@ Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState
     if (node < 0) unknown_nodes.insert(name);
     parts.shard_nodes.push_back(NodeId{static_cast<uint16_t>(std::max(node, 0))});
   }
+  for (const CatalogTable& table : state.tables) {
+    if (table.kind == routing::TableKind::kPinned && find_node(config, table.node) < 0)
+      unknown_nodes.insert(table.node);
+  }
   if (!unknown_nodes.empty())
-    return refuse("the catalog has shards on nodes that the configuration does not list",
+    return refuse("the catalog has shards or tables on nodes that the configuration does not list",
                   fmt::format("missing: {}", fmt::join(unknown_nodes, ", ")),
                   "add a section [nodes.NAME] for each of them");
   if (state.shard_nodes.size() != state.layout.shard_count)

@@ -18,6 +18,12 @@ std::vector<CatalogTable> declared_tables(const Config& config);
 
 // What the two say differently, one line each: "shards.count: the catalog says 1024, the config 64".
 std::vector<std::string> differences(const CatalogState& state, const Config& config);
+// Tables that only one of them knows. What the config alone lists is not made yet; what the catalog alone
+// lists is routed as the catalog says.
+std::vector<std::string> unmade_tables(const CatalogState& state, const Config& config);
+std::vector<std::string> unlisted_tables(const CatalogState& state, const Config& config);
+// The same as lines for an operator, with what to do.
+std::vector<std::string> describe_one_sided_tables(const CatalogState& state, const Config& config);
 
 // Errors: unfinished init, differences, a shard on a node that the config does not know.
 routing::Result<std::shared_ptr<const routing::CatalogSnapshot>> build_snapshot(

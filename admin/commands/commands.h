@@ -9,7 +9,7 @@
 namespace mosaic::admin {
 
 struct InitOptions {
-  std::string schema_path;
+  std::string schema_path;  // empty: none
   bool is_dry_run = false;
   unsigned jobs = 2;  // connections per node
 };

@@ -14,12 +14,13 @@
 #include "admin/event_log_sink.h"
 #include "admin/pid_file.h"
 #include "admin/service.h"
+#include "admin/stop_progress.h"
 
 namespace mosaic::admin {
 
 namespace {
 
-constexpr std::chrono::milliseconds kStopPoll{50};
+constexpr std::chrono::milliseconds kStopPoll{50}, kCountInterval{250};
 
 // Signals are taken by one thread, in order, outside of handlers. Blocked before any other thread exists,
 // because threads inherit the mask.
@@ -57,24 +58,47 @@ uint64_t unix_us() {
 
 // As in PgBouncer: INT lets transactions finish, TERM lets clients leave, QUIT is at once; so is a second INT
 // or TERM.
+proxy::ShutdownMode mode_of(int number, bool is_stopping) {
+  if (is_stopping || number == SIGQUIT) return proxy::ShutdownMode::kNow;
+  return number == SIGINT ? proxy::ShutdownMode::kWaitForServers : proxy::ShutdownMode::kWaitForClients;
+}
+
+const char* describe(proxy::ShutdownMode mode) {
+  switch (mode) {
+    case proxy::ShutdownMode::kNow:
+      return "at once";
+    case proxy::ShutdownMode::kWaitForServers:
+      return "when transactions end; SIGINT or SIGQUIT now ends them";
+    case proxy::ShutdownMode::kWaitForClients:
+      return "when all clients have left; SIGINT or SIGQUIT now ends them";
+  }
+  return "";
+}
+
 void serve_until_stopped(Service& service, EventLog& events, const sigset_t& taken) {
   bool is_stopping = false;
+  auto mode = proxy::ShutdownMode::kNow;
+  StopProgress progress;
+  std::chrono::steady_clock::time_point counted_at;
   while (true) {
     const int number = next_signal(taken, is_stopping ? kStopPoll : std::chrono::milliseconds(0));
     if (is_stopping && service.wait_until_stopped(std::chrono::milliseconds(0))) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (is_stopping && mode != proxy::ShutdownMode::kNow && now - counted_at >= kCountInterval) {
+      counted_at = now;
+      const bool is_patient = mode == proxy::ShutdownMode::kWaitForClients;
+      const auto line = progress.tell(service.count_clients(),
+                                      is_patient ? "them to leave" : "their transactions to end", now);
+      if (line) spdlog::info("{}", *line);
+    }
     if (number == 0) continue;
     if (number == SIGHUP) {
       if (!is_stopping) static_cast<void>(service.reload());  // the log has what came of it
       continue;
     }
-    const auto mode = is_stopping || number == SIGQUIT ? proxy::ShutdownMode::kNow
-                      : number == SIGINT               ? proxy::ShutdownMode::kWaitForServers
-                                                       : proxy::ShutdownMode::kWaitForClients;
-    events.record(pool::Event(pool::Severity::kInfo, "stopping")
-                      .add("signal", number)
-                      .add("when", mode == proxy::ShutdownMode::kNow              ? "at once"
-                                   : mode == proxy::ShutdownMode::kWaitForServers ? "when transactions end"
-                                                                                  : "when clients leave"));
+    mode = mode_of(number, is_stopping);
+    events.record(
+        pool::Event(pool::Severity::kInfo, "stopping").add("signal", number).add("when", describe(mode)));
     service.shut_down(mode);
     is_stopping = true;
   }

@@ -24,6 +24,7 @@ struct SourcePosition {
 // [nodes.NAME]. `admin_user` is a superuser or the owner of the database: `mosaic init` connects as it.
 struct NodeConfig {
   pool::NodeAddress address;
+  bool has_shards = true;  // init may give it some
   std::string admin_user;
   std::string admin_password;  // empty: what libpq finds (passfile, trust, peer ...)
   bool refuses_when_slow = false;
@@ -36,7 +37,10 @@ struct TableConfig {
   std::string id;
   bool is_reference = false;
   std::string node;
-  std::vector<std::string> unique_within_shard;  // names of unique indexes that need not hold over shards
+  // An operator's word: unique indexes, by name or by columns ("a, b"), that need not hold over shards;
+  // serial and identity columns that each shard may count for itself.
+  std::vector<std::string> unique_within_shard;
+  std::vector<std::string> counted_within_shard;
 };
 
 struct ShardsConfig {
@@ -72,6 +76,7 @@ struct Config {
   // whose code Mosaic can not read.
   std::vector<std::string> clean_functions;
   std::vector<std::string> clean_extensions;
+  std::vector<std::string> may_name_sharded;  // functions and views
   std::string state_dir;
   std::string pid_file;  // empty: none
   std::string log_level;

@@ -1,11 +1,14 @@
 #include "admin/config/config_checks.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "admin/config/nearest_word.h"
@@ -20,6 +23,13 @@ constexpr uint32_t kIdBits = 63, kIdTimeBitsMin = 40;
 constexpr size_t kIdentifierBytesMax =
     40;                               // PostgreSQL cuts names at 63; digits and suffixes must fit behind
 constexpr size_t kNameBytesMax = 63;  // NAMEDATALEN - 1
+
+// What a listener takes without asking a name server.
+bool is_listen_address(const std::string& address) {
+  unsigned char bytes[sizeof(in6_addr)];
+  return address == "*" || address == "localhost" || inet_pton(AF_INET, address.c_str(), bytes) == 1 ||
+         inet_pton(AF_INET6, address.c_str(), bytes) == 1;
+}
 
 class Checker {
  public:
@@ -76,7 +86,10 @@ class Checker {
     if (config_.catalog.schema == "public")
       add("catalog.schema", "expected a schema of its own, got \"public\", where applications' tables are");
     if (config_.catalog.user.empty()) add("catalog.user", "expected a role's name, got \"\"");
-    if (config_.proxy.listen_address.empty()) add("listen.address", "expected an IP address, got \"\"");
+    if (!is_listen_address(config_.proxy.listen_address))
+      add("listen.address",
+          fmt::format("expected an IP address of this host (0.0.0.0 or :: for all), got \"{}\"",
+                      config_.proxy.listen_address));
     if (config_.state_dir.empty()) add("mosaic.state_dir", "expected a folder, got \"\"");
   }
 
@@ -106,6 +119,10 @@ class Checker {
 
   void check_shards() {
     const ShardsConfig& shards = config_.shards;
+    const bool has_no_place = std::none_of(config_.nodes.begin(), config_.nodes.end(),
+                                           [](const NodeConfig& node) { return node.has_shards; });
+    if (has_no_place && !config_.nodes.empty())
+      add("shards", "expected a node for the shards, got shards = false for every node");
     const routing::IdLayout& id = shards.id_layout;
     check_identifier("shards.schema_prefix", shards.schema_prefix);
     if (id.shard_bits + id.sequence_bits + kIdTimeBitsMin > kIdBits)
@@ -168,17 +185,57 @@ void check_readable(const Config& config, const std::string& key, const std::str
              fmt::format("{}: cannot read {}: {}", key, path, std::strerror(errno)));
 }
 
-void check_auth_file(const Config& config, ConfigErrors& errors) {
-  const auto at = config.positions.find("auth.file");
-  const SourcePosition position = at == config.positions.end() ? SourcePosition{} : at->second;
+SourcePosition position_of(const Config& config, const std::string& key) {
+  const auto at = config.positions.find(key);
+  return at == config.positions.end() ? SourcePosition{} : at->second;
+}
+
+void warn_of_missing_users(const Config& config, const std::string& key,
+                           const std::vector<std::string>& users, const proxy::AuthFile& file,
+                           ConfigErrors& warnings) {
+  for (const std::string& user : users) {
+    const proxy::AuthUser* known = file.find(user);
+    if (known != nullptr && known->verifier) continue;
+    warnings.add(position_of(config, key),
+                 fmt::format("{}: \"{}\" {}, so that it can not log in to the console", key, user,
+                             known == nullptr ? "is not in the auth file" : "has no usable secret"));
+  }
+}
+
+void check_auth_file(const Config& config, ConfigErrors& errors, ConfigErrors& warnings) {
+  const SourcePosition position = position_of(config, "auth.file");
+  const bool is_scram = config.proxy.auth_type == proxy::AuthType::kScramSha256;
   if (config.proxy.auth_file.empty()) {
-    if (config.proxy.auth_type == proxy::AuthType::kScramSha256)
-      errors.add(position, "auth.file: scram-sha-256 needs a file of users");
+    if (is_scram) errors.add(position, "auth.file: scram-sha-256 needs a file of users");
     return;
   }
   // The salts' secret matters to running logins only.
   auto file = proxy::AuthFile::load(config.proxy.auth_file, proxy::ScramKey{});
-  if (!file) errors.add(position, "auth.file: " + file.error().to_line());
+  if (!file) return errors.add(position, "auth.file: " + file.error().to_line());
+  for (const std::string& warning : file->warnings()) warnings.add(position, "auth.file: " + warning);
+  if (!is_scram) return;
+  warn_of_missing_users(config, "auth.admin_users", config.proxy.admin_users, *file, warnings);
+  warn_of_missing_users(config, "auth.stats_users", config.proxy.stats_users, *file, warnings);
+}
+
+// A folder that is there and writable, or that can be made where it should be. Another user may be meant to
+// run Mosaic, so that a want of privileges is no error.
+void check_writable_folder(const Config& config, const std::string& key, const std::filesystem::path& folder,
+                           ConfigErrors& errors, ConfigErrors& warnings) {
+  std::error_code ignored;
+  std::filesystem::path nearest = folder;
+  while (!std::filesystem::exists(nearest, ignored) && nearest != nearest.parent_path())
+    nearest = nearest.parent_path();
+  const auto tell = [&](ConfigErrors& where, const std::string& why) {
+    where.add(
+        position_of(config, key),
+        fmt::format("{}: expected a folder that can be written to, got {} ({})", key, folder.string(), why));
+  };
+  if (!std::filesystem::is_directory(nearest, ignored)) {
+    tell(errors, nearest.string() + " is no folder");
+  } else if (access(nearest.c_str(), W_OK | X_OK) != 0) {
+    tell(warnings, fmt::format("for this user {}: {}", nearest.string(), std::strerror(errno)));
+  }
 }
 
 }  // namespace
@@ -205,10 +262,17 @@ void complete_config(Config& config) {
 
 void check_config(const Config& config, ConfigErrors& errors) { Checker(config, errors).check_all(); }
 
-void check_files(const Config& config, ConfigErrors& errors) {
-  check_auth_file(config, errors);
+void check_files(const Config& config, ConfigErrors& errors, ConfigErrors& warnings) {
+  check_auth_file(config, errors, warnings);
   if (!config.catalog.passfile.empty())
     check_readable(config, "catalog.passfile", config.catalog.passfile, errors);
+}
+
+void check_folders(const Config& config, ConfigErrors& errors, ConfigErrors& warnings) {
+  check_writable_folder(config, "mosaic.state_dir", config.state_dir, errors, warnings);
+  if (!config.pid_file.empty())
+    check_writable_folder(config, "mosaic.pid_file", std::filesystem::path(config.pid_file).parent_path(),
+                          errors, warnings);
 }
 
 }  // namespace mosaic::admin

@@ -140,6 +140,10 @@ const std::vector<ConfigKey>& keys() {
        [](T& t, const V& v) { t.node->address.port = static_cast<uint16_t>(v.number); }},
       {"nodes.*", "dbname", kText, kNoDefault, kFixed, "Database on that node; absent: database.name.",
        [](T& t, const V& v) { t.node->address.dbname = v.text; }},
+      {"nodes.*", "shards", kBool, "true", kFixed,
+       "false: `mosaic init` gives this node no shards; as database.default_node, of which catalog queries "
+       "are asked, it shows each table once.",
+       [](T& t, const V& v) { t.node->has_shards = v.number != 0; }},
       {"nodes.*", "admin_user", kText, "\"postgres\"", kFixed,
        "Role with which `mosaic init` creates everything.",
        [](T& t, const V& v) { t.node->admin_user = v.text; }},
@@ -177,9 +181,13 @@ const std::vector<ConfigKey>& keys() {
        [](T& t, const V& v) { t.table->key = v.text; }},
       {"tables.*", "id", kText, kNoDefault, kFixed, "Column of a sharded table that next_id() fills.",
        [](T& t, const V& v) { t.table->id = v.text; }},
-      {"tables.*", "unique_within_shard", kTextList, "[]", kFixed,
-       "Unique indexes of a sharded table that need not hold over shards, such as that of a random UUID.",
+      {"tables.*", "unique_within_shard", kTextList, "[]", kReloadable,
+       "Unique indexes of a sharded table, by their name or their columns, that need not hold over shards, "
+       "such as that of a random UUID.",
        [](T& t, const V& v) { t.table->unique_within_shard = v.list; }},
+      {"tables.*", "counted_within_shard", kTextList, "[]", kReloadable,
+       "Serial and identity columns of a sharded table whose values may come again on other shards.",
+       [](T& t, const V& v) { t.table->counted_within_shard = v.list; }},
       {"tables.*", "reference", kBool, kNoDefault, kFixed, "true: small table, the same rows on every node.",
        [](T& t, const V& v) { t.table->is_reference = v.number != 0; }},
       {"tables.*", "node", kText, kNoDefault, kFixed, "Pins the whole table to this node.",
@@ -194,6 +202,10 @@ const std::vector<ConfigKey>& keys() {
        "Extensions all of whose functions are such; citext, hstore, pgcrypto, unaccent and their like are "
        "known to be.",
        [](T& t, const V& v) { t.config.clean_extensions = v.list; }},
+
+      {"functions", "may_name_sharded", kTextList, "[]", kReloadable,
+       "Functions and views of the nodes in which the name of a sharded table is meant as it stands there.",
+       [](T& t, const V& v) { t.config.may_name_sharded = v.list; }},
 
       {"pool", "default_pool_size", integer(1, 100'000), "20", kReloadable,
        "Server connections per node and user, over all workers.",

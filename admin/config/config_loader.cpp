@@ -175,7 +175,8 @@ class Reader {
   ConfigLoad& load_;
 };
 
-void parse_into(ConfigLoad& load, std::string_view text, const std::string& path) {
+// False: it is no TOML, so that nothing more can be said of it.
+bool parse_into(ConfigLoad& load, std::string_view text, const std::string& path) {
   load.config.path = path;
   std::error_code ignored;  // falls back to the path as it is: only relative paths inside the file notice
   const auto absolute = std::filesystem::absolute(path, ignored);
@@ -186,10 +187,11 @@ void parse_into(ConfigLoad& load, std::string_view text, const std::string& path
     Reader(load).read(root);
   } catch (const toml::parse_error& error) {
     load.errors.add(position_of(error.source()), fmt::format("not valid TOML: {}", error.description()));
-    return;
+    return false;
   }
   complete_config(load.config);
   check_config(load.config, load.errors);
+  return true;
 }
 
 }  // namespace
@@ -212,8 +214,7 @@ ConfigLoad load_config(const std::string& path) {
     load.errors.add({}, fmt::format("cannot read the configuration file: {}", reason));
     return load;
   }
-  parse_into(load, text.str(), path);
-  check_files(load.config, load.errors);
+  if (parse_into(load, text.str(), path)) check_files(load.config, load.errors, load.warnings);
   return load;
 }
 

@@ -13,6 +13,7 @@ namespace mosaic::admin {
 struct ConfigLoad {
   Config config;  // complete only when there are no errors
   ConfigErrors errors;
+  ConfigErrors warnings;  // what starts, and is hardly meant
 };
 
 // Reads, parses and checks the file. All errors at once, except that a TOML syntax error comes alone: what

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
+#include <string_view>
 
 #include "admin/config/config_keys.h"
 
@@ -13,6 +15,19 @@ namespace {
 std::string value_of(const Config& config, const std::string& name) {
   const auto at = config.values.find(name);
   return at == config.values.end() ? "nothing" : at->second;
+}
+
+// "tables.NAME.key" of a table that only one of the two lists: the catalog says how it is routed, so that it
+// may come and go.
+bool is_of_one_sided_table(const std::string& name, const Config& running, const Config& read) {
+  constexpr std::string_view kPrefix = "tables.";
+  if (!name.starts_with(kPrefix)) return false;
+  const std::string table = name.substr(kPrefix.size(), name.rfind('.') - kPrefix.size());
+  const auto lists = [&](const Config& config) {
+    return std::any_of(config.tables.begin(), config.tables.end(),
+                       [&](const TableConfig& listed) { return listed.name == table; });
+  };
+  return lists(running) != lists(read);
 }
 
 std::string secrets_of(const Config& config) {
@@ -31,7 +46,8 @@ std::vector<std::string> fixed_differences(const Config& running, const Config& 
   for (const std::string& name : names) {
     const ConfigKey* key = find_config_key_of(name);
     const std::string old_value = value_of(running, name), new_value = value_of(read, name);
-    if (key != nullptr && !key->is_reloadable && old_value != new_value)
+    if (key != nullptr && !key->is_reloadable && old_value != new_value &&
+        !is_of_one_sided_table(name, running, read))
       lines.push_back(fmt::format("{}: {} runs, the file says {}", name, old_value, new_value));
   }
   // Values of secrets are masked, so they are compared here, and not shown.

@@ -12,7 +12,7 @@
 #include "admin/init/init_scripts.h"
 #include "admin/init/rehearsal.h"
 #include "admin/init/shard_workers.h"
-#include "admin/init/table_columns.h"
+#include "routing/postgres/sql/schema_statements.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
@@ -40,6 +40,20 @@ Status with_node(const Status& status, const std::string& node) {
   return error;
 }
 
+// libpq shows no SQLSTATE of a failed login; only this one can be mended by a command.
+Error with_advice(Error error, const NodeConfig& node) {
+  const std::string missing = fmt::format("database \"{}\" does not exist", node.address.dbname);
+  if (error.detail.find(missing) != std::string::npos)
+    error.hint = fmt::format("createdb -h {} -p {} -U {} {}", node.address.host, node.address.port,
+                             node.admin_user, node.address.dbname);
+  return error;
+}
+
+Error unknown_schema(const std::string& what) {
+  return config_error(what + " come from another schema file or another version of Mosaic", "",
+                      "give the file that was applied, with what it has gained since behind it");
+}
+
 void say(const std::string& line) {
   std::puts(line.c_str());
   std::fflush(stdout);
@@ -64,27 +78,28 @@ std::vector<std::string> spread_shards(uint32_t shard_count, const std::vector<s
   return shard_nodes;
 }
 
-InitRunner::InitRunner(const Config& config, const SchemaPlan& plan, const InitOptions& options)
-    : config_(config), plan_(plan), options_(options) {}
+InitRunner::InitRunner(const Config& config, std::optional<SchemaPlan> plan, const InitOptions& options)
+    : config_(config),
+      has_file_(plan.has_value()),
+      plan_(plan ? std::move(*plan) : SchemaPlan()),
+      options_(options) {}
 
 Status InitRunner::run() {
   if (Status status = connect_nodes(); !status) return status;
   if (Status status = find_catalog(); !status) return status;
-  bool is_done = is_complete_;
+  bool is_done = is_complete_ && !needs_record_;
   for (const NodeConfig& node : config_.nodes) {
     if (Status status = find_work(node.address.name); !status) return with_node(status, node.address.name);
     is_done = is_done && work_[node.address.name].is_done();
   }
   if (is_done) {
-    say("nothing to do: all shards are there");
+    say(plan_.sharded_tables.empty() ? "nothing to do" : "nothing to do: all shards are there");
     return {};
   }
   describe_work();
   if (Status status = rehearse_nodes(); !status) return status;
   if (options_.is_dry_run) return {};
-  if (!has_catalog_) {
-    if (Status status = create_catalog(); !status) return status;
-  }
+  if (Status status = has_catalog_ ? record_step() : create_catalog(); !status) return status;
   for (const NodeConfig& node : config_.nodes) {
     if (Status status = prepare_node(node.address.name); !status) return with_node(status, node.address.name);
   }
@@ -98,17 +113,16 @@ Status InitRunner::connect_nodes() {
   for (const NodeConfig& node : config_.nodes) {
     const std::string& name = node.address.name;
     auto connection = Connection::open(admin_target(node), {.connect = kConnectLimit});
-    Status status = connection ? check_node(name, *connection) : Status(connection.error());
+    Status status =
+        connection ? check_node(name, *connection) : Status(with_advice(connection.error(), node));
     if (!status) {
-      failures += fmt::format("{}node {}: {}", failures.empty() ? "" : "; ", name, status.error().to_line());
+      failures += fmt::format("\n  node {}: {}", name, status.error().to_line());
     } else {
       connections_.emplace(name, std::move(*connection));
     }
   }
   if (failures.empty()) return {};
-  return config_error("not all nodes are ready", failures,
-                      fmt::format("every node needs the database: createdb -h HOST -p PORT -U ADMIN_USER {}",
-                                  config_.proxy.database));
+  return config_error("not all nodes are ready:" + failures, "", "");
 }
 
 Status InitRunner::check_node(const std::string& node, Connection& connection) {
@@ -151,10 +165,58 @@ Status InitRunner::find_catalog() {
   if (!is_there) return is_there.error();
   has_catalog_ = is_there->text(0, 0) == "t";
   if (has_catalog_) return check_catalog(catalog);
+  if (Status status = has_file_ ? Status() : plan_without_file({}); !status) return status;
+  if (Status status = check_tables({}); !status) return status;
   std::vector<std::string> nodes;
-  for (const NodeConfig& node : config_.nodes) nodes.push_back(node.address.name);
+  for (const NodeConfig& node : config_.nodes) {
+    if (node.has_shards) nodes.push_back(node.address.name);
+  }
   shard_nodes_ = spread_shards(config_.shards.count, nodes);
   return {};
+}
+
+// Without a file a run goes on with what is recorded, or has tables to look after that others make.
+Status InitRunner::plan_without_file(const std::vector<AppliedStatement>& applied) {
+  std::string text;
+  for (const AppliedStatement& statement : applied) text += statement.text + ";\n";
+  const auto statements = routing::read_schema(text);
+  if (!statements) return statements.error();
+  ConfigErrors errors;
+  plan_ = plan_schema(*statements, config_, errors);
+  if (errors.is_empty()) return {};
+  return config_error(
+      "the schema that was applied does not fit the configuration:\n" + errors.to_text("applied schema"), "",
+      "");
+}
+
+// Tables that the configuration lists must come from somewhere. `known`: those of the catalog.
+Status InitRunner::check_tables(const std::vector<std::string>& known) {
+  std::vector<std::string> lines;
+  for (const TableConfig& table : config_.tables) {
+    const auto is_in = [&](const std::vector<std::string>& names) {
+      return std::find(names.begin(), names.end(), table.name) != names.end();
+    };
+    const bool is_created = !is_in(plan_.uncreated_tables);
+    if (is_in(known)) continue;
+    if (!is_created && has_file_) {
+      lines.push_back(fmt::format(
+          "[tables.{}] is in the configuration, but the schema file does not create it", table.name));
+    } else if (!is_created && !table.key.empty()) {
+      lines.push_back(
+          fmt::format("[tables.{0}] is sharded, so that every shard needs it: give --schema FILE, with "
+                      "CREATE TABLE {0} in the file",
+                      table.name));
+    } else if (is_created && has_catalog_ &&
+               !plan_.creates(table.name, plan_.last_step() - (needs_record_ ? 1 : 0))) {
+      lines.push_back(
+          fmt::format("[tables.{}] was no part of the configuration when the table was made, so it "
+                      "lives on the default node; take the section out, or move the rows to a table of "
+                      "another name",
+                      table.name));
+    }
+  }
+  if (lines.empty()) return {};
+  return config_error(fmt::format("tables without a place:\n  {}", fmt::join(lines, "\n  ")), "", "");
 }
 
 Status InitRunner::create_catalog() {
@@ -169,19 +231,15 @@ Status InitRunner::create_catalog() {
       "default_node, schema_digest) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {});\n",
       schema, kCatalogFormat, layout.shard_count, quote_literal(layout.shard_function),
       quote_literal(layout.schema_prefix), layout.id_shard_bits, layout.id_sequence_bits, layout.id_epoch_ms,
-      quote_literal(layout.default_node), quote_literal(plan_.digest));
+      quote_literal(layout.default_node), quote_literal(plan_.digest()));
   script += fmt::format("INSERT INTO {}.shards (shard, node) VALUES ", schema);
   for (size_t shard = 0; shard < shard_nodes_.size(); ++shard)
     script += fmt::format("{}({}, {})", shard == 0 ? "" : ", ", shard, quote_literal(shard_nodes_[shard]));
   script += ";\n";
-  for (const CatalogTable& table : declared_tables(config_))
-    script += fmt::format(
-        "INSERT INTO {}.tables (name, kind, key_column, id_column, node) VALUES ({}, {}, {}, {}, {});\n",
-        schema, quote_literal(table.name), quote_literal(to_text(table.kind)), quote_literal(table.key),
-        quote_literal(table.id), quote_literal(table.node));
+  script += table_rows();
   for (size_t i = 0; i < plan_.statements.size(); ++i)
-    script += fmt::format("INSERT INTO {}.schema_statements VALUES ({}, {});\n", schema, i,
-                          quote_literal(plan_.statements[i].statement.text));
+    script += fmt::format("INSERT INTO {}.schema_statements (position, statement) VALUES ({}, {});\n", schema,
+                          i, quote_literal(plan_.statements[i].statement.text));
   if (config_.catalog.user != config_.find_node(config_.catalog.node)->admin_user)
     script += fmt::format(
         "GRANT USAGE ON SCHEMA {0} TO {1};\nGRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {0} "
@@ -191,47 +249,108 @@ Status InitRunner::create_catalog() {
   return check_catalog(catalog);
 }
 
+// Tables of the configuration, with what the rehearsal has read of them: a row that is there keeps its place.
+std::string InitRunner::table_rows() const {
+  using routing::quote_literal;
+  std::string script;
+  for (const CatalogTable& table : declared_tables(config_)) {
+    const auto read = columns_.find(table.name);
+    if (read == columns_.end()) continue;
+    script += fmt::format(
+        "INSERT INTO {}.tables (name, kind, key_column, id_column, node, key_type, columns) VALUES ({}, {}, "
+        "{}, {}, {}, {}, {}) ON CONFLICT (name) DO UPDATE SET key_type = EXCLUDED.key_type, columns = "
+        "EXCLUDED.columns;\n",
+        config_.catalog.schema, quote_literal(table.name), quote_literal(to_text(table.kind)),
+        quote_literal(table.key), quote_literal(table.id), quote_literal(table.node),
+        quote_literal(to_text(read->second.key_type)), quote_literal(columns_to_json(read->second.columns)));
+  }
+  return script;
+}
+
+// Before anything else is done, so that a run that is killed is continued by the next.
+Status InitRunner::record_step() {
+  if (!needs_record_) return {};
+  const std::string& schema = config_.catalog.schema;
+  std::string script = fmt::format(
+      "BEGIN;\nALTER TABLE {}.schema_statements ADD COLUMN IF NOT EXISTS step integer NOT NULL DEFAULT 0;\n",
+      schema);
+  for (const PlacedStatement& placed : plan_.statements) {
+    if (placed.step == plan_.last_step() && placed.step > 0)
+      script += fmt::format(
+          "INSERT INTO {0}.schema_statements SELECT coalesce(max(position), -1) + 1, {1}, {2} FROM "
+          "{0}.schema_statements;\n",
+          schema, routing::quote_literal(placed.statement.text), placed.step);
+  }
+  script += table_rows();
+  script += fmt::format("UPDATE {}.meta SET schema_digest = {};\nCOMMIT;\n", schema,
+                        routing::quote_literal(plan_.digest()));
+  return connections_.at(config_.catalog.node).execute(script);
+}
+
 // What the catalog records can not be taken back by another run: the statements must have proven themselves
 // before.
 Status InitRunner::rehearse_nodes() {
   for (const NodeConfig& node : config_.nodes) {
-    const NodeWork& work = work_.at(node.address.name);
-    if (!work.needs_public) continue;
-    const auto sample = work.create.empty() ? std::nullopt : std::optional(work.create.front());
-    Connection& connection = connections_.at(node.address.name);
-    std::vector<std::string> warnings;
-    if (Status status = rehearse(connection, config_, plan_, node.address.name, sample, warnings); !status)
-      return with_node(status, node.address.name);
-    for (const std::string& warning : warnings) say("warning: " + warning);
+    const std::string& name = node.address.name;
+    if (Status status = rehearse_node(name, work_.at(name)); !status) return with_node(status, name);
   }
   return {};
 }
 
+Status InitRunner::rehearse_node(const std::string& node, const NodeWork& work) {
+  if (work.is_done() && !needs_record_) return {};
+  RehearsedWork sample;
+  sample.is_new = work.needs_public;
+  sample.public_step = work.public_step;
+  if (!work.create.empty()) sample.new_shard = work.create.front();
+  if (!work.extend.empty()) {
+    sample.old_shard = work.extend.front().shard;
+    sample.shard_step = work.extend.front().step;
+  }
+  return rehearse(connections_.at(node), config_, plan_, node, sample, columns_);
+}
+
 Status InitRunner::check_catalog(Connection& catalog) {
   const std::string& schema = config_.catalog.schema;
-  auto rows =
-      catalog.query(fmt::format("SELECT statement FROM {}.schema_statements ORDER BY position", schema));
+  // A catalog of an earlier version has no column `step`.
+  auto rows = catalog.query(fmt::format(
+      "SELECT statement, coalesce((to_jsonb(s) ->> 'step')::int, 0) FROM {}.schema_statements s ORDER BY "
+      "2, position",
+      schema));
   if (!rows) return rows.error();
-  std::vector<std::string> applied;
-  for (int row = 0; row < rows->count(); ++row) applied.emplace_back(rows->text(row, 0));
+  std::vector<AppliedStatement> applied;
+  for (int row = 0; row < rows->count(); ++row)
+    applied.push_back({std::string(rows->text(row, 0)), static_cast<uint32_t>(rows->integer(row, 1))});
   // The admin connection reads it here, not the catalog's user: init may run before that role can log in.
   auto connection =
       Connection::open(admin_target(*config_.find_node(config_.catalog.node)), {.connect = kConnectLimit});
   if (!connection) return connection.error();
   auto state = CatalogStore(std::move(*connection), config_).load();
   if (!state) return state.error();
-  if (const auto found = differences(*state, config_); !found.empty())
+  std::vector<std::string> found = differences(*state, config_);
+  for (const std::string& table : unlisted_tables(*state, config_))
+    found.push_back(fmt::format("tables.{}: the catalog has it, the configuration does not list it", table));
+  if (!found.empty())
     return config_error(
         "the catalog and the configuration disagree", fmt::format("{}", fmt::join(found, "; ")),
         "correct the configuration: what an earlier `mosaic init` fixed can not be changed by another");
-  if (const auto changed = schema_differences(applied, plan_); !changed.empty())
+  if (Status status = has_file_ ? Status() : plan_without_file(applied); !status) return status;
+  if (const auto changed = continue_plan(plan_, applied, config_); !changed.empty())
     return config_error(
-        "the schema file is not the one that was applied", fmt::format("{}", fmt::join(changed, "; ")),
-        "give the applied file; init makes shards and does not change the tables of existing ones");
+        fmt::format("the schema file lacks statements that were applied:\n  {}", fmt::join(changed, "\n  ")),
+        "",
+        "leave them as they were, and write each change behind them as a statement of its own (ALTER TABLE "
+        "..., CREATE INDEX ..., CREATE OR REPLACE FUNCTION ...)");
+  has_catalog_ = true;
+  const bool has_new_statements = applied.size() < plan_.statements.size();
+  needs_record_ = has_new_statements;
+  std::vector<std::string> known;
+  for (const CatalogTable& table : state->tables) known.push_back(table.name);
+  if (Status status = check_tables(known); !status) return status;
+  needs_record_ = has_new_statements || !unmade_tables(*state, config_).empty();
   cluster_id_ = state->cluster_id;
   is_complete_ = state->is_complete;
   shard_nodes_ = state->shard_nodes;
-  has_catalog_ = true;
   return {};
 }
 
@@ -244,7 +363,7 @@ Status InitRunner::find_work(const std::string& node) {
   if (is_there->text(0, 0) != "t") {
     work.needs_public = true;
     for (uint32_t shard = 0; shard < shard_nodes_.size(); ++shard) {
-      if (shard_nodes_[shard] == node) work.create.push_back(ShardId{shard});
+      if (shard_nodes_[shard] == node && !plan_.sharded_tables.empty()) work.create.push_back(ShardId{shard});
     }
     return {};
   }
@@ -258,9 +377,11 @@ Status InitRunner::find_work(const std::string& node) {
                         "name another database, or another catalog");
   work.needs_public = record->count() == 0 || record->text(0, 1).empty();
   work.needs_public_grants = !work.needs_public && record->text(0, 2) != grantees_text(config_);
-  if (!work.needs_public && record->text(0, 1) != plan_.digest)
-    return config_error("its tables in public come from another schema file or another version of Mosaic", "",
-                        "");
+  if (!work.needs_public) {
+    const auto step = plan_.step_of(record->text(0, 1));
+    if (!step) return unknown_schema("its tables in public");
+    if (*step < plan_.last_step()) work.public_step = *step;
+  }
   return find_shard_work(node, connection, work);
 }
 
@@ -274,10 +395,13 @@ Status InitRunner::find_shard_work(const std::string& node, Connection& connecti
     if (shard_nodes_[shard] != node) continue;
     const auto at = row_of.find(shard);
     if (at == row_of.end()) {
-      work.create.push_back(ShardId{shard});
-    } else if (rows->text(at->second, 1) != plan_.digest) {
-      return config_error(
-          fmt::format("shard {} comes from another schema file or another version of Mosaic", shard), "", "");
+      if (!plan_.sharded_tables.empty()) work.create.push_back(ShardId{shard});
+      continue;
+    }
+    const auto step = plan_.step_of(rows->text(at->second, 1));
+    if (!step) return unknown_schema(fmt::format("the tables of shard {}", shard));
+    if (*step < plan_.last_step()) {
+      work.extend.push_back({ShardId{shard}, *step});
     } else if (rows->text(at->second, 2) != grantees_text(config_)) {
       work.grant.push_back(ShardId{shard});
     }
@@ -290,9 +414,21 @@ void InitRunner::describe_work() const {
   if (!has_catalog_)
     say(fmt::format("catalog: {} create schema {} on node {}", will, config_.catalog.schema,
                     config_.catalog.node));
-  if (!plan_.default_tables.empty())
+  const bool is_growing = std::any_of(work_.begin(), work_.end(), [](const auto& entry) {
+    return entry.second.public_step || !entry.second.extend.empty();
+  });
+  for (const PlacedStatement& placed : plan_.statements) {
+    if (is_growing && placed.step == plan_.last_step())
+      say(fmt::format("new in the schema: {}",
+                      placed.statement.text.substr(0, placed.statement.text.find('\n'))));
+  }
+  std::vector<std::string> unlisted = plan_.default_tables;
+  std::erase_if(unlisted, [&](const std::string& table) {
+    return has_catalog_ && !(needs_record_ && plan_.creates(table, plan_.last_step() - 1));
+  });
+  if (!unlisted.empty())
     say(fmt::format("not in the configuration, so on the default node {}: {}", config_.default_node,
-                    fmt::join(plan_.default_tables, ", ")));
+                    fmt::join(unlisted, ", ")));
   for (const NodeConfig& node : config_.nodes) {
     const NodeWork& work = work_.at(node.address.name);
     std::string line = fmt::format("node {}: ", node.address.name);
@@ -300,12 +436,18 @@ void InitRunner::describe_work() const {
       say(line + "nothing to do");
       continue;
     }
-    line += fmt::format("{} create {} shards", will, work.create.size());
+    std::vector<std::string> parts;
+    if (!work.create.empty() || work.needs_public)
+      parts.push_back(fmt::format("create {} shards", work.create.size()));
     if (work.needs_public)
-      line += fmt::format(", {} twins, {} reference tables", plan_.sharded_tables.size(),
-                          plan_.reference_tables.size());
+      parts.push_back(fmt::format("{} twins, {} reference tables", plan_.sharded_tables.size(),
+                                  plan_.reference_tables.size()));
+    if (!work.extend.empty() || work.public_step)
+      parts.push_back(
+          fmt::format("apply what is new in the schema to public and {} shards", work.extend.size()));
     if (work.needs_public_grants || !work.grant.empty())
-      line += fmt::format(", grant anew on {} shards", work.grant.size());
+      parts.push_back(fmt::format("grant anew on {} shards", work.grant.size()));
+    line += fmt::format("{} {}", will, fmt::join(parts, ", "));
     for (const auto& [table, where] : plan_.single_tables) {
       if (work.needs_public && where == node.address.name) line += ", table " + table;
     }
@@ -325,6 +467,8 @@ Status InitRunner::prepare_node(const std::string& node) {
     if (!status) return status;
     return connection.execute(as_transaction(node_script(plan_, config_, node)));
   }
+  if (work.public_step)
+    return connection.execute(as_transaction(node_extension_script(plan_, config_, node, *work.public_step)));
   if (work.needs_public_grants)
     return connection.execute(as_transaction(node_grant_script(plan_, config_, node)));
   return {};
@@ -337,6 +481,10 @@ Status InitRunner::apply_shards() {
     std::vector<ShardJob> jobs;
     for (const ShardId shard : work.create)
       jobs.push_back({shard, [this, shard] { return as_transaction(shard_script(plan_, config_, shard)); }});
+    for (const auto [shard, step] : work.extend)
+      jobs.push_back({shard, [this, shard = shard, step = step] {
+                        return as_transaction(shard_extension_script(plan_, config_, shard, step));
+                      }});
     for (const ShardId shard : work.grant)
       jobs.push_back({shard, [this, shard] { return as_transaction(shard_grant_script(config_, shard)); }});
     workers.add_node(node.address.name, admin_target(node), std::move(jobs));
@@ -357,29 +505,23 @@ Status InitRunner::finish_nodes() {
 }
 
 Status InitRunner::learn_tables() {
-  Connection& catalog = connections_.at(config_.catalog.node);
-  if (Status status = catalog.execute("BEGIN"); !status) return status;
   for (const TableConfig& table : config_.tables) {
-    if (Status status = learn_table(table); !status) return status;
+    const std::string& node = table.node.empty() ? config_.default_node : table.node;
+    auto columns = read_table_columns(connections_.at(node), table, config_.shards.function);
+    if (!columns) return columns.error();
+    columns_.insert_or_assign(table.name, std::move(*columns));
   }
-  Status status = catalog.execute(
-      fmt::format("UPDATE {}.meta SET init_finished_at = coalesce(init_finished_at, now()); COMMIT",
-                  config_.catalog.schema));
-  if (!status) return status;
-  say(fmt::format("done: {} shards on {} nodes", config_.shards.count, config_.nodes.size()));
-  return {};
-}
-
-Status InitRunner::learn_table(const TableConfig& table) {
-  const std::string& node = table.node.empty() ? config_.default_node : table.node;
-  const auto columns = read_table_columns(connections_.at(node), table, config_.shards.function);
-  if (!columns) return columns.error();
-  auto updated =
+  Status status =
       connections_.at(config_.catalog.node)
-          .query(fmt::format("UPDATE {}.tables SET key_type = $2, columns = $3::jsonb WHERE name = $1",
-                             config_.catalog.schema),
-                 {table.name, std::string(to_text(columns->key_type)), columns_to_json(columns->columns)});
-  return updated ? Status() : Status(updated.error());
+          .execute(fmt::format("BEGIN;\n{}UPDATE {}.meta SET init_finished_at = coalesce(init_finished_at, "
+                               "now());\nCOMMIT;\n",
+                               table_rows(), config_.catalog.schema));
+  if (!status) return status;
+  say(plan_.sharded_tables.empty()
+          ? fmt::format("done: {} nodes; no table is sharded, so there are no shards' schemas",
+                        config_.nodes.size())
+          : fmt::format("done: {} shards on {} nodes", config_.shards.count, config_.nodes.size()));
+  return {};
 }
 
 }  // namespace mosaic::admin

@@ -1,7 +1,9 @@
 #pragma once
 // Carries `mosaic init` out: a rehearsal on each node, then the catalog, `public` of each node, the shards,
-// several connections per node, and what the catalog learns from the tables. Every step records itself in its
+// several connections per node, and what the catalog learns from the tables. Each part records itself in its
 // own transaction, so a run may be killed at any time and started again; a second run finds nothing to do.
+// What the file has gained since is a further step (schema_plan.h): a shard's record says which step it has
+// come to.
 
 #include <functional>
 #include <map>
@@ -13,37 +15,53 @@
 #include "admin/commands/commands.h"
 #include "admin/config/config.h"
 #include "admin/init/schema_plan.h"
+#include "admin/init/table_columns.h"
 #include "admin/postgres/connection.h"
 #include "routing/ids.h"
 #include "routing/result.h"
 
 namespace mosaic::admin {
 
-// shard -> node: blocks of neighbours, as even as can be.
+// shard -> node: blocks of neighbours, as even as can be. `nodes` has one at least.
 std::vector<std::string> spread_shards(uint32_t shard_count, const std::vector<std::string>& nodes);
 
 class InitRunner {
  public:
-  InitRunner(const Config& config, const SchemaPlan& plan, const InitOptions& options);
+  // `plan`: of the schema file; without a file the statements that earlier runs have recorded are the plan.
+  InitRunner(const Config& config, std::optional<SchemaPlan> plan, const InitOptions& options);
   // Tells what it does on stdout. Errors: the first that stopped it; what was done stays done.
   routing::Status run();
 
  private:
+  struct ShardStep {
+    routing::ShardId shard;
+    uint32_t step = 0;  // that the shard has come to
+  };
   // What is left to do on one node.
   struct NodeWork {
     bool needs_public = false;
+    std::optional<uint32_t> public_step;  // that `public` has come to; nothing: needs nothing more
     bool needs_public_grants = false;
     std::vector<routing::ShardId> create;
+    std::vector<ShardStep> extend;
     std::vector<routing::ShardId> grant;
-    bool is_done() const { return !needs_public && !needs_public_grants && create.empty() && grant.empty(); }
+    bool is_done() const {
+      return !needs_public && !public_step && !needs_public_grants && create.empty() && extend.empty() &&
+             grant.empty();
+    }
   };
 
   routing::Status connect_nodes();
   routing::Status check_node(const std::string& node, Connection& connection);
   routing::Status find_catalog();
+  routing::Status plan_without_file(const std::vector<AppliedStatement>& applied);
+  routing::Status check_tables(const std::vector<std::string>& known);
   routing::Status rehearse_nodes();
+  routing::Status rehearse_node(const std::string& node, const NodeWork& work);
   routing::Status create_catalog();
   routing::Status check_catalog(Connection& catalog);
+  routing::Status record_step();
+  std::string table_rows() const;
   routing::Status find_work(const std::string& node);
   routing::Status find_shard_work(const std::string& node, Connection& connection, NodeWork& work);
   void describe_work() const;
@@ -51,16 +69,18 @@ class InitRunner {
   routing::Status apply_shards();
   routing::Status finish_nodes();
   routing::Status learn_tables();
-  routing::Status learn_table(const TableConfig& table);
 
   const Config& config_;
-  const SchemaPlan& plan_;
+  const bool has_file_;
+  SchemaPlan plan_;
   const InitOptions& options_;
   std::map<std::string, Connection> connections_;  // one per node, by its name
   std::vector<std::string> shard_nodes_;
-  std::string cluster_id_;  // empty in a dry run before the first init
+  std::map<std::string, TableColumns> columns_;  // by table, as the rehearsal has read them
+  std::string cluster_id_;                       // empty in a dry run before the first init
   bool has_catalog_ = false;
-  bool is_complete_ = false;  // the catalog says that init has finished before
+  bool is_complete_ = false;   // the catalog says that init has finished before
+  bool needs_record_ = false;  // the catalog lacks statements or tables that the plan has
   std::map<std::string, NodeWork> work_;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "admin/postgres/connection.h"
 #include "routing/catalog_snapshot.h"
@@ -139,15 +140,20 @@ std::vector<std::string> pinned_elsewhere(const SchemaPlan& plan, const std::str
   return tables;
 }
 
-std::string twin_guards(const SchemaPlan& plan, const Config& config, const std::string& node) {
+// Of the twins that the steps behind `step` make; of all, where that is nothing.
+std::string twin_guards(const SchemaPlan& plan, const Config& config, const std::string& node,
+                        std::optional<uint32_t> step) {
   std::string script;
+  const auto is_old = [&](const std::string& table) { return !plan.creates(table, step); };
   std::vector<std::string> twins = pinned_elsewhere(plan, node);
+  std::erase_if(twins, is_old);
   for (const std::string& table : twins) {
     for (const std::string& user : config.application_users) {
       script += fmt::format("GRANT REFERENCES ON {} TO {};\n", public_name(table), quote_identifier(user));
     }
   }
   twins.insert(twins.end(), plan.sharded_tables.begin(), plan.sharded_tables.end());
+  std::erase_if(twins, is_old);
   for (const std::string& table : twins) {
     // Privileges do not bind the owner, whose views and SECURITY DEFINER functions others run; a policy does.
     // Neither binds a superuser; a trigger stops at least its writes.
@@ -163,16 +169,54 @@ std::string twin_guards(const SchemaPlan& plan, const Config& config, const std:
   return script;
 }
 
+bool is_behind(const PlacedStatement& placed, std::optional<uint32_t> step) {
+  return !step || placed.step > *step;
+}
+
+std::string shard_body(const SchemaPlan& plan, std::optional<uint32_t> step) {
+  std::string body;
+  for (const PlacedStatement& placed : plan.statements) {
+    if (placed.place == Place::kShards && is_behind(placed, step)) body += placed.statement.text + ";\n";
+  }
+  return body;
+}
+
+std::string node_body(const SchemaPlan& plan, const Config& config, const std::string& node,
+                      std::optional<uint32_t> step) {
+  std::string body(plan.sharded_tables.empty() ? "" : kTwinNextId);
+  const std::vector<std::string> foreign = pinned_elsewhere(plan, node);
+  for (const PlacedStatement& placed : plan.statements) {
+    const bool is_twin =
+        placed.statement.kind == routing::SchemaStatement::Kind::kStructure &&
+        (placed.place == Place::kShards ||
+         (placed.place == Place::kOneNode &&
+          std::find(foreign.begin(), foreign.end(), placed.statement.subject) != foreign.end()));
+    const bool is_here =
+        placed.place == Place::kEveryNode || (placed.place == Place::kOneNode && placed.node == node);
+    if ((is_twin || is_here) && is_behind(placed, step)) body += placed.statement.text + ";\n";
+  }
+  return body + twin_guards(plan, config, node, step) + node_grants(plan, config, node);
+}
+
 // The record alone makes the script count as done.
 std::string recorded(const std::string& search_path, const std::string& body, const std::string& record) {
   return fmt::format("SET LOCAL search_path = {};\n{}{};\n", search_path, body, record);
 }
 
+std::string recorded_node(const SchemaPlan& plan, const Config& config, const std::string& body) {
+  return recorded(
+      "public", body,
+      fmt::format("UPDATE {}.node_record SET public_digest = {}, grantees = {}, applied_at = now()",
+                  config.catalog.schema, quote_literal(plan.digest()), quote_literal(grantees_text(config))));
+}
+
 }  // namespace
+
+std::string set_lock_limit() { return "SET LOCAL lock_timeout = '10s';\n"; }
 
 std::string as_transaction(const std::string& script) {
   // Asynchronous, because one synchronous commit at the end of init covers all before it.
-  return "BEGIN;\nSET LOCAL synchronous_commit = off;\n" + script + "COMMIT;\n";
+  return "BEGIN;\nSET LOCAL synchronous_commit = off;\n" + set_lock_limit() + script + "COMMIT;\n";
 }
 
 std::string grantees_text(const Config& config) {
@@ -192,14 +236,23 @@ std::string shard_script(const SchemaPlan& plan, const Config& config, routing::
   const std::string schema = schema_name(config, shard);
   std::string body = fmt::format("CREATE SCHEMA {};\n", quote_identifier(schema));
   body += next_id_ddl(schema, shard, config.shards.id_layout);
-  for (const PlacedStatement& placed : plan.statements) {
-    if (placed.place == Place::kShards) body += placed.statement.text + ";\n";
-  }
+  body += shard_body(plan, std::nullopt);
   body += shard_grants(config, schema);
   return recorded(quote_identifier(schema) + ", public", body,
                   fmt::format("INSERT INTO {}.shard_schemas (shard, digest, grantees) VALUES ({}, {}, {})",
-                              config.catalog.schema, shard.value, quote_literal(plan.digest),
+                              config.catalog.schema, shard.value, quote_literal(plan.digest()),
                               quote_literal(grantees_text(config))));
+}
+
+std::string shard_extension_script(const SchemaPlan& plan, const Config& config, routing::ShardId shard,
+                                   uint32_t step) {
+  const std::string schema = schema_name(config, shard);
+  return recorded(
+      quote_identifier(schema) + ", public", shard_body(plan, step) + shard_grants(config, schema),
+      fmt::format(
+          "UPDATE {}.shard_schemas SET digest = {}, grantees = {}, applied_at = now() WHERE shard = {}",
+          config.catalog.schema, quote_literal(plan.digest()), quote_literal(grantees_text(config)),
+          shard.value));
 }
 
 std::string shard_grant_script(const Config& config, routing::ShardId shard) {
@@ -209,23 +262,12 @@ std::string shard_grant_script(const Config& config, routing::ShardId shard) {
 }
 
 std::string node_script(const SchemaPlan& plan, const Config& config, const std::string& node) {
-  std::string body(kTwinNextId);
-  const std::vector<std::string> foreign = pinned_elsewhere(plan, node);
-  for (const PlacedStatement& placed : plan.statements) {
-    const bool is_twin =
-        placed.statement.kind == routing::SchemaStatement::Kind::kStructure &&
-        (placed.place == Place::kShards ||
-         (placed.place == Place::kOneNode &&
-          std::find(foreign.begin(), foreign.end(), placed.statement.subject) != foreign.end()));
-    const bool is_here =
-        placed.place == Place::kEveryNode || (placed.place == Place::kOneNode && placed.node == node);
-    if (is_twin || is_here) body += placed.statement.text + ";\n";
-  }
-  body += twin_guards(plan, config, node) + node_grants(plan, config, node);
-  return recorded(
-      "public", body,
-      fmt::format("UPDATE {}.node_record SET public_digest = {}, grantees = {}, applied_at = now()",
-                  config.catalog.schema, quote_literal(plan.digest), quote_literal(grantees_text(config))));
+  return recorded_node(plan, config, node_body(plan, config, node, std::nullopt));
+}
+
+std::string node_extension_script(const SchemaPlan& plan, const Config& config, const std::string& node,
+                                  uint32_t step) {
+  return recorded_node(plan, config, node_body(plan, config, node, step));
 }
 
 std::string node_grant_script(const SchemaPlan& plan, const Config& config, const std::string& node) {

@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "admin/catalog/catalog_schema.h"
 #include "admin/init/init_scripts.h"
 #include "admin/init/table_checks.h"
-#include "admin/init/table_columns.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
@@ -19,15 +20,10 @@ bool is_read_from(const TableConfig& table, const std::string& node, const Confi
   return (table.node.empty() ? config.default_node : table.node) == node;
 }
 
-// All errors of a table at once.
-Status take_findings(Connection& connection, const TableConfig& table, std::vector<std::string>& warnings) {
-  auto found = check_sharded_table(connection, table);
+Status add_lines(const routing::Result<std::vector<std::string>>& found, std::vector<std::string>& lines) {
   if (!found) return found.error();
-  warnings.insert(warnings.end(), found->warnings.begin(), found->warnings.end());
-  if (found->errors.empty()) return {};
-  return routing::Error{routing::sqlstate::kConfigError,
-                        fmt::format("table \"{}\" can not be sharded like this", table.name),
-                        fmt::format("{}", fmt::join(found->errors, "; ")), ""};
+  lines.insert(lines.end(), found->begin(), found->end());
+  return {};
 }
 
 // A text key is hashed in UTF8, which the proxy converts to from what a client sends: a database in another
@@ -57,38 +53,74 @@ Status check_encoding(Connection& connection, const Config& config) {
   return {};
 }
 
-Status do_everything(Connection& connection, const Config& config, const SchemaPlan& plan,
-                     const std::string& node, std::optional<routing::ShardId> sample,
-                     std::vector<std::string>& warnings) {
+// A table that no statement creates must be there already, or everything else fails for a reason that says
+// less.
+Status check_adopted(Connection& connection, const Config& config, const SchemaPlan& plan,
+                     const std::string& node) {
+  for (const std::string& name : plan.uncreated_tables) {
+    const auto table = std::find_if(config.tables.begin(), config.tables.end(),
+                                    [&](const TableConfig& listed) { return listed.name == name; });
+    if (!table->is_reference && table->node != node) continue;
+    auto found = connection.query("SELECT to_regclass('public.' || quote_ident($1)) IS NOT NULL", {name});
+    if (!found) return found.error();
+    if (found->text(0, 0) == "t") continue;
+    return routing::Error{
+        routing::sqlstate::kConfigError,
+        fmt::format("[tables.{0}] is in the configuration, but there is no table public.{0}", name), "",
+        "create it, or give --schema FILE, with CREATE TABLE in the file"};
+  }
+  return {};
+}
+
+std::string script_of(const Config& config, const SchemaPlan& plan, const std::string& node,
+                      const RehearsedWork& work) {
   const std::string& schema = config.catalog.schema;
-  std::string script = "BEGIN;\n" + node_record_ddl(schema);
-  script += fmt::format(
-      "INSERT INTO {}.node_record (cluster_id, node) VALUES (gen_random_uuid(), {}) ON CONFLICT DO "
-      "NOTHING;\n",
-      schema, routing::quote_literal(node));
-  script += node_script(plan, config, node);
-  if (sample) script += shard_script(plan, config, *sample);
-  if (Status status = connection.execute(script); !status) return status;
+  std::string script;
+  if (work.is_new) {
+    script += node_record_ddl(schema);
+    script += fmt::format(
+        "INSERT INTO {}.node_record (cluster_id, node) VALUES (gen_random_uuid(), {}) ON CONFLICT DO "
+        "NOTHING;\n",
+        schema, routing::quote_literal(node));
+    script += node_script(plan, config, node);
+  }
+  if (work.public_step) script += node_extension_script(plan, config, node, *work.public_step);
+  if (work.new_shard) script += shard_script(plan, config, *work.new_shard);
+  if (work.old_shard) script += shard_extension_script(plan, config, *work.old_shard, work.shard_step);
+  return script;
+}
+
+Status do_everything(Connection& connection, const Config& config, const SchemaPlan& plan,
+                     const std::string& node, const RehearsedWork& work,
+                     std::map<std::string, TableColumns>& known_columns) {
+  if (Status status = check_adopted(connection, config, plan, node); !status) return status;
+  if (Status status = connection.execute("BEGIN;\n" + set_lock_limit() + script_of(config, plan, node, work));
+      !status)
+    return status;
   if (Status status = check_encoding(connection, config); !status) return status;
+  std::vector<std::string> errors;
   for (const TableConfig& table : config.tables) {
     if (!is_read_from(table, node, config)) continue;
-    const auto columns = read_table_columns(connection, table, config.shards.function);
+    auto columns = read_table_columns(connection, table, config.shards.function);
     if (!columns) return columns.error();
+    known_columns.insert_or_assign(table.name, std::move(*columns));
     if (table.key.empty()) continue;
-    if (Status status = take_findings(connection, table, warnings); !status) return status;
+    if (Status status = add_lines(check_sharded_table(connection, table), errors); !status) return status;
   }
-  if (node != config.default_node) return {};
-  const auto blind = find_blind_functions(connection, config);
-  if (!blind) return blind.error();
-  warnings.insert(warnings.end(), blind->begin(), blind->end());
-  return {};
+  if (node == config.default_node) {
+    if (Status status = add_lines(find_blind_functions(connection, config), errors); !status) return status;
+  }
+  if (errors.empty()) return {};
+  return routing::Error{routing::sqlstate::kConfigError,
+                        fmt::format("what would not hold over shards:\n  {}", fmt::join(errors, "\n  ")), "",
+                        ""};
 }
 
 }  // namespace
 
 Status rehearse(Connection& connection, const Config& config, const SchemaPlan& plan, const std::string& node,
-                std::optional<routing::ShardId> sample, std::vector<std::string>& warnings) {
-  Status status = do_everything(connection, config, plan, node, sample, warnings);
+                const RehearsedWork& work, std::map<std::string, TableColumns>& columns) {
+  Status status = do_everything(connection, config, plan, node, work, columns);
   Status undone = connection.execute("ROLLBACK");
   return status ? undone : status;
 }

@@ -30,6 +30,18 @@ std::string first_line(const std::string& text) {
   return line.size() < text.size() ? line + " ..." : line;
 }
 
+std::string digest_of(const std::vector<PlacedStatement>& statements, uint32_t last_step,
+                      const Config& config) {
+  const routing::IdLayout& id = config.shards.id_layout;
+  std::string all =
+      fmt::format("{}\x1f{}\x1f{}\x1f{}\x1e", kScriptVersion, id.shard_bits, id.sequence_bits, id.epoch_ms);
+  for (const PlacedStatement& placed : statements) {
+    if (placed.step <= last_step) all += placed.statement.text + '\x1e';
+  }
+  const XXH128_hash_t hash = XXH3_128bits(all.data(), all.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
 class Planner {
  public:
   Planner(const Config& config, ConfigErrors& errors) : config_(config), errors_(errors) {
@@ -43,16 +55,14 @@ class Planner {
   SchemaPlan plan(const std::vector<SchemaStatement>& statements) {
     for (const SchemaStatement& statement : statements) place(statement);
     for (const TableConfig& table : config_.tables) {
-      if (!created_.contains(table.name))
-        errors_.add({}, fmt::format("the configuration lists [tables.{}], but the file does not create it",
-                                    table.name));
+      if (!created_.contains(table.name)) plan_.uncreated_tables.push_back(table.name);
       if (!table.key.empty()) plan_.sharded_tables.push_back(table.name);
       if (table.is_reference) plan_.reference_tables.push_back(table.name);
       if (!table.node.empty()) plan_.single_tables.emplace_back(table.name, table.node);
     }
     for (const std::string& table : plan_.default_tables)
       plan_.single_tables.emplace_back(table, places_[table].node);
-    plan_.digest = digest();
+    plan_.digests = {digest_of(plan_.statements, 0, config_)};
     return std::move(plan_);
   }
 
@@ -87,6 +97,7 @@ class Planner {
     if (statement.kind == Kind::kRows && where.place == Place::kShards)
       return add_error(statement, "rows of a sharded table depend on their key; insert them through Mosaic");
     if (!statement.created.empty() && !create(statement, where)) return;
+    if (!statement.dropped.empty()) created_.erase(statement.dropped);
     check_references(statement, where);
     add(statement, where);
   }
@@ -150,15 +161,6 @@ class Planner {
     plan_.statements.push_back({statement, where.place, where.node});
   }
 
-  std::string digest() const {
-    const routing::IdLayout& id = config_.shards.id_layout;
-    std::string all =
-        fmt::format("{}\x1f{}\x1f{}\x1f{}\x1e", kScriptVersion, id.shard_bits, id.sequence_bits, id.epoch_ms);
-    for (const PlacedStatement& placed : plan_.statements) all += placed.statement.text + '\x1e';
-    const XXH128_hash_t hash = XXH3_128bits(all.data(), all.size());
-    return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
-  }
-
   const Config& config_;
   ConfigErrors& errors_;
   std::map<std::string, RelationPlace> places_;  // of tables, and of the indexes and sequences made on them
@@ -173,26 +175,49 @@ SchemaPlan plan_schema(const std::vector<SchemaStatement>& statements, const Con
   return Planner(config, errors).plan(statements);
 }
 
-std::vector<std::string> schema_differences(const std::vector<std::string>& applied, const SchemaPlan& plan) {
-  std::multiset<std::string> missing(applied.begin(), applied.end());
+std::optional<uint32_t> SchemaPlan::step_of(std::string_view digest) const {
+  const auto at = std::find(digests.begin(), digests.end(), digest);
+  if (at == digests.end()) return std::nullopt;
+  return static_cast<uint32_t>(at - digests.begin());
+}
+
+bool SchemaPlan::creates(const std::string& table, std::optional<uint32_t> behind) const {
+  return std::any_of(statements.begin(), statements.end(), [&](const PlacedStatement& placed) {
+    return placed.statement.is_create_table && placed.statement.created == table &&
+           (!behind || placed.step > *behind);
+  });
+}
+
+std::vector<std::string> continue_plan(SchemaPlan& plan, const std::vector<AppliedStatement>& applied,
+                                       const Config& config) {
+  std::vector<PlacedStatement> rest = std::move(plan.statements);
+  plan.statements.clear();
   std::vector<std::string> lines;
-  for (const PlacedStatement& placed : plan.statements) {
-    const auto at = missing.find(placed.statement.text);
-    if (at == missing.end()) {
+  uint32_t last_step = 0;
+  for (const AppliedStatement& known : applied) {
+    last_step = std::max(last_step, known.step);
+    const auto at = std::find_if(rest.begin(), rest.end(), [&](const PlacedStatement& placed) {
+      return placed.statement.text == known.text;
+    });
+    if (at == rest.end()) {
+      lines.push_back("applied, but not in the file now: " + first_line(known.text));
+      continue;
+    }
+    at->step = known.step;
+    plan.statements.push_back(std::move(*at));
+    rest.erase(at);
+  }
+  if (!rest.empty()) ++last_step;
+  for (PlacedStatement& placed : rest) {
+    placed.step = last_step;
+    if (!lines.empty())
       lines.push_back(fmt::format("line {}: new or changed: {}", placed.statement.line,
                                   first_line(placed.statement.text)));
-    } else {
-      missing.erase(at);
-    }
+    plan.statements.push_back(std::move(placed));
   }
-  for (const std::string& text : missing)
-    lines.push_back("applied, but not in the file now: " + first_line(text));
-  if (lines.empty() && applied.size() == plan.statements.size()) {
-    for (size_t i = 0; i < applied.size(); ++i) {
-      if (applied[i] != plan.statements[i].statement.text)
-        lines.push_back(fmt::format("line {}: in another order", plan.statements[i].statement.line));
-    }
-  }
+  plan.digests.clear();
+  for (uint32_t step = 0; step <= last_step; ++step)
+    plan.digests.push_back(digest_of(plan.statements, step, config));
   return lines;
 }
 

@@ -19,8 +19,6 @@ using routing::Status;
 
 constexpr std::chrono::milliseconds kConnectLimit{10'000};
 constexpr std::chrono::milliseconds kDrawInterval{200};
-// A stranger's lock on a reference table must not hang init for ever.
-constexpr const char* kSession = "SET lock_timeout = '60s'";
 
 // What the workers share.
 struct Shared {
@@ -53,9 +51,8 @@ Status ShardWorkers::run(unsigned connections_per_node) {
   const auto work = [&](size_t index) {
     const Node& node = nodes_[index];
     auto connection = Connection::open(node.target, {.connect = kConnectLimit});
-    Status session = connection ? connection->execute(kSession) : Status(connection.error());
-    if (!session) fail(session.error(), "node " + node.name);
-    for (size_t job = next[index]++; session && job < node.jobs.size() && !shared.is_failed;
+    if (!connection) fail(connection.error(), "node " + node.name);
+    for (size_t job = next[index]++; connection && job < node.jobs.size() && !shared.is_failed;
          job = next[index]++) {
       const Status status = connection->execute(node.jobs[job].script());
       if (!status) {

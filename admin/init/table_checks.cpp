@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "routing/postgres/sql/function_body.h"
+#include "routing/postgres/sql/relation_words.h"
 #include "routing/postgres/wire/messages.h"
 
 namespace mosaic::admin {
@@ -17,7 +17,8 @@ using routing::Result;
 // is_generated, is_identity ('a'lways, by 'd'efault), is_counted: filled from a sequence.
 constexpr const char* kColumns = R"sql(
 SELECT a.attname, a.attgenerated <> '', a.attidentity,
-       coalesce(pg_get_expr(d.adbin, d.adrelid), '') ~ '\mnextval\(', coalesce(NOT c.collisdeterministic, false), c.collname
+       coalesce(pg_get_expr(d.adbin, d.adrelid), '') ~ '\mnextval\(', coalesce(NOT c.collisdeterministic, false), c.collname,
+       format_type(a.atttypid, NULL)
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   LEFT JOIN pg_collation c ON c.oid = a.attcollation
 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)sql";
@@ -26,9 +27,10 @@ WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER
 // list of their own lines; an expression is not among them.
 constexpr const char* kUnique = R"sql(
 SELECT x.relname, coalesce(pg_get_constraintdef(k.oid), pg_get_indexdef(x.oid)),
-       coalesce((SELECT string_agg(a.attname, E'\n') FROM pg_attribute a
+       coalesce((SELECT string_agg(a.attname, E'\n' ORDER BY at) FROM pg_attribute a
                  JOIN generate_subscripts(i.indkey, 1) at ON i.indkey[at] = a.attnum AND at < i.indnkeyatts
-                 WHERE a.attrelid = i.indrelid AND (k.conexclop IS NULL OR (SELECT oprname FROM pg_operator WHERE oid = k.conexclop[at + 1]) = '=')), '')
+                 WHERE a.attrelid = i.indrelid AND (k.conexclop IS NULL OR (SELECT oprname FROM pg_operator WHERE oid = k.conexclop[at + 1]) = '=')), ''),
+       i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
   LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
 WHERE i.indrelid = to_regclass($1) AND (i.indisunique OR i.indisexclusion) ORDER BY 1)sql";
@@ -55,6 +57,12 @@ bool has_line(std::string_view lines, std::string_view line) {
   return false;
 }
 
+bool is_counted(const Rows& rows, int row) { return !rows.text(row, 2).empty() || rows.text(row, 3) == "t"; }
+
+bool is_listed(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 void check_key(const Rows& rows, int row, const TableConfig& table, std::vector<std::string>& errors) {
   const auto add = [&](const std::string& what) {
     errors.push_back(fmt::format("tables.{}.key: column \"{}\" {}", table.name, table.key, what));
@@ -64,7 +72,9 @@ void check_key(const Rows& rows, int row, const TableConfig& table, std::vector<
         "from");
   if (rows.text(row, 2) == "a")
     add("is GENERATED ALWAYS AS IDENTITY: the server would choose the key after the shard was chosen; make "
-        "it a plain "
+        "it a plain column that INSERTs give");
+  else if (is_counted(rows, row))
+    add("is serial or identity: a shard would choose the key after the shard was chosen; make it a plain "
         "column that INSERTs give");
   if (rows.text(row, 4) == "t")
     add(fmt::format(
@@ -74,7 +84,7 @@ void check_key(const Rows& rows, int row, const TableConfig& table, std::vector<
 }
 
 void check_id(const Rows& rows, int row, const TableConfig& table, std::vector<std::string>& errors) {
-  if (rows.text(row, 1) != "t" && rows.text(row, 2).empty() && rows.text(row, 3) != "t") return;
+  if (rows.text(row, 1) != "t" && !is_counted(rows, row)) return;
   errors.push_back(
       fmt::format("tables.{}.id: column \"{}\" is filled by the server with values that do not carry their "
                   "shard; make it bigint "
@@ -82,55 +92,89 @@ void check_id(const Rows& rows, int row, const TableConfig& table, std::vector<s
                   table.name, table.id));
 }
 
-void check_columns(const Rows& rows, const TableConfig& table, TableFindings& found) {
+void check_columns(const Rows& rows, const TableConfig& table, std::vector<std::string>& errors) {
+  std::set<std::string_view> unheard(table.counted_within_shard.begin(), table.counted_within_shard.end());
   for (int row = 0; row < rows.count(); ++row) {
     const std::string_view name = rows.text(row, 0);
     const bool is_id = !table.id.empty() && name == table.id;
-    if (name == table.key) check_key(rows, row, table, found.errors);
-    if (is_id) check_id(rows, row, table, found.errors);
-    const bool is_counted = !rows.text(row, 2).empty() || rows.text(row, 3) == "t";
-    if (!is_counted || is_id) continue;
-    found.warnings.push_back(fmt::format(
-        "table \"{}\": column \"{}\" is serial or identity: each shard counts by itself, so that the same "
-        "value comes "
-        "on several; for values that are unique over shards make it bigint DEFAULT next_id(){}",
+    const bool is_key = name == table.key;
+    if (is_key) check_key(rows, row, table, errors);
+    if (is_id) check_id(rows, row, table, errors);
+    if (!is_counted(rows, row)) continue;
+    if (unheard.erase(name) > 0 || is_id || is_key) continue;
+    errors.push_back(fmt::format(
+        "table \"{0}\": column \"{1}\" is serial or identity: each shard counts by itself, so that the same "
+        "value comes on several; for values that are unique over shards make it bigint DEFAULT next_id(){2}, "
+        "or, if "
+        "it need not be unique, add counted_within_shard = [\"{1}\"] to [tables.{0}]",
         table.name, name,
         table.id.empty() ? fmt::format(" and add id = \"{}\" to [tables.{}]", name, table.name) : ""));
   }
+  for (const std::string_view name : unheard)
+    errors.push_back(
+        fmt::format("tables.{}.counted_within_shard: the table has no serial or identity column \"{}\"",
+                    table.name, name));
 }
 
-void check_unique(const Rows& rows, const TableConfig& table, TableFindings& found) {
-  std::set<std::string_view> unheard(table.unique_within_shard.begin(), table.unique_within_shard.end());
-  for (int row = 0; row < rows.count(); ++row) {
-    const bool is_agreed = unheard.erase(rows.text(row, 0)) > 0;
-    // Rows with one key are on one shard; an ID is that of one row, whose shard it carries.
-    const std::string_view columns = rows.text(row, 2);
-    if (is_agreed || has_line(columns, table.key) || (!table.id.empty() && has_line(columns, table.id)))
-      continue;
-    found.errors.push_back(
-        fmt::format("table \"{0}\": {1} (\"{2}\") can hold within each shard only; add \"{3}\" to it, or, if "
-                    "that is enough, "
-                    "unique_within_shard = [\"{2}\"] to [tables.{0}]",
-                    table.name, rows.text(row, 1), rows.text(row, 0), table.key));
+// "a, b": as an operator lists them.
+std::string listed(std::string_view lines) {
+  std::string text;
+  for (const char c : lines) text += c == '\n' ? std::string(", ") : std::string(1, c);
+  return text;
+}
+
+// The only column of the index, if it holds bigints: such as next_id() gives.
+bool is_likely_id(const Rows& columns, std::string_view index_columns) {
+  constexpr std::string_view kInt8 = "bigint";
+  for (int row = 0; row < columns.count(); ++row) {
+    if (columns.text(row, 0) == index_columns) return columns.text(row, 6) == kInt8;
   }
-  for (const std::string_view name : unheard)
-    found.errors.push_back(
+  return false;
+}
+
+void check_unique(const Rows& rows, const Rows& columns, const TableConfig& table,
+                  std::vector<std::string>& errors) {
+  std::set<std::string> unheard(table.unique_within_shard.begin(), table.unique_within_shard.end());
+  for (int row = 0; row < rows.count(); ++row) {
+    // Rows with one key are on one shard; an ID is that of one row, whose shard it carries.
+    const std::string_view index_columns = rows.text(row, 2);
+    const bool is_plain = rows.text(row, 3) != "t";  // no expression and no condition: its columns say it all
+    bool is_agreed = false;
+    for (const std::string& name : {std::string(rows.text(row, 0)), is_plain ? listed(index_columns) : ""}) {
+      if (!is_listed(table.unique_within_shard, name)) continue;
+      is_agreed = true;
+      unheard.erase(name);
+    }
+    if (is_agreed || has_line(index_columns, table.key) ||
+        (!table.id.empty() && has_line(index_columns, table.id)))
+      continue;
+    const bool could_be_id = table.id.empty() && is_likely_id(columns, index_columns);
+    errors.push_back(fmt::format(
+        "table \"{0}\": {1} (\"{2}\") can hold within each shard only; add \"{3}\" to it{4}, or, if that is "
+        "enough, unique_within_shard = [\"{2}\"] to [tables.{0}]",
+        table.name, rows.text(row, 1), rows.text(row, 0), table.key,
+        could_be_id ? fmt::format(", or, if \"{0}\" is filled by next_id(), id = \"{0}\" to [tables.{1}]",
+                                  index_columns, table.name)
+                    : ""));
+  }
+  for (const std::string& name : unheard)
+    errors.push_back(
         fmt::format("tables.{}.unique_within_shard: the table has no unique index \"{}\"", table.name, name));
 }
 
 }  // namespace
 
-Result<TableFindings> check_sharded_table(Connection& connection, const TableConfig& table) {
+Result<std::vector<std::string>> check_sharded_table(Connection& connection, const TableConfig& table) {
   const std::string name = "public." + routing::quote_identifier(table.name);
-  TableFindings found;
+  std::vector<std::string> errors;
   auto columns = connection.query(kColumns, {name});
   if (!columns) return columns.error();
-  if (columns->count() == 0) return found;
-  check_columns(*columns, table, found);
+  if (columns->count() == 0) return errors;
+  check_columns(*columns, table, errors);
   auto unique = connection.query(kUnique, {name});
   if (!unique) return unique.error();
-  check_unique(*unique, table, found);
-  return found;
+  check_unique(*unique, *columns, table, errors);
+  return errors;
 }
 
 Result<std::vector<std::string>> find_blind_functions(Connection& connection, const Config& config) {
@@ -139,13 +183,15 @@ Result<std::vector<std::string>> find_blind_functions(Connection& connection, co
       kSources, {config.catalog.schema, fmt::format("^{}[0-9]+$", config.shards.schema_prefix)});
   if (!rows) return rows.error();
   for (int row = 0; row < rows->count(); ++row) {
-    const auto words = routing::read_function_body(rows->text(row, 2)).words;
+    if (is_listed(config.may_name_sharded, rows->text(row, 1))) continue;
+    const std::vector<std::string> relations = routing::find_relation_words(rows->text(row, 2));
     for (const TableConfig& table : config.tables) {
-      if (table.key.empty() || !std::binary_search(words.begin(), words.end(), table.name)) continue;
+      if (table.key.empty() || !is_listed(relations, table.name)) continue;
       lines.push_back(fmt::format(
           "{0} \"{1}\" names the sharded table \"{2}\": within it the name means public.{2}, the empty twin; "
-          "run the "
-          "statement through Mosaic instead, or, in a trigger, put TG_TABLE_SCHEMA before the name",
+          "run "
+          "the statement through Mosaic instead, or, in a trigger, EXECUTE format('... %I.{2} ...', "
+          "TG_TABLE_SCHEMA), or, if that is meant, add \"{1}\" to may_name_sharded in [functions]",
           rows->text(row, 0), rows->text(row, 1), table.name));
       break;
     }

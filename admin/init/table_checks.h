@@ -13,18 +13,15 @@
 
 namespace mosaic::admin {
 
-// Lines that begin with the key of the configuration or the name of the table that they are about.
-struct TableFindings {
-  std::vector<std::string> errors;    // rows would be lost or doubled
-  std::vector<std::string> warnings;  // works, though not as on one server
-};
+// Of public.<table> on this connection's node; `table` is a sharded one. One line for each reason why rows
+// would be lost or doubled, with what to write instead; it begins with the key of the configuration or the
+// name of the table that it is about. Nothing where the table does not exist.
+routing::Result<std::vector<std::string>> check_sharded_table(Connection& connection,
+                                                              const TableConfig& table);
 
-// Of public.<table> on this connection's node; `table` is a sharded one. Nothing where the table does not
-// exist.
-routing::Result<TableFindings> check_sharded_table(Connection& connection, const TableConfig& table);
-
-// Warnings: functions and views of this node that name a sharded table. Within them the name means
-// public.<table>, which is empty: they fail, or, where a superuser owns them, see no rows.
+// One line for each function and view of this node that names a sharded table where a relation stands,
+// without leave of the configuration. Within it the name means public.<table>, which is empty: it fails, or,
+// where a superuser owns it, sees no rows.
 routing::Result<std::vector<std::string>> find_blind_functions(Connection& connection, const Config& config);
 
 }  // namespace mosaic::admin

@@ -99,6 +99,19 @@ void Connection::Close::operator()(pg_conn* connection) const { PQfinish(connect
 Connection::Connection(pg_conn* connection, WaitLimits limits) : connection_(connection), limits_(limits) {}
 
 Result<Connection> Connection::open(const ConnectionTarget& target, const WaitLimits& limits) {
+  bool ignored = false;
+  return open(target, limits, ignored);
+}
+
+bool Connection::wants_password(ConnectionTarget target, const WaitLimits& limits) {
+  target.password = "\x01";  // or libpq would look for one
+  bool is_password_wanted = false;
+  const auto connection = open(target, limits, is_password_wanted);
+  return is_password_wanted;
+}
+
+Result<Connection> Connection::open(const ConnectionTarget& target, const WaitLimits& limits,
+                                    bool& is_password_wanted) {
   const std::string port = std::to_string(target.port);
   std::vector<const char*> names, values;
   const auto add = [&](const char* name, const std::string& value) {
@@ -131,6 +144,7 @@ Result<Connection> Connection::open(const ConnectionTarget& target, const WaitLi
       PQstatus(handle) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
   while (state != PGRES_POLLING_OK) {
     if (state == PGRES_POLLING_FAILED) {
+      is_password_wanted = PQconnectionUsedPassword(handle) != 0;
       // Only an error that the server sent with the login carries a SQLSTATE, and libpq does not show it
       // here.
       return failed(trimmed(PQerrorMessage(handle)));
@@ -141,6 +155,7 @@ Result<Connection> Connection::open(const ConnectionTarget& target, const WaitLi
     if (wake == Wake::kStopped) return cut_short(wake, "connecting");
     state = PQconnectPoll(handle);
   }
+  is_password_wanted = PQconnectionUsedPassword(handle) != 0;
   PQsetnonblocking(handle, 1);
   // Notices ("relation already exists, skipping") are expected here and would land on stderr.
   PQsetNoticeProcessor(

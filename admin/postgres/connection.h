@@ -54,6 +54,9 @@ class Rows {
 class Connection {
  public:
   static routing::Result<Connection> open(const ConnectionTarget& target, const WaitLimits& limits);
+  // The server at `target` asks this user for a password (and is given a wrong one); false also when it can
+  // not be reached.
+  static bool wants_password(ConnectionTarget target, const WaitLimits& limits);
   Connection(Connection&&) = default;
   Connection& operator=(Connection&&) = default;
 
@@ -72,6 +75,8 @@ class Connection {
 
  private:
   Connection(pg_conn* connection, WaitLimits limits);
+  static routing::Result<Connection> open(const ConnectionTarget& target, const WaitLimits& limits,
+                                          bool& is_password_wanted);
   routing::Status flush_and_wait(std::chrono::steady_clock::time_point deadline);
   routing::Result<Rows> take_results();
   routing::Error lost() const;

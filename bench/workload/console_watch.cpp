@@ -31,17 +31,31 @@ uint64_t count_clients(PGconn* console, const std::string& database) {
   return clients;
 }
 
-std::map<std::string, uint64_t> count_servers(PGconn* console, const std::string& database) {
+ServerReading read_servers(PGconn* console, const std::string& database) {
   const ResultPtr rows = execute_blocking(console, "SHOW SERVERS");
-  std::map<std::string, uint64_t> servers;
+  ServerReading servers;
   for (int row = 0; row < PQntuples(rows.get()); ++row) {
-    if (cell(rows.get(), row, "database") != database) continue;
-    ++servers[cell(rows.get(), row, "addr") + ":" + cell(rows.get(), row, "port")];
+    const std::string process = cell(rows.get(), row, "remote_pid");
+    if (cell(rows.get(), row, "database") != database || process == "0") continue;  // 0: not logged in yet
+    servers[cell(rows.get(), row, "addr") + ":" + cell(rows.get(), row, "port")].insert(process);
   }
   return servers;
 }
 
 }  // namespace
+
+std::map<std::string, uint64_t> count_lasting(const ServerReading& earlier, const ServerReading& later) {
+  std::map<std::string, uint64_t> counts;
+  for (const auto& [address, processes] : later) {
+    const auto before = earlier.find(address);
+    if (before == earlier.end()) continue;
+    counts[address] =
+        static_cast<uint64_t>(std::count_if(processes.begin(), processes.end(), [&](const auto& process) {
+          return before->second.contains(process);
+        }));
+  }
+  return counts;
+}
 
 ConsoleWatch::ConsoleWatch(std::string conninfo, std::string database)
     : conninfo_(std::move(conninfo)),
@@ -60,15 +74,19 @@ void ConsoleWatch::watch(const std::stop_token& stop) {
   std::condition_variable_any pause;
   try {
     const ConnectionPtr console = connect_blocking(conninfo_);
-    while (!stop.stop_requested()) {
+    ServerReading known = read_servers(console.get(), database_);
+    bool is_last = false;
+    while (!is_last) {
+      is_last = stop.stop_requested();  // one reading more, so that the shortest run has two
       const uint64_t clients = count_clients(console.get(), database_);
-      const auto servers = count_servers(console.get(), database_);
+      ServerReading read = read_servers(console.get(), database_);
       {
         const std::lock_guard lock(mutex_);
         peaks_.clients = std::max(peaks_.clients, clients);
-        for (const auto& [address, count] : servers)
+        for (const auto& [address, count] : count_lasting(known, read))
           peaks_.servers[address] = std::max(peaks_.servers[address], count);
       }
+      known = std::move(read);
       std::unique_lock lock(pause_mutex);
       pause.wait_for(lock, stop, kInterval, [] { return false; });
     }

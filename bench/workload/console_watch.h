@@ -5,14 +5,22 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 
 namespace mosaic::workload {
 
+// "address:port" of a node -> the server processes of the connections to it (SHOW SERVERS).
+using ServerReading = std::map<std::string, std::set<std::string>>;
+
+// Connections that both readings show, so that they were there together: a reading goes from worker to
+// worker, and by itself shows one that passed from one to another, or was replaced meanwhile, twice.
+std::map<std::string, uint64_t> count_lasting(const ServerReading& earlier, const ServerReading& later);
+
 struct ConsolePeaks {
   uint64_t clients = 0;                     // of all pools together (SHOW POOLS)
-  std::map<std::string, uint64_t> servers;  // "address:port" -> connections (SHOW SERVERS)
+  std::map<std::string, uint64_t> servers;  // "address:port" -> connections, as count_lasting() counts
   std::string error;                        // the console could not be read; then the rest is incomplete
 };
 

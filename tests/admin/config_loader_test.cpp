@@ -2,6 +2,12 @@
 #include "admin/config/config_loader.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "admin/config/config_checks.h"
 
 namespace mosaic::admin {
 namespace {
@@ -41,7 +47,7 @@ TEST(ConfigLoader, tells_the_section_that_a_key_belongs_to) {
 TEST(ConfigLoader, lists_the_keys_when_none_is_near) {
   EXPECT_EQ(errors_with("[tables.a]\nkey = \"b\"\nxyzzyxyzzy = 1\n"),
             "x.toml:8:1: unknown key \"xyzzyxyzzy\" in [tables.a]; it takes key, id, unique_within_shard, "
-            "reference, node");
+            "counted_within_shard, reference, node");
 }
 
 TEST(ConfigLoader, tells_all_errors_at_once_in_the_order_of_the_file) {
@@ -149,7 +155,67 @@ INSTANTIATE_TEST_SUITE_P(
         WrongFile{"[nodes.pg3]\nport = 5433\n", "same host, port and database as nodes.pg2"},
         WrongFile{"[nodes.pg3]\nport = 6432\n", "is where this proxy listens"},
         WrongFile{"[auth]\nadmin_users = [\"a\"]\nstats_users = [\"a\"]\n", "name each user once"},
+        WrongFile{"[listen]\naddress = \"not an address\"\n",
+                  "listen.address: expected an IP address of this host"},
+        WrongFile{"[listen]\naddress = \"\"\n", "listen.address: expected an IP address of this host"},
         WrongFile{"pool = 3\n", ""}));
+
+TEST(ConfigChecks, want_a_node_for_the_shards) {
+  const std::string errors = errors_of(
+      "[database]\nname = 'app'\n[nodes.pg1]\nshards = false\n[nodes.pg2]\nport = 1\nshards = false\n");
+  EXPECT_NE(errors.find("expected a node for the shards"), std::string::npos) << errors;
+  EXPECT_EQ(errors_of("[database]\nname = 'app'\n[nodes.pg1]\nshards = false\n[nodes.pg2]\nport = 1\n"), "");
+}
+
+// A folder with a configuration and an auth file.
+class ConfigFiles : public testing::Test {
+ protected:
+  ConfigFiles() : folder_(testing::TempDir() + "mosaic_config_" + std::to_string(getpid())) {
+    std::filesystem::create_directories(folder_);
+  }
+  ~ConfigFiles() override { std::filesystem::remove_all(folder_); }
+
+  ConfigLoad load(const std::string& more, const std::string& users) {
+    std::ofstream(folder_ + "/x.toml") << kGood << more;
+    std::ofstream(folder_ + "/userlist.txt") << users;
+    ConfigLoad load = load_config(folder_ + "/x.toml");
+    if (load.errors.is_empty()) check_folders(load.config, load.errors, load.warnings);
+    return load;
+  }
+  std::string state_dir() const { return "[mosaic]\nstate_dir = \"" + folder_ + "/state\"\n"; }
+
+  const std::string folder_;
+};
+
+TEST_F(ConfigFiles, say_nothing_of_a_file_without_fault) {
+  const ConfigLoad found = load(state_dir() + "[auth]\nadmin_users = ['app']\n", "\"app\" \"secret\"\n");
+  EXPECT_EQ(found.errors.to_text("x") + found.warnings.to_text("x"), "");
+}
+
+TEST_F(ConfigFiles, tell_a_syntax_error_alone) {
+  const ConfigLoad found = load("[mosaic\n", "");
+  EXPECT_EQ(found.errors.size(), 1u) << found.errors.to_text("x");
+  EXPECT_NE(found.errors.to_text("x").find("not valid TOML"), std::string::npos);
+}
+
+TEST_F(ConfigFiles, warn_of_users_who_can_not_log_in) {
+  const std::string warnings =
+      load(state_dir() + "[auth]\nadmin_users = ['boss', 'old']\nstats_users = ['watcher']\n",
+           "\"old\" \"md50123456789abcdef0123456789abcdef\"\n\"app\" \"one\"\n\"app\" \"two\"\n")
+          .warnings.to_text("x");
+  for (const char* part : {"auth.admin_users: \"boss\" is not in the auth file",
+                           "auth.admin_users: \"old\" has no usable secret",
+                           "auth.stats_users: \"watcher\" is not in the auth file",
+                           "user \"old\" has an md5 password", "user \"app\" stands here again"})
+    EXPECT_NE(warnings.find(part), std::string::npos) << part << " is missing in\n" << warnings;
+}
+
+TEST_F(ConfigFiles, refuse_a_state_folder_that_can_not_be) {
+  const std::string errors =
+      load("[mosaic]\nstate_dir = \"" + folder_ + "/userlist.txt/state\"\n", "").errors.to_text("x");
+  EXPECT_NE(errors.find("mosaic.state_dir: expected a folder"), std::string::npos) << errors;
+  EXPECT_NE(errors.find("userlist.txt is no folder"), std::string::npos) << errors;
+}
 
 TEST(ConfigChecksOfFiles, miss_an_auth_file_that_is_not_there) {
   const ConfigLoad load = load_config("/nonexistent/mosaic.toml");

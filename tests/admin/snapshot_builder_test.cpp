@@ -57,9 +57,27 @@ TEST(SnapshotBuilder, names_every_difference) {
             "shards.count: the catalog says 8, the config 4; shards.function: the catalog says modulo, the "
             "config xxh3; "
             "tables.media: the catalog says key = \"owner_id\", id = \"id\", the config key = \"user_id\", "
-            "id = \"id\"; "
-            "tables.plans: the catalog does not list it, the config says node = \"a\"; "
-            "tables.tariffs: the catalog says node = \"a\", the config does not list it");
+            "id = \"id\"");
+}
+
+TEST(SnapshotBuilder, takes_tables_that_only_one_side_knows) {
+  CatalogState state = state_of(config_of());
+  state.tables[1].name = "tariffs";
+  const auto snapshot = build_snapshot(state, config_of());
+  ASSERT_TRUE(snapshot) << snapshot.error().to_line();
+  EXPECT_GE((*snapshot)->find_table("tariffs"), 0);
+  EXPECT_LT((*snapshot)->find_table("plans"), 0);
+  EXPECT_EQ(unmade_tables(state, config_of()), std::vector<std::string>{"plans"});
+  EXPECT_EQ(unlisted_tables(state, config_of()), std::vector<std::string>{"tariffs"});
+}
+
+TEST(SnapshotBuilder, refuses_a_table_on_an_unknown_node) {
+  CatalogState state = state_of(config_of());
+  state.tables[1].name = "tariffs";
+  state.tables[1].node = "gone";
+  const auto snapshot = build_snapshot(state, config_of());
+  ASSERT_FALSE(snapshot);
+  EXPECT_EQ(snapshot.error().detail, "missing: gone");
 }
 
 TEST(SnapshotBuilder, refuses_an_unfinished_init) {

@@ -1,9 +1,10 @@
 """`mosaic init`, `check`, `route` and `version`: what operators run before the first client comes."""
 
+import os
 import re
 import unittest
 
-from harness.cluster import Cluster, is_plain
+from harness.cluster import Cluster, is_plain, render_config
 from harness.mosaic_process import MosaicProcess, binary, environment, run_mosaic
 from harness.processes import spawn, wait_until
 
@@ -136,12 +137,90 @@ class Init(unittest.TestCase):
 
     def test_node_that_is_down_is_named(self):
         self.cluster.nodes[1].kill()
+        self.cluster.nodes[2].query("DROP DATABASE photos", database="postgres")
         done = self.init(check=False)
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn("pg2", done.stdout + done.stderr)
+        down, without_database = re.findall(r"^  node .*$", done.stderr, re.MULTILINE)
+        self.assertIn("node pg2: cannot connect", down)
+        self.assertNotIn("createdb", down)
+        self.assertIn(f"Hint: createdb -h 127.0.0.1 -p {self.cluster.nodes[2].port} -U postgres photos", without_database)
+        self.cluster.nodes[2].query("CREATE DATABASE photos", database="postgres")
         self.cluster.nodes[1].start()
         self.init()
         self.assertEqual(sorted(shard for node in self.cluster.nodes for shard in self.cluster.shards_on(node)), list(range(24)))
+
+
+class InitWithoutFile(unittest.TestCase):
+    """A run without --schema goes on with what is recorded; tables that are not sharded may be there already."""
+
+    def setUp(self):
+        if is_plain():
+            raise RuntimeError("InitWithoutFile tests Mosaic itself")
+        self.cluster = Cluster(node_count=2, shards=8)
+        self.addCleanup(self.cluster.stop)
+        self.cluster.start_nodes()
+
+    def init(self, *options, check=True):
+        return run_mosaic("init", self.cluster.config_path, *options, check=check)
+
+    def keep_tables(self, *names):
+        for section in [name for name in self.cluster.sections if name.startswith("tables.")]:
+            if section[len("tables."):] not in names:
+                del self.cluster.sections[section]
+        self.cluster.write_files()
+
+    def test_sharded_tables_need_a_file_the_first_time(self):
+        done = self.init(check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("[tables.media] is sharded, so that every shard needs it: give --schema FILE", done.stderr)
+        self.init("--schema", self.cluster.schema_path)
+        self.assertIn("nothing to do", self.init().stdout)
+        self.cluster.nodes[0].query("CREATE ROLE reader LOGIN")
+        self.cluster.nodes[1].query("CREATE ROLE reader LOGIN")
+        self.cluster.sections["database"]["application_users"] = ["app", "reader"]
+        self.cluster.write_files()
+        self.assertIn("grant anew on 4 shards", self.init().stdout)
+        self.assertEqual(self.cluster.nodes[0].query("SELECT has_table_privilege('reader', 'shard_0000.media', 'SELECT')"), [(True,)])
+
+    def test_database_without_sharded_tables_gets_no_shards(self):
+        self.keep_tables()
+        empty = f"{self.cluster.folder}/empty.sql"
+        open(empty, "w").close()
+        self.assertIn("no table is sharded", self.init().stdout)
+        self.assertIn("nothing to do", self.init("--schema", empty).stdout)
+        self.assertEqual([self.cluster.shards_on(node) for node in self.cluster.nodes], [[], []])
+        self.cluster.nodes[0].query("CREATE TABLE plain (a int); GRANT ALL ON plain TO app")
+        self.cluster.mosaic.start()
+        done = self.cluster.psql("-Atc", "INSERT INTO plain VALUES (7) RETURNING a")
+        self.assertEqual(done.stdout.splitlines()[0], "7")
+        # Later there may be some.
+        self.cluster.sections["tables.likes"] = {"key": "user_id"}
+        self.cluster.write_files()
+        with open(empty, "w") as file:
+            file.write("CREATE TABLE likes (user_id bigint PRIMARY KEY)")
+        self.assertIn("create 4 shards", self.init("--schema", empty).stdout)
+        self.assertEqual([len(self.cluster.shards_on(node)) for node in self.cluster.nodes], [4, 4])
+        done = self.cluster.psql("-Atc", "INSERT INTO likes VALUES (7) RETURNING user_id")
+        self.assertEqual(done.stdout.splitlines()[0], "7")
+
+    def test_tables_that_are_there_already_are_taken(self):
+        self.keep_tables("countries", "app_settings")
+        done = self.init(check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("node pg1: [tables.countries] is in the configuration, but there is no table public.countries", done.stderr)
+        for node in self.cluster.nodes:
+            node.query("CREATE TABLE countries (code text, name text)")
+        self.cluster.nodes[1].query("CREATE TABLE app_settings (name text)")
+        self.init()
+        self.cluster.mosaic.start()
+        self.cluster.psql("-c", "INSERT INTO app_settings VALUES ('x')")
+        self.assertEqual(self.cluster.nodes[1].query("SELECT * FROM app_settings"), [("x",)])
+
+    def test_schema_file_that_is_none(self):
+        for path, words in ((self.cluster.folder, "it is a folder"), (self.cluster.folder + "/gone.sql", "No such file")):
+            done = self.init("--schema", path, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(words, done.stderr)
 
 
 class CommandLine(unittest.TestCase):
@@ -153,7 +232,29 @@ class CommandLine(unittest.TestCase):
         cls.cluster.initialise()
 
     def test_version(self):
-        self.assertRegex(run_mosaic("version").stdout, r"^mosaic \d+\.\d+\.\d+")
+        lines = run_mosaic("version").stdout.splitlines()
+        self.assertRegex(lines[0], r"^mosaic \d+\.\d+\.\d+$")
+        self.assertRegex(lines[1], r"^revision \S+$")
+        self.assertIn("libpg_query, the parser of PostgreSQL 15", lines[2])
+        self.assertEqual(run_mosaic("--version").stdout, lines[0] + "\n")
+
+    def test_command_line_that_is_wrong(self):
+        for arguments, words in ((["rum"], 'unknown command "rum"; did you mean "run"?'),
+                                 (["foo"], 'unknown command "foo"; the commands are run, check, init, route, version'),
+                                 ([], "Subcommands:"), (["run"], "CONFIG is required"), (["run", "--nope", "x"], "--nope")):
+            done = run_mosaic(*arguments, check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
+            self.assertIn(words, done.stderr)
+
+    def test_manual_page_tells_every_command_and_option(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../conf/mosaic.1")) as file:
+            page = file.read().replace("\\-", "-")
+        commands = re.findall(r"^  (\w+)  ", run_mosaic("--help").stdout.split("Subcommands:")[1], re.MULTILINE)
+        self.assertIn("init", commands)
+        for command in commands:
+            self.assertIn(f".B mosaic {command}", page)
+            for option in re.findall(r"--[a-z][a-z-]+", run_mosaic(command, "--help").stdout):
+                self.assertIn(option, page, command)
 
     def test_check_accepts_a_good_file(self):
         run_mosaic("check", self.cluster.config_path)
@@ -188,8 +289,40 @@ class CommandLine(unittest.TestCase):
             file.write("[mosaic]\nworkers = = 2\n")
         done = run_mosaic("check", path, check=False)
         self.assertNotEqual(done.returncode, 0)
-        self.assertRegex(done.stdout + done.stderr, r"\b2\b")
+        self.assertRegex(done.stderr, r"^\S+syntax.toml:2:\d+: not valid TOML[^\n]*\n$")  # and nothing else
         self.assertNotEqual(run_mosaic("check", path + ".gone", check=False).returncode, 0)
+
+    def check_with(self, users=None, **sections):
+        """The cluster's configuration with other values, and other lines of the auth file."""
+        changed = {name: dict(values, **sections.get(name, {})) for name, values in self.cluster.sections.items()}
+        users_path = f"{self.cluster.folder}/other_users.txt"
+        with open(self.cluster.users_path) as file:
+            users = users or file.read()
+        with open(users_path, "w") as file:
+            file.write(users)
+        changed["auth"]["file"] = users_path
+        path = f"{self.cluster.folder}/other.toml"
+        with open(path, "w") as file:
+            file.write(render_config(changed))
+        return run_mosaic("check", path, check=False)
+
+    def test_check_refuses_what_run_would(self):
+        for section, values, words in (("listen", {"address": "nowhere"}, "listen.address: expected an IP address"),
+                                       ("listen", {"address": "192.0.2.1"}, "is no address of this host"),
+                                       ("mosaic", {"state_dir": "/proc/version/state"}, "mosaic.state_dir"),
+                                       ("shards", {"count": 16}, "shards.count: the catalog says 8, the config 16")):
+            done = self.check_with(**{section: values})
+            self.assertEqual((done.returncode, done.stdout), (1, ""), section)
+            self.assertIn(words, done.stderr)
+
+    def test_check_warns_of_users_who_can_not_log_in(self):
+        verifier, = self.cluster.nodes[0].query("SELECT rolpassword FROM pg_authid WHERE rolname = 'app'")[0]
+        users = f'"app" "{verifier}"\n"old" "md50123456789abcdef0123456789abcdef"\n"watcher" "x"\n"watcher" "y"\n'
+        done = self.check_with(users, auth={"admin_users": ["nobody"]})
+        self.assertEqual(done.stdout, "ok\n")
+        for words in ('auth.admin_users: "nobody" is not in the auth file', 'user "old" has an md5 password',
+                      'user "watcher" stands here again', 'user "app" has a SCRAM secret only'):
+            self.assertIn(words, done.stderr)
 
     def test_route_tells_the_shard_and_the_node(self):
         for user in (1, 2, 3, 77):

@@ -98,6 +98,16 @@ class Shutdown(unittest.TestCase):
         self.mosaic.assert_clean_exit()
         self.assertEqual([row for row in self.cluster.stored("users", "user_id") if row[2] == 4], [])
 
+    def test_terminate_tells_how_many_clients_are_left(self):
+        clients = [self.client() for _ in range(3)]
+        self.mosaic.send_signal(signal.SIGTERM)
+        wait_until(lambda: "3 clients left, waiting for them to leave" in self.mosaic.log_text(), "the count in the log")
+        clients[0].close()
+        clients[1].close()
+        wait_until(lambda: "1 client left" in self.mosaic.log_text(), "the smaller count in the log")
+        clients[2].close()
+        self.mosaic.assert_clean_exit()
+
     def test_terminate_with_no_clients_leaves_at_once(self):
         self.mosaic.send_signal(signal.SIGTERM)
         self.mosaic.assert_clean_exit()

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "admin/catalog/catalog_state.h"
+#include "admin/catalog/snapshot_builder.h"
 #include "admin/console/views/view_builders.h"
 
 namespace mosaic::admin {
@@ -110,13 +110,24 @@ ViewTable show_shards(const ViewContext& context) {
 
 ViewTable show_tables(const ViewContext& context) {
   const auto catalog = context.backend.catalog();
-  ViewTable table{columns({"name", "kind", "key", "key_type", "id", "node", "columns#"}), {}};
+  const auto config = context.backend.config();
+  ViewTable table{columns({"name", "kind", "key", "key_type", "id", "node", "columns#", "state"}), {}};
+  const auto is_declared = [&](const std::string& name) {
+    return std::any_of(config->tables.begin(), config->tables.end(),
+                       [&](const TableConfig& declared) { return declared.name == name; });
+  };
   for (const routing::Table& entry : catalog->tables()) {
     const bool is_sharded = entry.kind == routing::TableKind::kSharded;
     const bool is_pinned = entry.kind == routing::TableKind::kPinned;
-    table.rows.push_back(
-        row(entry.name, to_text(entry.kind), entry.key, is_sharded ? to_text(entry.key_type) : "", entry.id,
-            is_pinned ? catalog->node_name(entry.node) : std::string(), entry.columns.size()));
+    table.rows.push_back(row(entry.name, to_text(entry.kind), entry.key,
+                             is_sharded ? to_text(entry.key_type) : "", entry.id,
+                             is_pinned ? catalog->node_name(entry.node) : std::string(), entry.columns.size(),
+                             is_declared(entry.name) ? "ready" : "not in the configuration"));
+  }
+  for (const CatalogTable& declared : declared_tables(*config)) {
+    if (catalog->find_table(declared.name) < 0)
+      table.rows.push_back(row(declared.name, to_text(declared.kind), declared.key, "", declared.id,
+                               declared.node, 0, "not made yet: mosaic init"));
   }
   return table;
 }

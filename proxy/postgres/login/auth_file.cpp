@@ -159,6 +159,14 @@ const AuthUser* AuthFile::find(std::string_view user) const {
   return found == users_.end() ? nullptr : &found->second;
 }
 
+std::vector<std::string> AuthFile::users_without_password() const {
+  std::vector<std::string> names;
+  for (const std::string& name : usable_) {
+    if (find(name)->plaintext.empty()) names.push_back(name);
+  }
+  return names;
+}
+
 ScramCredential AuthFile::credential_of(std::string_view user) const {
   // Made for known users as well, so that time does not tell which ones are. The mock's iterations and salt
   // length are those of some real user, picked by the name: a file of 15000-iteration secrets must not make

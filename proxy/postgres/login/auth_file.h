@@ -43,6 +43,9 @@ class AuthFile {
   // file's users, always the same, that no password answers.
   ScramCredential credential_of(std::string_view user) const;
 
+  // Users who can log in here, but of whom the file has no password for the nodes. Sorted.
+  std::vector<std::string> users_without_password() const;
+
   size_t size() const { return users_.size(); }
   std::vector<std::string> names() const;
   const std::vector<std::string>& warnings() const { return warnings_; }  // for the log; one line each

@@ -197,12 +197,42 @@ bool reads_names(const Node* statement) {
          statement->node_case == PG_QUERY__NODE__NODE_VIEW_STMT;
 }
 
-Error sharded_definition(std::string_view table) {
+// A statement that `mosaic init` takes in a schema file (schema_statements.cpp).
+bool is_for_schema_file(const Node* statement) {
+  switch (statement->node_case) {
+    case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
+    case PG_QUERY__NODE__NODE_COMMENT_STMT:
+    case PG_QUERY__NODE__NODE_CREATE_POLICY_STMT:
+    case PG_QUERY__NODE__NODE_CREATE_STATS_STMT:
+    case PG_QUERY__NODE__NODE_CREATE_STMT:
+    case PG_QUERY__NODE__NODE_CREATE_TRIG_STMT:
+    case PG_QUERY__NODE__NODE_GRANT_STMT:
+    case PG_QUERY__NODE__NODE_RULE_STMT:
+      return true;
+    case PG_QUERY__NODE__NODE_INDEX_STMT:
+      return !statement->index_stmt->concurrent;
+    case PG_QUERY__NODE__NODE_RENAME_STMT:
+      return statement->rename_stmt->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN;
+    case PG_QUERY__NODE__NODE_DROP_STMT:
+      return statement->drop_stmt->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER ||
+             statement->drop_stmt->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_POLICY;
+    default:
+      return false;
+  }
+}
+
+Error sharded_definition(const Node* statement, std::string_view table) {
   return {
       sqlstate::kManyNodes,
       fmt::format("\"{}\" is sharded: its definition must change on every shard, not through one connection",
                   table),
-      "", "Put the change into the schema file and run: mosaic init --schema."};
+      "",
+      is_for_schema_file(statement) ? "Add the statement to the schema file, behind what is there, and run: "
+                                      "mosaic init CONFIG --schema FILE."
+                                    : fmt::format("Connect to the nodes themselves, and run it for the "
+                                                  "\"{}\" of each shard's schema; SHOW SHARDS "
+                                                  "on the console tells where they are.",
+                                                  table)};
 }
 
 Error temporary_namesake(std::string_view table) {
@@ -235,12 +265,13 @@ void analyze_definition(const Node* statement, StatementSource& source, Statemen
     for (const PgQuery__RangeVar* name : names) {
       if (!is_sharded(source, name->schemaname, name->relname)) continue;
       const bool is_temporary = name == created && makes_temporary(statement, created);
-      findings.refuse(is_temporary ? temporary_namesake(name->relname) : sharded_definition(name->relname));
+      findings.refuse(is_temporary ? temporary_namesake(name->relname)
+                                   : sharded_definition(statement, name->relname));
     }
   }
   const std::vector<ListedName> listed = listed_names(statement);
   for (const auto& [schema, name] : listed) {
-    if (is_sharded(source, schema, name)) findings.refuse(sharded_definition(name));
+    if (is_sharded(source, schema, name)) findings.refuse(sharded_definition(statement, name));
   }
   if (part.refusal) {
     part.placement = Placement::kAllNodes;

@@ -83,6 +83,8 @@ std::optional<ParseTree> ParseTree::parse(std::string_view text) {
   return ParseTree(std::move(arena), root);
 }
 
+std::string_view parser_version() { return PG_VERSION; }
+
 ParseFailure ParseTree::find_failure(std::string_view text) {
   return PackedTree(std::string(text).c_str()).failure();
 }

@@ -19,6 +19,9 @@ struct ParseFailure {
   uint32_t position = 0;  // in characters, from 1; 0: none in particular
 };
 
+// Of the PostgreSQL whose grammar it is: "15.1".
+std::string_view parser_version();
+
 class ParseTree {
  public:
   // Nothing when PostgreSQL's grammar rejects the text. Recurses over the tree: check estimate_nesting()

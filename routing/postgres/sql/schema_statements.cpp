@@ -107,13 +107,17 @@ class Classifier {
     collect_relations(node);
     classify_kind(node);
     if (is_qualified_ && out_.kind != Kind::kRefused)
-      refuse("names must be without a schema: Mosaic decides in which schemas a table lives");
+      refuse(is_public_ ? "leave \"public.\" out: the statement is applied to every shard's schema, where "
+                          "the rows live, "
+                          "and to public, where the table stands empty for drivers that look it up"
+                        : "names must be without a schema: Mosaic decides in which schemas a table lives");
   }
 
  private:
   void collect_relations(const PgQuery__Node& node) {
     for_each_range(&node.base, [this](const PgQuery__RangeVar& range) {
       if (range.schemaname != nullptr && range.schemaname[0] != '\0') is_qualified_ = true;
+      if (range.schemaname != nullptr && range.schemaname == std::string_view("public")) is_public_ = true;
       add_relation(range.relname);
     });
   }
@@ -142,13 +146,22 @@ class Classifier {
         return create_table(*node.create_stmt);
       case PG_QUERY__NODE__NODE_INDEX_STMT:
         if (node.index_stmt->concurrent)
-          return refuse("CONCURRENTLY can not run in a transaction; the tables are empty, leave it out");
+          return refuse(
+              "CONCURRENTLY can not run in a transaction, as each shard's part does; leave it out (while a "
+              "shard's index is built, writers of that shard wait)");
         out_.created = node.index_stmt->idxname;
         return set(Kind::kStructure, node.index_stmt->relation);
       case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
         return set(Kind::kStructure, node.alter_table_stmt->relation);
       case PG_QUERY__NODE__NODE_ALTER_SEQ_STMT:
         return set(Kind::kStructure, node.alter_seq_stmt->sequence);
+      case PG_QUERY__NODE__NODE_RENAME_STMT:
+        if (node.rename_stmt->rename_type != PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN)
+          return refuse(
+              "of RENAME, a schema file takes RENAME COLUMN: other names are in the configuration, too");
+        return set(Kind::kStructure, node.rename_stmt->relation);
+      case PG_QUERY__NODE__NODE_DROP_STMT:
+        return drop(*node.drop_stmt);
       case PG_QUERY__NODE__NODE_CREATE_STATS_STMT:
         return create_statistics(*node.create_stats_stmt);
       case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT:
@@ -204,6 +217,23 @@ class Classifier {
     out_.created = create.relation->relname;
     const bool is_partition = create.partbound != nullptr && create.n_inh_relations == 1;
     set(Kind::kStructure, is_partition ? create.inh_relations[0]->range_var : create.relation);
+  }
+
+  // What an earlier line of the file made. Tables stay: no run of init may lose rows.
+  void drop(const PgQuery__DropStmt& drop) {
+    const bool is_index = drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX;
+    const bool is_part = drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER ||
+                         drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_POLICY;
+    if (!is_index && !is_part)
+      return refuse("of DROP, a schema file takes DROP INDEX, DROP TRIGGER and DROP POLICY");
+    if (drop.concurrent || drop.n_objects != 1)
+      return refuse("drop one thing with each statement, without CONCURRENTLY");
+    std::vector<std::string> names = names_of(drop.objects[0]);
+    if (is_part && !names.empty()) names.pop_back();
+    if (names.empty()) return refuse("it names no table");
+    if (names.size() > 1) is_qualified_ = true;
+    if (is_index) out_.dropped = names.back();
+    set(is_index ? Kind::kStructure : Kind::kBehaviour, names.back());
   }
 
   void create_statistics(const PgQuery__CreateStatsStmt& create) {
@@ -270,6 +300,7 @@ class Classifier {
 
   SchemaStatement& out_;
   bool is_qualified_ = false;
+  bool is_public_ = false;
 };
 
 }  // namespace

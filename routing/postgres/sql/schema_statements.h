@@ -26,6 +26,7 @@ struct SchemaStatement {
   uint32_t line = 1;                   // of its first word
   std::string subject;                 // the relation that it belongs to (of a partition: its parent)
   std::string created;                 // the relation that it makes, if any
+  std::string dropped;                 // the index that it drops, if any
   std::vector<std::string> relations;  // all relations that it names, without duplicates
   bool is_create_table = false;
   std::string refusal;

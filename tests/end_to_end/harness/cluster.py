@@ -166,7 +166,8 @@ class Cluster:
         rows = []
         for node in self.nodes:
             parts = [f"SELECT {shard}, {columns} FROM shard_{shard:04}.{table}" for shard in self.shards_on(node)]
-            rows += [(node.name, *row) for row in node.query(" UNION ALL ".join(parts))]
+            if parts:
+                rows += [(node.name, *row) for row in node.query(" UNION ALL ".join(parts))]
         return rows
 
     def create_reference(self, name="reference"):

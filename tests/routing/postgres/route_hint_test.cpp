@@ -65,7 +65,7 @@ TEST(RouteHint, is_one_more_condition_beside_the_statements_own_key) {
 }
 
 TEST(RouteHint, does_not_open_what_is_closed) {
-  expect_refusal("/* mosaic shard=42 */ DROP TABLE media", "MZ015", "mosaic init --schema");
+  expect_refusal("/* mosaic shard=42 */ DROP TABLE media", "MZ015", "each shard's schema");
   expect_refusal("/* mosaic shard=42 */ SELECT * FROM media, settings", "MZ015", "pinned");
   expect_refusal("/* mosaic shard=42 */ INSERT INTO media (user_id) VALUES (NULL)", "MZ016", "");
 }

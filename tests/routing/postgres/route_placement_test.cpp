@@ -57,27 +57,24 @@ TEST(RoutePlacement, writes_reference_tables_while_there_is_one_node) {
 }
 
 TEST(RoutePlacement, refuses_definitions_of_sharded_tables) {
-  for (const char* text : {"CREATE TABLE media (id int)",
-                           "ALTER TABLE media ADD x int",
-                           "DROP TABLE unlisted, public.media",
-                           "TRUNCATE media",
-                           "CREATE INDEX ON media (caption)",
-                           "CREATE INDEX CONCURRENTLY x ON public.media (id)",
-                           "GRANT SELECT ON media TO x",
-                           "COMMENT ON TABLE media IS 'x'",
-                           "COMMENT ON COLUMN media.id IS 'x'",
-                           "CREATE VIEW v AS SELECT * FROM media",
-                           "CREATE TABLE t AS SELECT * FROM media WHERE user_id = 5",
-                           "SELECT * INTO t FROM media WHERE user_id = 5",
-                           "CREATE TEMP TABLE t AS SELECT * FROM media",
-                           "CREATE TABLE t (m bigint REFERENCES media (id))",
-                           "DROP TRIGGER x ON media",
-                           "CREATE TRIGGER x AFTER INSERT ON media EXECUTE FUNCTION f()",
-                           "ALTER TABLE media RENAME TO m",
-                           "CREATE TABLE t (LIKE media)",
-                           "REINDEX TABLE media",
-                           "CLUSTER media"}) {
-    expect_refusal(text, "MZ015", "mosaic init --schema");
+  for (const char* text :
+       {"CREATE TABLE media (id int)", "ALTER TABLE media ADD x int", "CREATE INDEX ON media (caption)",
+        "GRANT SELECT ON media TO x", "COMMENT ON TABLE media IS 'x'", "COMMENT ON COLUMN media.id IS 'x'",
+        "CREATE TABLE t (m bigint REFERENCES media (id))", "DROP TRIGGER x ON media",
+        "CREATE TRIGGER x AFTER INSERT ON media EXECUTE FUNCTION f()",
+        "ALTER TABLE media RENAME caption TO title", "CREATE TABLE t (LIKE media)"}) {
+    expect_refusal(text, "MZ015", "mosaic init CONFIG --schema FILE");
+  }
+}
+
+TEST(RoutePlacement, sends_nobody_to_the_schema_file_in_vain) {
+  for (const char* text :
+       {"DROP TABLE unlisted, public.media", "TRUNCATE media",
+        "CREATE INDEX CONCURRENTLY x ON public.media (id)", "CREATE VIEW v AS SELECT * FROM media",
+        "CREATE TABLE t AS SELECT * FROM media WHERE user_id = 5",
+        "SELECT * INTO t FROM media WHERE user_id = 5", "CREATE TEMP TABLE t AS SELECT * FROM media",
+        "ALTER TABLE media RENAME TO m", "REINDEX TABLE media", "CLUSTER media"}) {
+    expect_refusal(text, "MZ015", "run it for the \"media\" of each shard's schema");
   }
 }
 
