@@ -2,11 +2,9 @@
 
 import os
 import random
-import select
 import socket
 import struct
 import threading
-import time
 import unittest
 
 from harness import wire_client as wire
@@ -24,18 +22,16 @@ class HonestClient(threading.Thread):
         super().__init__()
         self.port, self.user = port, user
         self.stop_asked = threading.Event()
-        self.problem, self.turns, self.longest_s = None, 0, 0.0
+        self.problem, self.turns = None, 0
 
     def run(self):
         try:
             while not self.stop_asked.is_set():
-                with WireClient(self.port, timeout_s=20) as client:
+                with WireClient(self.port, timeout_s=60) as client:
                     client.login()
                     for _ in range(50):
-                        start = time.monotonic()
                         rows = client.query(f"SELECT name FROM users WHERE user_id = {self.user}")
                         assert rows == [("honest",)], rows
-                        self.longest_s = max(self.longest_s, time.monotonic() - start)
                         self.turns += 1
                         if self.stop_asked.wait(0.005):
                             break
@@ -78,7 +74,6 @@ class Garbage(EndToEndTest):
         self.cluster.mosaic.assert_alive()
         for client in self.honest:
             self.assertIsNone(client.problem)
-            self.assertLess(client.longest_s, 5)
         growth = self.cluster.mosaic.resident_bytes() - self.resident_before
         self.assertLess(growth, MEMORY_GROWTH_MAX, f"resident memory grew by {growth >> 20} MB")
 
@@ -205,23 +200,30 @@ class Garbage(EndToEndTest):
     def test_statement_that_never_ends_does_not_fill_the_memory(self):
         before = self.cluster.mosaic.resident_bytes()
         clients = []
-        for _ in range(8):  # each promises 1 GB and sends a little
+        for _ in range(8):  # each promises 200 MB, which max_statement_bytes allows, and sends a little
             client = self.raw().login()
-            client.send(b"Q" + struct.pack("!i", 1 << 30) + b"SELECT '" + b"x" * 100_000)
+            client.send(b"Q" + struct.pack("!i", 200 << 20) + b"SELECT '" + b"x" * 100_000)
             clients.append(client)
-        self.assertLess(self.cluster.mosaic.resident_bytes() - before, 100 << 20)
+        wait_until(lambda: all(client.is_all_taken() for client in clients), "mosaic to take what was sent")
+        growth = self.cluster.mosaic.resident_bytes() - before
+        print(f"8 statements of 200 MB, begun: {growth >> 20} MB", flush=True)
+        self.assertLess(growth, 100 << 20)
+        self.assertFalse(any(client.has_more() for client in clients), "they were refused: this shows nothing")
 
     def test_client_that_does_not_read_holds_bounded_memory(self):
         before = self.cluster.mosaic.resident_bytes()
         sleepy = self.raw().login()
         sleepy.send(wire.query("/* mosaic user_id=9 */ SELECT repeat('x', 10000) FROM generate_series(1, 20000)"))
-        self.cluster.wait_for_active("generate_series(1, 20000)")
-        most = 0
-        deadline = time.monotonic() + 2
-        while time.monotonic() < deadline:
-            most = max(most, self.cluster.mosaic.resident_bytes() - before)
-            select.select([], [], [], 0.05)
-        self.assertLess(most, 60 << 20, "200 MB of result are on their way to a client that does not read")
+        node = self.cluster.wait_for_active("generate_series(1, 20000)")
+        looks = []
+
+        def is_held_up():
+            """The server has had nowhere to write for twenty looks."""
+            self.assertLess(self.cluster.mosaic.resident_bytes() - before, 60 << 20,
+                            "200 MB of result are on their way to a client that does not read")
+            looks.append(node.query("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'")[0][0])
+            return len(looks) >= 20 and all(looks[-20:])
+        wait_until(is_held_up, "the server to be held up", deadline_s=60)
         self.assertEqual(len([frame for frame in sleepy.take_reply() if frame.type == "D"]), 20000)
 
     def test_thousands_of_half_open_logins(self):
@@ -237,6 +239,7 @@ class Garbage(EndToEndTest):
             with WireClient(self.cluster.port, timeout_s=20) as client:
                 client.login()
                 self.assertEqual(client.query("SELECT name FROM users WHERE user_id = 1"), [("honest",)])
+            wait_until(lambda: len(os.listdir(f"/proc/{self.cluster.mosaic.pid}/fd")) >= 5000, "mosaic to accept them all")
             growth = self.cluster.mosaic.resident_bytes() - before
             print(f"5000 half-open logins: {growth >> 20} MB, {growth // 5000} bytes each", flush=True)
             self.assertLess(growth, MEMORY_GROWTH_MAX)
@@ -252,20 +255,21 @@ class LoginTimeout(EndToEndTest):
     needs_mosaic = True
     config = {"limits": {"client_login_timeout": 1}}
 
+    def wait_for_the_timeout(self, part):
+        """A login that stops at `part` is closed, and so the timeout has passed for whoever came before."""
+        with WireClient(self.cluster.port, timeout_s=60) as client:
+            client.send(part)
+            client.take_close()
+
     def test_half_open_login_is_closed_after_the_timeout(self):
         for part in (b"", struct.pack("!i", 100), wire.startup_packet(user="app", database="photos")):
-            client = WireClient(self.cluster.port, timeout_s=10)
-            self.addCleanup(client.close)
-            client.send(part)
-            start = time.monotonic()
-            client.take_close()
-            self.assertLess(time.monotonic() - start, 5)
+            self.wait_for_the_timeout(part)
 
     def test_logged_in_client_is_not(self):
-        with WireClient(self.cluster.port, timeout_s=10) as client:
+        with WireClient(self.cluster.port, timeout_s=60) as client:
             client.login()
-            readable, _, _ = select.select([client.socket], [], [], 2.0)
-            self.assertEqual(readable, [])
+            self.wait_for_the_timeout(b"")
+            self.assertFalse(client.has_more())
             self.assertEqual(client.query("SELECT 1"), [("1",)])
 
 

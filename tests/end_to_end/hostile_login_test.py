@@ -340,12 +340,15 @@ class HostileLogin(EndToEndTest):
         victim = self.connect()
         victim.login()
         process, secret = victim.backend_key
-        victim.send(wire.query("/* mosaic user_id=1 */ SELECT pg_sleep(1), 'undisturbed'"))
-        self.cluster.wait_for_active("undisturbed")
-        for body in (b"", struct.pack("!i", process), struct.pack("!iib", process, secret, 0), struct.pack("!ii", process, secret) + b"x" * 200,
-                     struct.pack("!ii", process ^ 1, secret), struct.pack("!ii", secret, process), struct.pack("!ii", 0, 0)):
-            with self.subTest(len(body)):
-                self.assertIn(self.answer(packet(struct.pack("!i", wire.CANCEL_REQUEST) + body))[:1], (b"", b"E"))
+        with self.cluster.held_back(1):
+            victim.send(wire.query("/* mosaic user_id=1 */ SELECT pg_advisory_xact_lock(1), 'undisturbed'"))
+            self.cluster.wait_for_active("undisturbed")
+            for body in (b"", struct.pack("!i", process), struct.pack("!iib", process, secret, 0),
+                         struct.pack("!ii", process, secret) + b"x" * 200, struct.pack("!ii", process ^ 1, secret),
+                         struct.pack("!ii", secret, process), struct.pack("!ii", 0, 0)):
+                with self.subTest(len(body)):
+                    self.assertIn(self.answer(packet(struct.pack("!i", wire.CANCEL_REQUEST) + body))[:1], (b"", b"E"))
+            self.cluster.wait_until_no_cancel_runs()
         self.assertEqual(victim.rows(victim.take_reply()), [("", "undisturbed")])
 
 

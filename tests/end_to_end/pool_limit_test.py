@@ -1,9 +1,9 @@
 """500 clients on 20 server connections per node: never more than 20, whatever `workers` is, and no client starves."""
 
 import bisect
+import collections
 import glob
 import os
-import statistics
 import threading
 import unittest
 
@@ -12,7 +12,7 @@ from harness.processes import run
 
 CLIENTS = 500
 POOL = 20
-SECONDS = 4
+TRANSACTIONS = 25  # of each client
 OVERTAKEN_MOST = 6
 SCRIPT = "\\set user random(1, 100000)\nSELECT count(*) FROM media WHERE user_id = :user;\n"
 
@@ -24,7 +24,6 @@ class Sampler(threading.Thread):
         super().__init__()
         self.node = node
         self.most = 0
-        self.samples = 0
         self.stop = threading.Event()
 
     def run(self):
@@ -33,7 +32,6 @@ class Sampler(threading.Thread):
             while not self.stop.wait(0.1):
                 cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'")
                 self.most = max(self.most, cursor.fetchone()[0])
-                self.samples += 1
         connection.close()
 
 
@@ -61,7 +59,7 @@ class PoolLimit(unittest.TestCase):
         for sampler in samplers:
             sampler.start()
         address = self.cluster.address()
-        done = run(["pgbench", "-n", "-c", str(CLIENTS), "-j", "2", "-T", str(SECONDS), "-M", "extended", "-f", script, "-l",
+        done = run(["pgbench", "-n", "-c", str(CLIENTS), "-j", "1", "-t", str(TRANSACTIONS), "-M", "extended", "-f", script, "-l",
                     f"--log-prefix={log}", "-h", address["host"], "-p", str(address["port"]), "-U", address["user"],
                     address["dbname"]], env={"PGPASSWORD": address["password"], "PATH": "/usr/bin:/bin"},
                    check=False, deadline_s=120)
@@ -72,29 +70,27 @@ class PoolLimit(unittest.TestCase):
         self.assertEqual(done.returncode, 0, output)
         self.assertIn("number of failed transactions: 0 (0.000%)", output)
         for sampler in samplers:
-            self.assertGreater(sampler.samples, 10)
             self.assertGreater(sampler.most, POOL // 2, "the pool was hardly used: this test shows nothing")
             self.assertLessEqual(sampler.most, POOL)
         self.check_fairness(log, workers)
         self.cluster.mosaic.clean_stop()
 
     def check_fairness(self, log, workers):
-        """Counted in transactions of others, not in seconds: a slow machine is as fair as a fast one."""
-        counts, spans = {}, []
+        """Counted in transactions of others, not in seconds, and by one thread, which counts nothing while it does not run:
+        a slow or busy machine is as fair as any."""
+        finished, spans = collections.Counter(), []
         for path in glob.glob(log + "*"):
             with open(path) as lines:
                 for line in lines:
                     client, _, latency_us, _, second, microsecond = line.split()[:6]
-                    counts[int(client)] = counts.get(int(client), 0) + 1
+                    finished[int(client)] += 1
                     end_us = int(second) * 1_000_000 + int(microsecond)
                     spans.append((end_us - int(latency_us), end_us))
-        self.assertEqual(len(counts), CLIENTS, "some client never finished a transaction")
+        self.assertEqual(finished, {client: TRANSACTIONS for client in range(CLIENTS)})
         ends = sorted(end for _, end in spans)
         overtaken = [bisect.bisect_left(ends, end) - bisect.bisect_right(ends, begin) for begin, end in spans]
-        mean, fewest, most = statistics.mean(counts.values()), min(counts.values()), max(counts.values())
-        print(f"{workers} workers: {sum(counts.values())} transactions; per client {fewest}..{most}, mean {mean:.0f}; "
-              f"others' transactions during one: mean {statistics.mean(overtaken):.0f}, most {max(overtaken)}", flush=True)
-        self.assertGreaterEqual(fewest, mean / 4)
+        print(f"{workers} workers: {len(spans)} transactions; others' during one: mean {sum(overtaken) // len(spans)}, "
+              f"most {max(overtaken)}", flush=True)
         # In a fair queue each client is served about once while one waits.
         self.assertLessEqual(max(overtaken), OVERTAKEN_MOST * CLIENTS)
 

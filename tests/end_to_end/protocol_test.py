@@ -119,17 +119,20 @@ class Protocol(EndToEndTest):
         """Nothing before Sync's answer, as from a server's buffer; with Flush at once."""
         with WireClient(self.cluster.port) as client:
             client.login()
-            messages = (wire.parse("", "SELECT pg_sleep(0.2)"), wire.bind("", ""), wire.execute())
+            messages = (wire.parse("", "SELECT pg_advisory_xact_lock(5)"), wire.bind("", ""), wire.execute())
             for _ in range(3):  # from the second time on Mosaic may know the statement
-                client.send(*messages, wire.SYNC)
-                client.peek()
-                self.assertGreater(len(client.received), len(wire.frame("1")))
-                client.take_reply()
+                with self.cluster.held_back(5):
+                    client.send(*messages, wire.SYNC)
+                    self.cluster.wait_for_active("pg_advisory_xact_lock(5)")
+                    self.assertFalse(client.has_more())
+                self.assertEqual([frame.type for frame in client.take_reply()], ["1", "2", "D", "C", "Z"])
                 client.send(messages[0], wire.FLUSH)
                 self.assertEqual(client.take_frame().type, "1")
-                client.send(messages[0], wire.FLUSH, *messages[1:], wire.SYNC)
-                client.peek()
-                self.assertEqual(client.received, wire.frame("1"))
+                with self.cluster.held_back(5):
+                    client.send(messages[0], wire.FLUSH, *messages[1:], wire.SYNC)
+                    self.cluster.wait_for_active("pg_advisory_xact_lock(5)")
+                    client.peek()
+                    self.assertEqual(client.received, wire.frame("1"))
                 self.assertEqual([frame.type for frame in client.take_reply()], ["1", "2", "D", "C", "Z"])
 
     def test_constants_mean_what_the_clients_settings_say(self):

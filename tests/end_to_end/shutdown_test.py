@@ -81,9 +81,12 @@ class Shutdown(unittest.TestCase):
 
     def test_running_statement_finishes(self):
         client = self.client()
-        client.send(wire.query("/* mosaic user_id=3 */ SELECT pg_sleep(1), 'finished'"))
-        self.cluster.wait_for_active("'finished'")
-        self.mosaic.send_signal(signal.SIGINT)
+        with self.cluster.held_back(3, self.cluster.node_of(3)):
+            client.send(wire.query("/* mosaic user_id=3 */ SELECT pg_advisory_xact_lock(3), 'finished'"))
+            self.cluster.wait_for_active("'finished'")
+            self.mosaic.send_signal(signal.SIGINT)
+            self.wait_until_refusing()
+            self.assertTrue(self.mosaic.is_running())
         self.assertEqual(client.rows(client.take_reply()), [("", "finished")])
         self.mosaic.assert_clean_exit()
 

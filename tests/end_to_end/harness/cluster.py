@@ -5,6 +5,7 @@ MOSAIC_E2E_TARGET=plain the same tests run against one plain PostgreSQL with the
 test scripts themselves are checked (classes whose subject is Mosaic say `needs_mosaic = True` and refuse).
 """
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -210,6 +211,22 @@ class Cluster:
                 return [dict(zip(names, row)) for row in cursor.fetchall()]
         finally:
             connection.close()
+
+    @contextlib.contextmanager
+    def held_back(self, key, node=None):
+        """Until it ends, a statement on `node` (default: the first) that calls pg_advisory_xact_lock(key) does not."""
+        connection = (node or self.nodes[0]).connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
+            yield
+        finally:
+            connection.close()
+
+    def wait_until_no_cancel_runs(self):
+        counters = ("cl_active_cancel_req", "cl_waiting_cancel_req", "sv_active_cancel", "sv_being_canceled")
+        wait_until(lambda: not any(int(row[name]) for row in self.console("SHOW POOLS") for name in counters),
+                   "cancel requests to be done")
 
     def wait_for_active(self, fragment, deadline_s=20.0):
         """Waits until some node runs a statement that contains `fragment`; returns the node."""

@@ -244,7 +244,7 @@ class Author:
 class Stage:
     """Both sides of every client. `wipe` gives the users of all clients, or of some, the rows that a story begins with."""
 
-    def __init__(self, judge, subject, keys, wipe, silence_s=6.0, refusals=()):
+    def __init__(self, judge, subject, keys, wipe, silence_s=60.0, refusals=()):
         """`refusals`: SQLSTATEs that Mosaic may refuse with, by design; whoever got one begins a new session."""
         self._refusals = refusals
         self.refused = 0

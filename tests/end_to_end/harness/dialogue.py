@@ -175,7 +175,7 @@ class Owed:
 
 
 class Speaker:
-    def __init__(self, address, keys=None, silence_s=8.0, **parameters):
+    def __init__(self, address, keys=None, silence_s=60.0, **parameters):
         """Connects and logs in; `parameters` go into the start-up packet. `silence_s`: how long a reply may take."""
         self._origin = (address, keys, silence_s, parameters)
         self.keys = keys or {}

@@ -62,7 +62,7 @@ def look_everywhere(address, users, pool):
         try:
             for _ in range(pool):
                 try:
-                    speakers.append(Speaker(address, silence_s=20))
+                    speakers.append(Speaker(address, silence_s=60))
                 except (wire.ServerError, wire.ConnectionClosed, TimeoutError) as refused:
                     seen.append((user, {"a login": str(refused)}))
             for speaker in speakers:
