@@ -108,9 +108,9 @@ class Log(EndToEndTest):
         self.reload({"log_level": "trace", "log_min_duration": 0.001}, {}, {})
         self.refused_login("app", "hunter2-wrong")
         cursor = self.connect().cursor()
-        cursor.execute("SELECT pg_sleep(0.002), 'card 4111 1111' FROM users WHERE user_id = 5")
+        cursor.execute("SELECT pg_sleep(0.05), 'card 4111 1111', count(*) FROM users WHERE user_id = 5")
         slow = self.event("slow_statement")
-        self.assertEqual(slow["statement"], "SELECT pg_sleep(?), ? FROM users WHERE user_id = ?")
+        self.assertEqual(slow["statement"], "SELECT pg_sleep(?), ?, count(*) FROM users WHERE user_id = ?")
         text = "\n".join(self.lines())
         for secret in ("hunter2", "4111", "SCRAM-SHA-256$"):
             self.assertNotIn(secret, text)
