@@ -122,9 +122,4 @@ void BudgetTable::set_limits(const Limits& limits) {
   for (auto& [user, quota] : by_user_) quota->set_limit(limits.user_max);
 }
 
-uint32_t BudgetTable::used_of_node(routing::NodeId node) {
-  const std::lock_guard lock(mutex_);
-  return quota_of_node(node)->used();
-}
-
 }  // namespace mosaic::pool

@@ -111,7 +111,6 @@ class BudgetTable {
   };
   std::shared_ptr<ConnectionBudget> find_or_add(routing::NodeId node, const std::string& user);
   void set_limits(const Limits& limits);
-  uint32_t used_of_node(routing::NodeId node);
 
  private:
   std::shared_ptr<ConnectionQuota> quota_of_node(routing::NodeId node);

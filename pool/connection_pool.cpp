@@ -150,13 +150,20 @@ void ConnectionPool::grow() {
     const bool is_urgent = longest_wait_ms(now_ms) >= settings.reserve_pool_timeout_ms;
     const Taken taken = budget_->try_take(is_urgent ? budget_->reserve() : 0);
     if (taken != Taken::kYes) {
-      // One at a time: it is asked again at the next tick.
       if (taken != Taken::kOwnLimit && connecting_ == 0)
-        environment_.make_room(node_, user_, taken == Taken::kNodeLimit ? Room::kOfNode : Room::kOfUser);
+        ask_for_room(taken == Taken::kNodeLimit ? Room::kOfNode : Room::kOfUser);
       return;
     }
     open_connection();
   }
+}
+
+// One place at a time, however many come to wait: it is asked for again at a later tick.
+void ConnectionPool::ask_for_room(Environment::Room room) {
+  const uint64_t now_ms = environment_.loop->now_ms();
+  if (now_ms < room_asked_ms_ + kFullRetryMs) return;
+  room_asked_ms_ = now_ms;
+  environment_.make_room(node_, user_, room);
 }
 
 void ConnectionPool::open_connection() {
@@ -193,7 +200,7 @@ void ConnectionPool::on_connected(ServerConnection& server, std::optional<Connec
            .add("message", failure->error.to_line()));
   remove(server, {});
   health_->on_connect_failed(user_, *failure, now_ms);
-  if (is_full) environment_.make_room(node_, user_, Environment::Room::kOfNode);
+  if (is_full) ask_for_room(Environment::Room::kOfNode);
   // With other connections alive, or room on its way, those who wait will still be served; else they would
   // wait in vain.
   fail_waiters(failure->error, is_full || budget_->used() > 0);

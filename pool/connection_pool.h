@@ -117,6 +117,7 @@ class ConnectionPool {
   void unlink(Waiter& waiter);
   void grow();
   void open_connection();
+  void ask_for_room(Environment::Room room);
   std::optional<routing::Error> unavailable(const Waiter& waiter) const;
   void on_connected(ServerConnection& server, std::optional<ConnectFailure> failure);
   void settle(ServerConnection& server);
@@ -150,6 +151,7 @@ class ConnectionPool {
   std::shared_ptr<NodeHealth> health_;
   std::optional<ConnectFailure> failure_;  // of the latest attempt to connect
   uint64_t retry_at_ms_ = 0;               // while it has failed
+  uint64_t room_asked_ms_ = 0;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

@@ -294,9 +294,14 @@ TEST_F(ConnectionPoolTest, asks_for_room_when_the_node_s_limit_is_reached) {
   ConnectionPool& pool = add_pool(2);
   EXPECT_TRUE(node->try_take());  // another user's
   makes_room = [&] { node->put_back(); };
-  Client client;
+  Client client, others[5];
   ask(pool, client);
-  EXPECT_EQ(rooms_asked_.size(), 1u);
+  node->set_limit(0);
+  EXPECT_TRUE(node->try_take());
+  node->set_limit(1);
+  for (Client& other : others) ask(pool, other);
+  EXPECT_EQ(rooms_asked_.size(), 1u) << "not one place for each who comes to wait";
+  node->put_back();
   pool.on_tick(loop_.now_ms(), true);
   wait_for(client);
 }
