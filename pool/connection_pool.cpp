@@ -141,7 +141,6 @@ void ConnectionPool::stop_waiting(Waiter& waiter) {
 
 void ConnectionPool::grow() {
   using Taken = ConnectionBudget::Taken;
-  using Room = Environment::Room;
   const uint64_t now_ms = environment_.loop->now_ms();
   if (failure_ && now_ms < retry_at_ms_) return;
   const PoolSettings& settings = *environment_.settings;
@@ -151,7 +150,7 @@ void ConnectionPool::grow() {
     const Taken taken = budget_->try_take(is_urgent ? budget_->reserve() : 0);
     if (taken != Taken::kYes) {
       if (taken != Taken::kOwnLimit && connecting_ == 0)
-        ask_for_room(taken == Taken::kNodeLimit ? Room::kOfNode : Room::kOfUser);
+        ask_for_room(taken == Taken::kNodeLimit ? RoomRequest::Of::kNode : RoomRequest::Of::kUser);
       return;
     }
     open_connection();
@@ -159,11 +158,11 @@ void ConnectionPool::grow() {
 }
 
 // One place at a time, however many come to wait: it is asked for again at a later tick.
-void ConnectionPool::ask_for_room(Environment::Room room) {
+void ConnectionPool::ask_for_room(RoomRequest::Of of) {
   const uint64_t now_ms = environment_.loop->now_ms();
   if (now_ms < room_asked_ms_ + kFullRetryMs) return;
   room_asked_ms_ = now_ms;
-  environment_.make_room(node_, user_, room);
+  environment_.make_room({node_, user_, of});
 }
 
 void ConnectionPool::open_connection() {
@@ -200,7 +199,7 @@ void ConnectionPool::on_connected(ServerConnection& server, std::optional<Connec
            .add("message", failure->error.to_line()));
   remove(server, {});
   health_->on_connect_failed(user_, *failure, now_ms);
-  if (is_full) ask_for_room(Environment::Room::kOfNode);
+  if (is_full) ask_for_room(RoomRequest::Of::kNode);
   // With other connections alive, or room on its way, those who wait will still be served; else they would
   // wait in vain.
   fail_waiters(failure->error, is_full || budget_->used() > 0);

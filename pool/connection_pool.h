@@ -44,6 +44,14 @@ class Waiter {
   uint64_t since_ms_ = 0;
 };
 
+// There is no room for one more connection of `user` to the node: an idle one is to go.
+struct RoomRequest {
+  enum class Of : uint8_t { kNode, kUser };  // of another user of this node; of this user to another node
+  routing::NodeId node;
+  std::string user;
+  Of of = Of::kNode;
+};
+
 class ConnectionPool {
  public:
   // What a pool shares with the others of its worker.
@@ -54,10 +62,7 @@ class ConnectionPool {
     Mailbox* mailbox = nullptr;
     const PoolSettings* settings = nullptr;  // the worker's; changes in place with RELOAD
     std::function<uint64_t()> next_server_id;
-    // There is no room for one more connection: an idle one of another user of this node, or of this user to
-    // another node, is to go.
-    enum class Room : uint8_t { kOfNode, kOfUser };
-    std::function<void(routing::NodeId, const std::string& user, Room)> make_room;
+    std::function<void(const RoomRequest&)> make_room;
     EventSink* events = nullptr;      // null: nobody listens
     HandOvers* hand_overs = nullptr;  // null: nobody counts them
   };
@@ -117,7 +122,7 @@ class ConnectionPool {
   void unlink(Waiter& waiter);
   void grow();
   void open_connection();
-  void ask_for_room(Environment::Room room);
+  void ask_for_room(RoomRequest::Of of);
   std::optional<routing::Error> unavailable(const Waiter& waiter) const;
   void on_connected(ServerConnection& server, std::optional<ConnectFailure> failure);
   void settle(ServerConnection& server);

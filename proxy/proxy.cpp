@@ -69,6 +69,39 @@ struct Gathering {
   }
 };
 
+// Which of all workers has the connection that has been idle longest. Each says when its turn has come; the
+// last to answer has the one found closed.
+class RoomSearch {
+ public:
+  RoomSearch(pool::RoomRequest request, size_t workers)
+      : request_(std::move(request)), unanswered_(workers) {}
+
+  void ask(Worker& worker) {  // on the worker's thread
+    const pool::ConnectionPool* found = worker.find_room(request_);
+    answer(found != nullptr ? &worker : nullptr, found != nullptr ? *found->idle_since_ms() : 0);
+  }
+  // `worker`: null if it has none.
+  void answer(Worker* worker, uint64_t idle_since_ms) {
+    const std::lock_guard lock(mutex_);
+    if (worker != nullptr && (found_ == nullptr || idle_since_ms < since_ms_)) {
+      found_ = worker;
+      since_ms_ = idle_since_ms;
+    }
+    if (--unanswered_ != 0 || found_ == nullptr) return;
+    // What is in use again by then stays: those who wait ask anew.
+    found_->post([request = request_, chosen = found_] {
+      if (pool::ConnectionPool* pool = chosen->find_room(request)) pool->close_longest_idle();
+    });
+  }
+
+ private:
+  const pool::RoomRequest request_;
+  std::mutex mutex_;
+  size_t unanswered_;
+  Worker* found_ = nullptr;
+  uint64_t since_ms_ = 0;
+};
+
 }  // namespace
 
 struct Proxy::State {
@@ -192,12 +225,10 @@ Proxy::Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnaps
       worker->post([other = worker.get()] { other->on_schema_change(); });
     }
   };
-  state_->shared.make_room_elsewhere = [state = state_.get()](uint32_t from, routing::NodeId node,
-                                                              const std::string& user,
-                                                              pool::ConnectionPool::Environment::Room room) {
+  state_->shared.make_room = [state = state_.get()](const pool::RoomRequest& request) {
+    const auto search = std::make_shared<RoomSearch>(request, state->workers.size());
     for (const auto& worker : state->workers) {
-      if (worker->number() == from) continue;
-      worker->post([other = worker.get(), node, user, room] { other->make_room(node, user, room); });
+      if (!worker->post([search, asked = worker.get()] { search->ask(*asked); })) search->answer(nullptr, 0);
     }
   };
 }

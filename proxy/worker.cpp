@@ -178,10 +178,7 @@ pool::ConnectionPool& Worker::pool_of(UserPools& pools, routing::NodeId node) {
   environment.mailbox = mailbox_.get();
   environment.settings = &settings_.pool;
   environment.next_server_id = [this] { return shared_.next_server_id.fetch_add(1); };
-  environment.make_room = [this](routing::NodeId full, const std::string& user,
-                                 pool::ConnectionPool::Environment::Room room) {
-    if (!make_room(full, user, room)) shared_.make_room_elsewhere(number_, full, user, room);
-  };
+  environment.make_room = shared_.make_room;
   environment.events = &events();
   environment.hand_overs = &shared_.hand_overs;
   const AuthUser* secret = rules_->auth_file ? rules_->auth_file->find(pools.user) : nullptr;
@@ -241,24 +238,19 @@ void Worker::on_node_change(routing::NodeId node) {
   }
 }
 
-bool Worker::make_room(routing::NodeId node, const std::string& user,
-                       pool::ConnectionPool::Environment::Room room) {
-  using Room = pool::ConnectionPool::Environment::Room;
-  pool::ConnectionPool* chosen = nullptr;
-  const auto look_at = [&](const std::unique_ptr<pool::ConnectionPool>& pool) {
-    if (!pool || !pool->idle_since_ms()) return;
-    if (chosen == nullptr || *pool->idle_since_ms() < *chosen->idle_since_ms()) chosen = pool.get();
-  };
-  for (auto& [other, pools] : pools_) {
-    if (room == Room::kOfNode && other != user) look_at(pools.by_node[node.value]);
-    if (room != Room::kOfUser || other != user) continue;
+pool::ConnectionPool* Worker::find_room(const pool::RoomRequest& request) {
+  using Of = pool::RoomRequest::Of;
+  pool::ConnectionPool* found = nullptr;
+  for (auto& [user, pools] : pools_) {
+    if ((user == request.user) != (request.of == Of::kUser)) continue;
     for (size_t i = 0; i < pools.by_node.size(); ++i) {
-      if (i != node.value) look_at(pools.by_node[i]);
+      pool::ConnectionPool* pool = pools.by_node[i].get();
+      if ((i == request.node.value) != (request.of == Of::kNode)) continue;
+      if (pool == nullptr || !pool->idle_since_ms()) continue;
+      if (found == nullptr || *pool->idle_since_ms() < *found->idle_since_ms()) found = pool;
     }
   }
-  if (chosen == nullptr) return false;
-  chosen->close_longest_idle();
-  return true;
+  return found;
 }
 
 void Worker::cancel(const CancelTarget& target) {

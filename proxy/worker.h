@@ -57,10 +57,9 @@ struct SharedState {
   // Delivers a CancelRequest to the worker that has the client; tells every worker that a schema has changed.
   std::function<void(const CancelTarget&)> route_cancel;
   std::function<void(uint32_t from_worker)> broadcast_schema_change;
-  // Asks the other workers for room (Worker::make_room).
-  std::function<void(uint32_t from_worker, routing::NodeId, const std::string& user,
-                     pool::ConnectionPool::Environment::Room)>
-      make_room_elsewhere;
+  // Closes the connection, of any worker, that has been idle longest and whose place would serve `user` on
+  // the node; comes back at once, and closes none where none is idle.
+  std::function<void(const pool::RoomRequest&)> make_room;
 };
 
 class Worker {
@@ -85,9 +84,9 @@ class Worker {
   void cancel(const CancelTarget& target);
   void on_schema_change() { environment_.statements->forget_schema(); }
   void on_node_change(routing::NodeId node);
-  // Closes the connection that has been idle longest: of another user of the node, or of the user to another
-  // node. False: there is none.
-  bool make_room(routing::NodeId node, const std::string& user, pool::ConnectionPool::Environment::Room room);
+  // The pool whose place would do, with the connection that has been idle longest; null: none is idle. Only
+  // until the loop's next turn.
+  pool::ConnectionPool* find_room(const pool::RoomRequest& request);
   WorkerReport report(const ReportRequest& request);
 
   // For its clients.

@@ -44,9 +44,8 @@ class ConnectionPoolTest : public testing::Test {
     environment.mailbox = &mailbox_;
     environment.settings = &settings_;
     environment.next_server_id = [this] { return ++last_id_; };
-    environment.make_room = [this](routing::NodeId, const std::string&,
-                                   ConnectionPool::Environment::Room room) {
-      rooms_asked_.push_back(room);
+    environment.make_room = [this](const RoomRequest& request) {
+      rooms_asked_.push_back(request.of);
       if (makes_room) makes_room();
     };
     NodeAddress address{"pg1", "127.0.0.1", postgres_.port(), "photos"};
@@ -80,7 +79,7 @@ class ConnectionPoolTest : public testing::Test {
   std::vector<NodeHealth::Change> changes_;
   std::shared_ptr<NodeHealth> health_ = std::make_shared<NodeHealth>(
       [this](const NodeHealth::Change& change) { changes_.push_back(change); }, [] { return uint64_t{7}; });
-  std::vector<ConnectionPool::Environment::Room> rooms_asked_;
+  std::vector<RoomRequest::Of> rooms_asked_;
   std::function<void()> makes_room;
   uint64_t last_id_ = 0;
   std::vector<std::unique_ptr<ConnectionPool>> pools_;
@@ -274,7 +273,7 @@ TEST_F(ConnectionPoolTest, clients_of_a_full_node_wait_until_there_is_room) {
   ask(pool, client);
   run_until(
       loop_, [&] { return !rooms_asked_.empty(); }, "room to be asked for");
-  EXPECT_EQ(rooms_asked_.front(), ConnectionPool::Environment::Room::kOfNode);
+  EXPECT_EQ(rooms_asked_.front(), RoomRequest::Of::kNode);
   EXPECT_FALSE(client.error);
   EXPECT_TRUE(health_->is_up());
   postgres_.set_login_error("", "");
