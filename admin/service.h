@@ -10,6 +10,7 @@
 #include "admin/config/config.h"
 #include "admin/console/console_server.h"
 #include "admin/event_log.h"
+#include "admin/node_change.h"
 #include "admin/stop_signal.h"
 #include "proxy/proxy.h"
 #include "routing/result.h"
@@ -29,6 +30,8 @@ class Service {
   // Reads the configuration file again. Any thread. A bad file changes nothing; the error says why. Either
   // way the log has it.
   routing::Status reload();
+  // ADD NODE, REMOVE NODE; blocks until this process has taken the change.
+  routing::Status change_node(const NodeChange& change, const Say& say, const StopSignal& stop);
   void shut_down(proxy::ShutdownMode mode);
   bool wait_until_stopped(std::chrono::milliseconds limit);
   // Of the application, connected now; those of a worker that does not answer are left out.
@@ -38,18 +41,26 @@ class Service {
 
  private:
   routing::Status take_file();
+  routing::Status take(Config config, const CatalogKnowledge& known);
+  routing::Status add_node(const NodeChange& change, const Say& say, const StopSignal& stop);
+  routing::Status remove_node(const NodeChange& change, const Say& say, const StopSignal& stop);
+  routing::Status wait_for_use(const std::string& node, bool is_in_use, const StopSignal& stop) const;
+  void watch(CatalogKnowledge known);
+  std::shared_ptr<CatalogWatcher> watcher() const;
   ConsoleBackend console_backend();
   std::shared_ptr<const routing::CatalogSnapshot> catalog() const;
 
   EventLog& events_;
-  mutable std::mutex mutex_;  // guards config_ and catalog_
+  mutable std::mutex mutex_;  // guards config_, catalog_ and watcher_
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const routing::CatalogSnapshot> catalog_;
-  std::mutex reload_mutex_;    // one reload at a time
+  std::mutex reload_mutex_;   // one reload at a time, and none once it stops
+  bool is_stopping_ = false;  // guarded by reload_mutex_
+  ProxyIdentity identity_;
   StopSignal schema_changed_;  // raised by workers, for the watcher
   std::unique_ptr<proxy::Proxy> proxy_;
   std::unique_ptr<ConsoleServer> console_;
-  std::unique_ptr<CatalogWatcher> watcher_;
+  std::shared_ptr<CatalogWatcher> watcher_;
 };
 
 }  // namespace mosaic::admin

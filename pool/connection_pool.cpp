@@ -28,6 +28,7 @@ constexpr uint64_t kUnaskedRetries = 10;
 
 constexpr std::string_view kEndedByNode = "the node has ended it while it was idle";
 constexpr std::string_view kCancelInDoubt = "a cancel request may still reach it";
+constexpr std::string_view kNotInUse = "the node is not in use";
 constexpr std::string_view kNewAddress = "the node's address or the user's password has changed";
 
 }  // namespace
@@ -457,7 +458,7 @@ void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {
         if ((settings.server_idle_timeout_ms > 0 && in_state_ms > settings.server_idle_timeout_ms &&
              !is_kept) ||
             (settings.server_lifetime_ms > 0 && age_ms > settings.server_lifetime_ms) ||
-            budget_->is_using_reserve()) {
+            budget_->is_using_reserve() || !is_in_use_) {
           due.push_back(server.get());
         }
         break;
@@ -485,7 +486,8 @@ void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {
     } else if (server->state() == ServerConnection::State::kCanceling) {
       remove(*server, kCancelInDoubt);
     } else {
-      remove(*server, budget_->is_over_limit() ? "default_pool_size"
+      remove(*server, !is_in_use_                ? kNotInUse
+                      : budget_->is_over_limit() ? "default_pool_size"
                       : settings.server_lifetime_ms > 0 &&
                               now_ms - server->connected_ms() > settings.server_lifetime_ms
                           ? "server_lifetime"
@@ -493,7 +495,7 @@ void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {
     }
   }
   if (first_ != nullptr) grow();
-  if (has_clients) open_unasked(now_ms);
+  if (has_clients && is_in_use_) open_unasked(now_ms);
   update_starving();
   if (first_ == nullptr) give_up_idle();
 }

@@ -105,6 +105,8 @@ class ConnectionPool {
   }
   // RELOAD. When either changed, idle connections go at once and leased ones when they come back.
   void set_address(NodeAddress address, std::string password);
+  // No client is sent to a node that is not in use: connections that are idle go, and none is kept open.
+  void set_in_use(bool is_in_use) { is_in_use_ = is_in_use; }
   void close_idle();
 
   routing::NodeId node() const { return node_; }
@@ -153,6 +155,7 @@ class ConnectionPool {
   Waiter* last_ = nullptr;
   uint32_t waiting_ = 0, waiting_max_ = 0;
   uint64_t generation_ = 0;
+  bool is_in_use_ = true;
   std::shared_ptr<NodeHealth> health_;
   std::optional<ConnectFailure> failure_;  // of the latest attempt to connect
   uint64_t retry_at_ms_ = 0;               // while it has failed

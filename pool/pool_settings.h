@@ -18,6 +18,7 @@ struct NodeAddress {
 struct NodeSettings {
   NodeAddress address;
   bool refuses_when_slow = false;  // when_stalled = "fail"
+  bool is_removed = false;         // from the configuration; its NodeId stays its own
 };
 
 // Times in milliseconds; 0 means no limit.

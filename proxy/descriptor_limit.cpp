@@ -27,7 +27,9 @@ uint64_t raise_descriptor_limit() {
 }
 
 DescriptorPlan plan_descriptors(uint64_t limit, const ProxySettings& settings, uint32_t workers) {
-  const uint64_t nodes = settings.nodes.size();
+  const auto nodes =
+      static_cast<uint64_t>(std::count_if(settings.nodes.begin(), settings.nodes.end(),
+                                          [](const pool::NodeSettings& node) { return !node.is_removed; }));
   const uint64_t servers =
       nodes * (uint64_t{settings.pool.default_pool_size} + settings.pool.reserve_pool_size);
   DescriptorPlan plan;

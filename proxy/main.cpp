@@ -20,7 +20,7 @@ namespace admin = mosaic::admin;
 // CLI11 needs the values to outlive parse().
 struct Arguments {
   std::string config;
-  admin::InitOptions init;
+  admin::InitCommand init;
   admin::RouteOptions route;
 };
 
@@ -88,8 +88,8 @@ int main(int argc, char** argv) {
   add_config(init, arguments.config);
   init->add_option("--schema", arguments.init.schema_path,
                    "SQL file with the application's tables; absent: what is recorded, or no tables");
-  init->add_flag("--dry-run", arguments.init.is_dry_run, "Only say what would be done");
-  init->add_option("--jobs", arguments.init.jobs, "Connections per node")
+  init->add_flag("--dry-run", arguments.init.options.is_dry_run, "Only say what would be done");
+  init->add_option("--jobs", arguments.init.options.jobs, "Connections per node")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   init->callback([&] { status = admin::init_command(arguments.config, arguments.init); });

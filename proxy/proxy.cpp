@@ -105,8 +105,9 @@ class RoomSearch {
 }  // namespace
 
 struct Proxy::State {
+  std::mutex mutex;  // of the next three
   ProxySettings settings;
-  std::mutex mutex;  // of `catalog`
+  pool::NodeHealths healths;  // by NodeId
   std::shared_ptr<const routing::CatalogSnapshot> catalog;
   SharedState shared;
   ScramKey secret{};
@@ -115,31 +116,36 @@ struct Proxy::State {
   bool is_started = false;
   std::mutex collect_mutex;
 
+  // For nodes that are new in the settings, under `mutex`.
   void make_healths() {
-    for (uint16_t i = 0; i < settings.nodes.size(); ++i) {
-      shared.healths.push_back(std::make_shared<pool::NodeHealth>(
-          [this, i](const pool::NodeHealth::Change& change) { on_node_change(routing::NodeId{i}, change); },
+    while (healths.size() < settings.nodes.size()) {
+      const auto id = static_cast<uint16_t>(healths.size());
+      healths.push_back(std::make_shared<pool::NodeHealth>(
+          [this, id](const pool::NodeHealth::Change& change) { on_node_change(routing::NodeId{id}, change); },
           unix_us));
-      shared.healths[i]->set_refuses_when_slow(settings.nodes[i].refuses_when_slow);
     }
+    for (size_t i = 0; i < healths.size(); ++i)
+      healths[i]->set_refuses_when_slow(settings.nodes[i].refuses_when_slow);
   }
   // On whichever thread noticed.
   void on_node_change(routing::NodeId node, const pool::NodeHealth::Change& change) {
     std::shared_ptr<const routing::CatalogSnapshot> map;
+    pool::NodeSettings of_node;
     {
       const std::lock_guard lock(mutex);
       map = catalog;
+      of_node = settings.nodes[node.value];
     }
     uint32_t shards = 0;
     for (uint32_t shard = 0; shard < map->shard_count(); ++shard)
       shards += map->node_of(routing::ShardId{shard}) == node ? 1 : 0;
-    const std::string line = describe(change, map->node_name(node), shards, map->shard_count(),
-                                      shared.healths[node.value]->refuses_when_slow());
+    const std::string line =
+        describe(change, of_node.address.name, shards, map->shard_count(), of_node.refuses_when_slow);
     const bool is_good = change.refused_user.empty() && change.now == pool::NodeHealth::State::kUp;
     shared.events->record(
         pool::Event(is_good || !change.taken_user.empty() ? pool::Severity::kInfo : pool::Severity::kWarning,
                     "node")
-            .add("node", map->node_name(node))
+            .add("node", of_node.address.name)
             .add("state", pool::to_text(change.now))
             .add("message", line));
     if (change.now == change.before) return;
@@ -250,8 +256,8 @@ routing::Status Proxy::start() {
   if (count == 0) count = std::max(1u, std::thread::hardware_concurrency());
   count = std::min(count, pool::kWorkersMax);
   for (uint32_t i = 0; i < count; ++i) {
-    auto worker =
-        std::make_unique<Worker>(i, state_->settings, state_->rules, state_->catalog, state_->shared);
+    auto worker = std::make_unique<Worker>(i, state_->settings, state_->healths, state_->rules,
+                                           state_->catalog, state_->shared);
     if (auto status = worker->listen(); !status) {
       state_->workers.clear();
       return status;
@@ -277,12 +283,6 @@ void Proxy::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
 }
 
 routing::Status Proxy::reload(ProxySettings settings) {
-  if (settings.nodes.size() != state_->settings.nodes.size()) {
-    return Error{
-        routing::sqlstate::kConfigError, "nodes can not be added or removed by RELOAD",
-        fmt::format("running with {}, the file has {}", state_->settings.nodes.size(), settings.nodes.size()),
-        "restart Mosaic"};
-  }
   auto rules = state_->load_rules(settings);
   if (!rules) return rules.error();
   state_->rules = *rules;
@@ -290,14 +290,16 @@ routing::Status Proxy::reload(ProxySettings settings) {
   settings.listen_address = state_->settings.listen_address;
   settings.listen_port = state_->settings.listen_port;
   settings.database = state_->settings.database;
-  state_->settings = settings;
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->settings = settings;
+    state_->make_healths();
+  }
   state_->apply_limits();
   state_->plan_files();
-  for (size_t i = 0; i < settings.nodes.size(); ++i)
-    state_->shared.healths[i]->set_refuses_when_slow(settings.nodes[i].refuses_when_slow);
   for (auto& worker : state_->workers) {
-    worker->post([target = worker.get(), settings, shared_rules = state_->rules] {
-      target->reload(settings, shared_rules);
+    worker->post([target = worker.get(), settings, healths = state_->healths, shared_rules = state_->rules] {
+      target->reload(settings, healths, shared_rules);
     });
   }
   return {};
@@ -330,7 +332,10 @@ Report Proxy::collect(const ReportRequest& request, std::chrono::milliseconds de
   report.is_complete = gathering->change.wait_for(
       lock, deadline, [&] { return gathering->reports.size() >= gathering->expected; });
   report.workers = std::move(gathering->reports);
-  for (const auto& health : state_->shared.healths) report.nodes.push_back(health->status());
+  {
+    const std::lock_guard nodes_lock(state_->mutex);
+    for (const auto& health : state_->healths) report.nodes.push_back(health->status());
+  }
   report.clients = state_->shared.clients.load();
   report.clients_most = std::max(report.clients, state_->shared.clients_most.load());
   report.connections = state_->shared.connections.load();

@@ -56,7 +56,8 @@ class Proxy {
   routing::Status start();
   // Every worker takes the new map for transactions that begin after it sees it.
   void publish(std::shared_ptr<const routing::CatalogSnapshot> catalog);
-  // Takes the changeable settings and reads the auth file again; on error nothing changes.
+  // Takes the changeable settings and reads the auth file again; on error nothing changes. Of the nodes those
+  // that were there keep their place. Before a map that names new nodes is published.
   routing::Status reload(ProxySettings settings);
   // Thread-safe, as long as the proxy lives.
   SchemaChanges& schema_changes();

@@ -42,7 +42,7 @@ struct ProxySettings {
   uint32_t log_min_duration_ms = 0;            // statements that take longer are told of
   uint64_t shape_cache_bytes = 16u << 20;      // per worker
   uint64_t statement_cache_bytes = 16u << 20;  // per worker: texts of prepared statements
-  std::vector<pool::NodeSettings> nodes;       // indexed by NodeId
+  std::vector<pool::NodeSettings> nodes;       // indexed by NodeId; nodes come at the end
   pool::PoolSettings pool;
 };
 

@@ -24,18 +24,13 @@ uint64_t clock_ns(clockid_t clock) {
 }
 uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
-std::vector<pool::NodeAddress> addresses_of(const std::vector<pool::NodeSettings>& nodes) {
-  std::vector<pool::NodeAddress> addresses;
-  for (const pool::NodeSettings& node : nodes) addresses.push_back(node.address);
-  return addresses;
-}
-
 }  // namespace
 
 uint64_t monotonic_us() { return clock_ns(CLOCK_MONOTONIC) / 1000; }
 uint64_t unix_us() { return clock_ns(CLOCK_REALTIME) / 1000; }
 
-Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<const LoginRules> rules,
+Worker::Worker(uint32_t number, const ProxySettings& settings, const pool::NodeHealths& healths,
+               std::shared_ptr<const LoginRules> rules,
                std::shared_ptr<const routing::CatalogSnapshot> catalog, SharedState& shared)
     : number_(number),
       settings_(settings),
@@ -60,8 +55,7 @@ Worker::Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<c
   environment_.name_values = &name_values_;
   environment_.clock = TurnClock(monotonic_us);
   apply_limits();
-  node_loads_.set_nodes(shared.healths);
-  heard_ms_.resize(shared.healths.size());
+  set_nodes(healths);
   publish(std::move(catalog));
 }
 
@@ -87,7 +81,7 @@ void Worker::join() {
 void Worker::run() {
   if (number_ == 0) {
     prober_ = std::make_unique<pool::NodeProber>(loop_);
-    prober_->set_nodes(addresses_of(settings_.nodes), shared_.healths);
+    prober_->set_nodes(settings_.nodes, healths_);
   }
   ticker_ = std::make_unique<pool::Ticker>(loop_, kTickMs, [this] { on_tick(); });
   loop_.set_before_wait([this] { end_turns(); });
@@ -185,7 +179,8 @@ pool::ConnectionPool& Worker::pool_of(UserPools& pools, routing::NodeId node) {
   pool = std::make_unique<pool::ConnectionPool>(
       std::move(environment), node, settings_.nodes[node.value].address, pools.user,
       secret != nullptr ? secret->plaintext : "", shared_.budgets.find_or_add(node, pools.user),
-      shared_.healths[node.value]);
+      healths_[node.value]);
+  pool->set_in_use(environment_.catalog->is_in_use(node));
   return *pool;
 }
 
@@ -199,6 +194,13 @@ void Worker::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
   environment_.shard_queries.resize(catalog->shard_count());
   environment_.shard_us.resize(catalog->shard_count());
   environment_.catalog = std::move(catalog);
+  for (uint16_t i = 0; i < environment_.catalog->node_count(); ++i) {
+    const bool is_in_use = environment_.catalog->is_in_use(routing::NodeId{i});
+    node_loads_.set_in_use(routing::NodeId{i}, is_in_use);
+    for (auto& [user, pools] : pools_) {
+      if (pools.by_node[i]) pools.by_node[i]->set_in_use(is_in_use);
+    }
+  }
 }
 
 void Worker::apply_limits() {
@@ -214,9 +216,19 @@ void Worker::apply_limits() {
   environment_.slow_statement_us = uint64_t{settings_.log_min_duration_ms} * 1000;
 }
 
-void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRules> rules) {
+void Worker::set_nodes(const pool::NodeHealths& healths) {
+  healths_ = healths;
+  node_loads_.set_nodes(healths);
+  heard_ms_.resize(healths.size());
+  for (auto& [user, pools] : pools_) pools.by_node.resize(healths.size());
+  if (prober_) prober_->set_nodes(settings_.nodes, healths);
+}
+
+void Worker::reload(const ProxySettings& settings, const pool::NodeHealths& healths,
+                    std::shared_ptr<const LoginRules> rules) {
   rules_ = std::move(rules);
   settings_ = settings;
+  set_nodes(healths);
   apply_limits();
   router_->set_shape_cache_bytes(settings.shape_cache_bytes);
   statements_->set_bytes_max(settings.statement_cache_bytes);
@@ -233,6 +245,7 @@ void Worker::reload(const ProxySettings& settings, std::shared_ptr<const LoginRu
 }
 
 void Worker::on_node_change(routing::NodeId node) {
+  if (node.value >= healths_.size()) return;  // it has come with a reload that is still on its way here
   for (auto& [user, pools] : pools_) {
     if (pools.by_node[node.value]) pools.by_node[node.value]->on_node_change();
   }
@@ -268,10 +281,10 @@ void Worker::on_tick() {
     }
   }
   for (size_t node = 0; node < heard_ms_.size(); ++node) {
-    if (heard_ms_[node] != 0) shared_.healths[node]->on_heard(std::exchange(heard_ms_[node], 0));
+    if (heard_ms_[node] != 0) healths_[node]->on_heard(std::exchange(heard_ms_[node], 0));
   }
   if (number_ == 0) {
-    for (const auto& health : shared_.healths) health->on_tick();
+    for (const auto& health : healths_) health->on_tick();
   }
   if (prober_)
     prober_->on_tick({settings_.pool.node_probe_interval_ms, settings_.pool.node_stall_timeout_ms}, now_ms);

@@ -41,7 +41,6 @@ struct UserPools {
 // What the workers of a proxy have in common. Thread-safe or constant.
 struct SharedState {
   pool::BudgetTable budgets;
-  pool::NodeHealths healths;  // by NodeId
   std::unique_ptr<CancelRegistry> cancels;
   std::atomic<uint32_t> clients{0};      // logged in, over all workers
   std::atomic<uint64_t> connections{0};  // of clients, logged in or not
@@ -64,8 +63,10 @@ struct SharedState {
 
 class Worker {
  public:
-  Worker(uint32_t number, const ProxySettings& settings, std::shared_ptr<const LoginRules> rules,
-         std::shared_ptr<const routing::CatalogSnapshot> catalog, SharedState& shared);
+  // `healths`: of settings.nodes.
+  Worker(uint32_t number, const ProxySettings& settings, const pool::NodeHealths& healths,
+         std::shared_ptr<const LoginRules> rules, std::shared_ptr<const routing::CatalogSnapshot> catalog,
+         SharedState& shared);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -79,7 +80,8 @@ class Worker {
 
   // On the worker's thread.
   void publish(std::shared_ptr<const routing::CatalogSnapshot> catalog);
-  void reload(const ProxySettings& settings, std::shared_ptr<const LoginRules> rules);
+  void reload(const ProxySettings& settings, const pool::NodeHealths& healths,
+              std::shared_ptr<const LoginRules> rules);
   void shut_down(ShutdownMode mode);
   void cancel(const CancelTarget& target);
   void on_schema_change() { environment_.statements->forget_schema(); }
@@ -116,6 +118,7 @@ class Worker {
   void on_accept(int fd, std::string address, uint16_t port);
   void on_tick();
   void apply_limits();  // of the settings, to sessions
+  void set_nodes(const pool::NodeHealths& healths);
   void report_hand_overs(WorkerReport& report, bool with_servers) const;
   void end_turns();
   void stop_if_done();
@@ -126,6 +129,7 @@ class Worker {
   ProxySettings settings_;
   std::shared_ptr<const LoginRules> rules_;
   SharedState& shared_;
+  pool::NodeHealths healths_;  // by NodeId
   pool::EventLoop loop_;
   pool::NameValuesTable name_values_;
   std::unique_ptr<pool::Mailbox> mailbox_;

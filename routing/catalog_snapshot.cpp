@@ -62,6 +62,19 @@ std::optional<ShardId> CatalogSnapshot::first_shard_on(NodeId node) const {
   return ShardId{static_cast<uint32_t>(at - parts_.shard_nodes.begin())};
 }
 
+uint32_t CatalogSnapshot::count_nodes_in_use() const {
+  uint32_t count = 0;
+  for (uint16_t node = 0; node < node_count(); ++node) count += is_in_use(NodeId{node}) ? 1 : 0;
+  return count;
+}
+
+std::optional<NodeId> CatalogSnapshot::next_node_in_use(NodeId from) const {
+  for (uint16_t node = from.value; node < node_count(); ++node) {
+    if (is_in_use(NodeId{node})) return NodeId{node};
+  }
+  return std::nullopt;
+}
+
 int CatalogSnapshot::find_table(std::string_view name) const {
   const auto at = table_index_.find(name);
   return at == table_index_.end() ? -1 : at->second;

@@ -57,6 +57,7 @@ class CatalogSnapshot {
   struct Parts {
     Epoch epoch;
     std::vector<std::string> node_names;   // indexed by NodeId
+    std::vector<bool> nodes_in_use;        // likewise; those that it does not reach are
     NodeId default_node;                   // unlisted tables and catalog queries
     std::vector<NodeId> shard_nodes;       // indexed by ShardId
     std::string schema_prefix = "shard_";  // schema of shard 42 of 1024: prefix + "0042"
@@ -77,6 +78,14 @@ class CatalogSnapshot {
   Epoch epoch() const { return parts_.epoch; }
   uint32_t shard_count() const { return static_cast<uint32_t>(parts_.shard_nodes.size()); }
   const std::vector<std::string>& node_names() const { return parts_.node_names; }
+  uint16_t node_count() const { return static_cast<uint16_t>(parts_.node_names.size()); }
+  // False: the node has been removed, or lacks what `mosaic init` gives a node. Nothing goes there.
+  bool is_in_use(NodeId node) const {
+    return node.value >= parts_.nodes_in_use.size() || parts_.nodes_in_use[node.value];
+  }
+  uint32_t count_nodes_in_use() const;
+  // The first that is in use, of `from` and those behind it.
+  std::optional<NodeId> next_node_in_use(NodeId from) const;
   const std::string& node_name(NodeId node) const { return parts_.node_names[node.value]; }
   NodeId default_node() const { return parts_.default_node; }
   NodeId node_of(ShardId shard) const { return parts_.shard_nodes[shard.value]; }

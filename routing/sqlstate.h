@@ -18,6 +18,7 @@ inline constexpr const char* kLoginRefused = "MZ022";      // the shard's node d
 inline constexpr const char* kWaitTimeout = "MZ021";       // no server connection within query_wait_timeout
 
 // PostgreSQL's.
+inline constexpr const char* kSuccess = "00000";
 inline constexpr const char* kProtocolViolation = "08P01";
 inline constexpr const char* kConnectionFailure = "08006";
 inline constexpr const char* kFeatureNotSupported = "0A000";
@@ -35,6 +36,7 @@ inline constexpr const char* kSyntaxError = "42601";
 inline constexpr const char* kInsufficientPrivilege = "42501";
 inline constexpr const char* kUndefinedObject = "42704";
 inline constexpr const char* kTooManyConnections = "53300";
+inline constexpr const char* kObjectInUse = "55006";
 inline constexpr const char* kLimitExceeded = "54000";
 inline constexpr const char* kQueryCanceled = "57014";
 inline constexpr const char* kAdminShutdown = "57P01";

@@ -58,12 +58,19 @@ CatalogTable table_of(const json& entry) {
 
 std::string to_json(const CatalogState& state) {
   const ClusterLayout& layout = state.layout;
-  json document = {{"cluster_id", state.cluster_id},          {"epoch", state.epoch},
-                   {"is_complete", state.is_complete},        {"shard_count", layout.shard_count},
-                   {"shard_function", layout.shard_function}, {"schema_prefix", layout.schema_prefix},
-                   {"id_shard_bits", layout.id_shard_bits},   {"id_sequence_bits", layout.id_sequence_bits},
-                   {"id_epoch_ms", layout.id_epoch_ms},       {"default_node", layout.default_node},
-                   {"shard_nodes", state.shard_nodes},        {"tables", json::array()}};
+  json document = {{"cluster_id", state.cluster_id},
+                   {"epoch", state.epoch},
+                   {"is_complete", state.is_complete},
+                   {"shard_count", layout.shard_count},
+                   {"shard_function", layout.shard_function},
+                   {"schema_prefix", layout.schema_prefix},
+                   {"id_shard_bits", layout.id_shard_bits},
+                   {"id_sequence_bits", layout.id_sequence_bits},
+                   {"id_epoch_ms", layout.id_epoch_ms},
+                   {"default_node", layout.default_node},
+                   {"shard_nodes", state.shard_nodes},
+                   {"nodes", state.nodes},
+                   {"tables", json::array()}};
   for (const CatalogTable& table : state.tables) document["tables"].push_back(json_of(table));
   return document.dump(1);
 }
@@ -84,6 +91,8 @@ Result<CatalogState> parse_catalog_json(std::string_view text) {
     state.layout.default_node = document.at("default_node").get<std::string>();
     state.shard_nodes = document.at("shard_nodes").get<std::vector<std::string>>();
     for (const json& entry : document.at("tables")) state.tables.push_back(table_of(entry));
+    state.nodes = document.contains("nodes") ? document.at("nodes").get<std::vector<std::string>>()
+                                             : nodes_with_data(state);
     return state;
   } catch (const json::exception& error) {
     return unreadable("shard map", error);

@@ -76,12 +76,26 @@ CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.shards
 -- By row: an UPDATE that finds nothing to change must not wake the proxies, who make it whenever they are woken.
 CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.tables
   FOR EACH ROW EXECUTE FUNCTION {0}.announce_change();
+)sql";
 
-CREATE FUNCTION {0}.assign_shard(changed_shard integer, new_node text) RETURNS bigint LANGUAGE plpgsql AS $$
+constexpr std::string_view kNodesDdl = R"sql(
+CREATE TABLE IF NOT EXISTS {0}.nodes (
+  name      text PRIMARY KEY,
+  since     timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE {0}.nodes IS 'The nodes that are in use: mosaic init and ADD NODE prepare one, REMOVE NODE takes it out';
+CREATE OR REPLACE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.nodes
+  FOR EACH ROW EXECUTE FUNCTION {0}.announce_change();
+
+CREATE OR REPLACE FUNCTION {0}.assign_shard(changed_shard integer, new_node text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   new_epoch bigint;
 BEGIN
   UPDATE {0}.meta SET epoch = epoch + 1 RETURNING epoch INTO new_epoch;
+  -- Behind that update, so that it sees what REMOVE NODE has done, which begins with the same row.
+  IF NOT EXISTS (SELECT FROM {0}.nodes WHERE name = new_node) THEN
+    RAISE EXCEPTION 'node "%" is not in use', new_node USING HINT = 'ADD NODE prepares it';
+  END IF;
   UPDATE {0}.shards SET node = new_node, epoch = new_epoch WHERE shard = changed_shard;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no shard %', changed_shard;
@@ -122,8 +136,10 @@ END $$;
 }  // namespace
 
 std::string catalog_ddl(const std::string& schema) {
-  return fmt::format(kCatalogDdl, schema, kCatalogChannel);
+  return fmt::format(kCatalogDdl, schema, kCatalogChannel) + catalog_nodes_ddl(schema);
 }
+
+std::string catalog_nodes_ddl(const std::string& schema) { return fmt::format(kNodesDdl, schema); }
 
 std::string node_record_ddl(const std::string& schema) { return fmt::format(kNodeRecordDdl, schema); }
 

@@ -16,6 +16,9 @@ inline constexpr int kCatalogFormat = 1;
 // Statements for one transaction; `schema` is a plain identifier. Fails when they exist.
 std::string catalog_ddl(const std::string& schema);
 
+// Its part about nodes, which catalogs of earlier versions lack. Safe to run where it exists.
+std::string catalog_nodes_ddl(const std::string& schema);
+
 // The record of what was applied to a node. Safe to run where it exists.
 std::string node_record_ddl(const std::string& schema);
 

@@ -50,4 +50,15 @@ Result<FoundCatalog> find_catalog(const Config& config, CatalogSearch search) {
                   since_text(map->written_at), file.path(), reason)};
 }
 
+routing::Status check_catalog_identity(const Config& config, const std::string& cluster_id) {
+  auto store = CatalogStore::open(config, nullptr);
+  auto state = store ? store->load() : Result<CatalogState>(store.error());
+  if (!state) return is_unreachable(state.error()) ? routing::Status() : routing::Status(state.error());
+  if (state->cluster_id == cluster_id) return {};
+  return Error{routing::sqlstate::kConfigError,
+               fmt::format("the catalog on node {} is that of another cluster", config.catalog.node),
+               fmt::format("it says {}, this cluster is {}", state->cluster_id, cluster_id),
+               "correct [catalog] or the node's address"};
+}
+
 }  // namespace mosaic::admin

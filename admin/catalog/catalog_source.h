@@ -20,4 +20,8 @@ enum class CatalogSearch : uint8_t { kCatalogThenDisk, kDiskOnly };
 // one.
 routing::Result<FoundCatalog> find_catalog(const Config& config, CatalogSearch search);
 
+// The catalog that the configuration names is that of the cluster, as far as can be seen now. Errors: there
+// is none, or another cluster's; none when it can not be reached.
+routing::Status check_catalog_identity(const Config& config, const std::string& cluster_id);
+
 }  // namespace mosaic::admin

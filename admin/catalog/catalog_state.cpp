@@ -1,9 +1,34 @@
 #include "admin/catalog/catalog_state.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
 namespace mosaic::admin {
 
 using routing::KeyType;
 using routing::TableKind;
+
+std::vector<std::string> nodes_with_data(const CatalogState& state) {
+  std::set<std::string> names(state.shard_nodes.begin(), state.shard_nodes.end());
+  names.insert(state.layout.default_node);
+  for (const CatalogTable& table : state.tables) {
+    if (table.kind == TableKind::kPinned) names.insert(table.node);
+  }
+  return {names.begin(), names.end()};
+}
+
+std::string describe_data(const CatalogState& state, const std::string& node) {
+  std::vector<std::string> parts;
+  if (const auto shards = std::count(state.shard_nodes.begin(), state.shard_nodes.end(), node); shards > 0)
+    parts.push_back(fmt::format("{} shard{}", shards, shards == 1 ? "" : "s"));
+  for (const CatalogTable& table : state.tables) {
+    if (table.kind == TableKind::kPinned && table.node == node) parts.push_back("table " + table.name);
+  }
+  if (node == state.layout.default_node) parts.emplace_back("all tables that are not listed (default_node)");
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
 
 std::string_view to_text(TableKind kind) {
   switch (kind) {

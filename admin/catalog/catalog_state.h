@@ -48,9 +48,17 @@ struct CatalogState {
   uint64_t epoch = 0;
   bool is_complete = false;              // init has finished
   std::vector<std::string> shard_nodes;  // by shard
+  std::vector<std::string> nodes;        // in use: prepared by init and not removed since; sorted
   std::vector<CatalogTable> tables;      // by name
   bool operator==(const CatalogState&) const = default;
 };
+
+// Where the catalog's rows and the layout say that something is: all that a catalog says of nodes which is
+// older than its table of nodes.
+std::vector<std::string> nodes_with_data(const CatalogState& state);
+
+// What of that is on the node: "21 shards, table plans"; empty: nothing.
+std::string describe_data(const CatalogState& state, const std::string& node);
 
 // Names as the catalog, the map file and SHOW TABLES spell them.
 std::string_view to_text(routing::TableKind kind);

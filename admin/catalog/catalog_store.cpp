@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "admin/catalog/catalog_json.h"
 #include "admin/catalog/catalog_schema.h"
 #include "routing/sqlstate.h"
@@ -78,13 +80,19 @@ Result<CatalogState> CatalogStore::load() {
                  fmt::format("schema \"{}\" has no table meta", schema_), "run `mosaic init` first"};
   if (Status status = connection_.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); !status)
     return status.error();
+  auto state = load_in_transaction();
+  // Also after an error, so that the connection stays usable; a lost one reports itself at its next use.
+  const Status ended = connection_.execute("ROLLBACK");
+  if (state && !ended) return ended.error();
+  return state;
+}
+
+Result<CatalogState> CatalogStore::load_in_transaction() {
   auto state = load_meta();
   Status status = state ? load_shards(*state) : Status(state.error());
   if (status) status = load_tables(*state);
-  // Also after an error, so that the connection stays usable; a lost one reports itself at its next use.
-  const Status ended = connection_.execute("ROLLBACK");
+  if (status) status = load_nodes(*state);
   if (!status) return status.error();
-  if (!ended) return ended.error();
   return state;
 }
 
@@ -149,6 +157,19 @@ Status CatalogStore::load_tables(CatalogState& state) {
   return {};
 }
 
+Status CatalogStore::load_nodes(CatalogState& state) {
+  auto is_there = connection_.query("SELECT to_regclass($1) IS NOT NULL", {schema_ + ".nodes"});
+  if (!is_there) return is_there.error();
+  if (is_there->text(0, 0) != "t") {
+    state.nodes = nodes_with_data(state);
+    return {};
+  }
+  auto rows = connection_.query(sql("SELECT name FROM {s}.nodes ORDER BY name COLLATE \"C\""));
+  if (!rows) return rows.error();
+  for (int row = 0; row < rows->count(); ++row) state.nodes.emplace_back(rows->text(row, 0));
+  return {};
+}
+
 Status CatalogStore::refresh_columns() {
   auto rows = connection_.query(
       sql(fmt::format(
@@ -157,6 +178,32 @@ Status CatalogStore::refresh_columns() {
           kLiveColumns)),
       {node_});
   return rows ? Status() : Status(rows.error());
+}
+
+Status CatalogStore::remove_node(const std::string& node, bool is_dry_run) {
+  // The map's row first: no shard is assigned meanwhile.
+  if (Status status = connection_.execute(sql("BEGIN; SELECT FROM {s}.meta FOR UPDATE")); !status)
+    return status;
+  auto state = load_in_transaction();
+  Status status = state ? Status() : Status(state.error());
+  if (state && std::find(state->nodes.begin(), state->nodes.end(), node) == state->nodes.end())
+    status = Error{routing::sqlstate::kUndefinedObject, fmt::format("node \"{}\" is not in use", node),
+                   fmt::format("in use are {}", fmt::join(state->nodes, ", ")), ""};
+  if (status && node == node_)
+    status = Error{routing::sqlstate::kObjectInUse, fmt::format("node \"{}\" holds the catalog", node), "",
+                   "it can not be removed"};
+  if (status) {
+    if (const std::string there = describe_data(*state, node); !there.empty())
+      status = Error{routing::sqlstate::kObjectInUse, fmt::format("node \"{}\" has {}", node, there), "",
+                     "move that to another node first"};
+  }
+  if (!status || is_dry_run) {
+    static_cast<void>(connection_.execute("ROLLBACK"));
+    return status;
+  }
+  auto gone = connection_.query(sql("DELETE FROM {s}.nodes WHERE name = $1"), {node});
+  if (!gone) return gone.error();
+  return connection_.execute("COMMIT");
 }
 
 Status CatalogStore::listen() { return connection_.execute(fmt::format("LISTEN {}", kCatalogChannel)); }

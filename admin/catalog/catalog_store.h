@@ -51,6 +51,10 @@ class CatalogStore {
   // Stores the live columns where they differ from the stored ones; announces it by that.
   routing::Status refresh_columns();
 
+  // Takes the node out of use, for all proxies; only when nothing is on it (is_dry_run: says only whether).
+  // Errors: a node that is not in use; what is still there.
+  routing::Status remove_node(const std::string& node, bool is_dry_run);
+
   routing::Status listen();
   // Tells all proxies that something other than the catalog's tables has changed: they look at everything
   // anew.
@@ -62,9 +66,11 @@ class CatalogStore {
 
  private:
   std::string sql(std::string_view statement) const;  // puts the schema's name in for "{s}"
+  routing::Result<CatalogState> load_in_transaction();
   routing::Result<CatalogState> load_meta();
   routing::Status load_shards(CatalogState& state);
   routing::Status load_tables(CatalogState& state);
+  routing::Status load_nodes(CatalogState& state);
 
   Connection connection_;
   std::string schema_;

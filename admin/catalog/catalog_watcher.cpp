@@ -21,18 +21,19 @@ constexpr milliseconds kLeaveLimit{500};
 
 }  // namespace
 
-CatalogWatcher::CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogState known,
-                               Definitions definitions, StopSignal& schema_changed,
-                               std::function<uint64_t()> schema_changes, Publish publish)
+CatalogWatcher::CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogKnowledge known,
+                               StopSignal& schema_changed, std::function<uint64_t()> schema_changes,
+                               Publish publish)
     : config_(config),
       identity_(std::move(identity)),
       publish_(std::move(publish)),
       map_file_(config.state_dir),
       schema_changed_(schema_changed),
       schema_changes_(std::move(schema_changes)),
-      known_(std::move(known)),
-      definitions_(std::move(definitions)),
+      known_(std::move(known.state)),
+      definitions_(std::move(known.definitions)),
       reader_(config_, &stop_),
+      status_(std::move(known.status)),
       thread_([this] { run(); }) {}
 
 CatalogWatcher::~CatalogWatcher() { stop(); }
@@ -40,6 +41,12 @@ CatalogWatcher::~CatalogWatcher() { stop(); }
 void CatalogWatcher::stop() {
   stop_.raise();
   if (thread_.joinable()) thread_.join();
+}
+
+CatalogKnowledge CatalogWatcher::hand_over() {
+  is_leaving_ = false;
+  stop();
+  return {known_, definitions_, status()};
 }
 
 CatalogStatus CatalogWatcher::status() const {
@@ -61,7 +68,7 @@ void CatalogWatcher::run() {
     const auto spread = std::uniform_int_distribution<int>(0, static_cast<int>(retry.count() / 2))(random);
     stop_.wait_ms(static_cast<int>(retry.count()) + spread);
   }
-  if (status().is_connected) leave();
+  if (is_leaving_ && status().is_connected) leave();
 }
 
 Status CatalogWatcher::follow(CatalogStore& store) {
@@ -130,7 +137,9 @@ void CatalogWatcher::take(CatalogState state, Definitions definitions) {
                     known_.epoch, state.epoch));
   auto snapshot = build_snapshot(state, config_, definitions);
   if (!snapshot) return refuse(snapshot.error().to_line());
-  if (state != known_) spdlog::info("catalog: shard map of epoch {} taken", state.epoch);
+  if (state.epoch != known_.epoch) spdlog::info("catalog: shard map of epoch {} taken", state.epoch);
+  if (state.nodes != known_.nodes)
+    spdlog::info("catalog: nodes in use are now {}", fmt::join(state.nodes, ", "));
   if (state != known_ || has_new_definitions) publish_(std::move(*snapshot));
   definitions_ = std::move(definitions);
   refused_.clear();

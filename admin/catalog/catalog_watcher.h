@@ -4,6 +4,7 @@
 // thread, which publishes snapshots and never talks to clients. A catalog that is down changes nothing: the
 // last map stays in use, and the log says so once.
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -28,14 +29,21 @@ struct CatalogStatus {
   std::vector<ProxyRow> proxies;  // as of the last heartbeat
 };
 
+// What one watcher leaves to the next.
+struct CatalogKnowledge {
+  CatalogState state;
+  Definitions definitions;
+  CatalogStatus status;
+};
+
 class CatalogWatcher {
  public:
   using Publish =
       std::function<void(std::shared_ptr<const routing::CatalogSnapshot>)>;  // on the watcher's thread
 
-  // `known` and `definitions`: what the process started with. `schema_changed` is raised when the count that
-  // `schema_changes` gives has grown; it must outlive the watcher, who takes it down.
-  CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogState known, Definitions definitions,
+  // `known`: what the process started with, or a watcher before it knew. `schema_changed` is raised when the
+  // count that `schema_changes` gives has grown; it must outlive the watcher, who takes it down.
+  CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogKnowledge known,
                  StopSignal& schema_changed, std::function<uint64_t()> schema_changes, Publish publish);
   ~CatalogWatcher();  // stops
   CatalogWatcher(const CatalogWatcher&) = delete;
@@ -43,6 +51,8 @@ class CatalogWatcher {
 
   // Waits for the thread, whose every wait ends at once; tells the catalog that this proxy leaves.
   void stop();
+  // The same without that: another watcher goes on, with another configuration.
+  CatalogKnowledge hand_over();
   CatalogStatus status() const;
 
  private:
@@ -62,6 +72,7 @@ class CatalogWatcher {
   StopSignal& schema_changed_;
   const std::function<uint64_t()> schema_changes_;
   StopSignal stop_;
+  std::atomic<bool> is_leaving_{true};
   // The thread's own.
   CatalogState known_;
   Definitions definitions_;

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <optional>
 
 #include "routing/sqlstate.h"
 
@@ -35,11 +35,19 @@ const CatalogTable* find_table(const std::vector<CatalogTable>& tables, const st
   return at == tables.end() ? nullptr : &*at;
 }
 
-int find_node(const Config& config, const std::string& name) {
-  for (size_t i = 0; i < config.nodes.size(); ++i) {
-    if (config.nodes[i].address.name == name) return static_cast<int>(i);
+std::optional<NodeId> find_node(const Config& config, const std::string& name) {
+  const NodeConfig* node = config.find_node(name);
+  return node == nullptr ? std::nullopt : std::optional(node->id);
+}
+
+// The nodes that have something and that the configuration does not list, one line each.
+std::vector<std::string> describe_unlisted_nodes(const CatalogState& state, const Config& config) {
+  std::vector<std::string> lines;
+  for (const std::string& node : nodes_with_data(state)) {
+    if (config.find_node(node) != nullptr) continue;
+    lines.push_back(fmt::format("node \"{}\" has {}", node, describe_data(state, node)));
   }
-  return -1;
+  return lines;
 }
 
 template <typename Value>
@@ -130,6 +138,22 @@ std::vector<std::string> unlisted_tables(const CatalogState& state, const Config
   return names;
 }
 
+bool is_in_use(const CatalogState& state, const std::string& node) {
+  return std::find(state.nodes.begin(), state.nodes.end(), node) != state.nodes.end();
+}
+
+std::vector<std::string> describe_unused_nodes(const CatalogState& state, const Config& config) {
+  std::vector<std::string> lines;
+  for (const NodeConfig& node : config.nodes) {
+    if (is_in_use(state, node.address.name)) continue;
+    lines.push_back(
+        fmt::format("nodes.{0}: not in use: it is not prepared, or has been removed; ADD NODE {0} on the "
+                    "console or `mosaic init` prepares it",
+                    node.address.name));
+  }
+  return lines;
+}
+
 std::vector<std::string> describe_one_sided_tables(const CatalogState& state, const Config& config) {
   std::vector<std::string> lines;
   for (const std::string& table : unmade_tables(state, config))
@@ -159,8 +183,11 @@ Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState
                   "correct the configuration: what the catalog says is how the rows lie");
   CatalogSnapshot::Parts parts;
   parts.epoch.value = state.epoch;
-  for (const NodeConfig& node : config.nodes) parts.node_names.push_back(node.address.name);
-  parts.default_node.value = static_cast<uint16_t>(find_node(config, config.default_node));
+  for (const pool::NodeSettings& node : config.proxy.nodes) {
+    parts.node_names.push_back(node.address.name);
+    parts.nodes_in_use.push_back(!node.is_removed && is_in_use(state, node.address.name));
+  }
+  parts.default_node = *find_node(config, config.default_node);
   parts.schema_prefix = state.layout.schema_prefix;
   parts.shard_function = config.shards.function;
   parts.id_layout = config.shards.id_layout;
@@ -168,20 +195,11 @@ Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState
   parts.search_paths = definitions.search_paths;
   parts.definitions_as_of = definitions.as_of;
 
-  std::set<std::string> unknown_nodes;
-  for (const std::string& name : state.shard_nodes) {
-    const int node = find_node(config, name);
-    if (node < 0) unknown_nodes.insert(name);
-    parts.shard_nodes.push_back(NodeId{static_cast<uint16_t>(std::max(node, 0))});
-  }
-  for (const CatalogTable& table : state.tables) {
-    if (table.kind == routing::TableKind::kPinned && find_node(config, table.node) < 0)
-      unknown_nodes.insert(table.node);
-  }
-  if (!unknown_nodes.empty())
-    return refuse("the catalog has shards or tables on nodes that the configuration does not list",
-                  fmt::format("missing: {}", fmt::join(unknown_nodes, ", ")),
+  if (const auto unlisted = describe_unlisted_nodes(state, config); !unlisted.empty())
+    return refuse("there are nodes with data that the configuration does not list",
+                  fmt::format("{}", fmt::join(unlisted, "; ")),
                   "add a section [nodes.NAME] for each of them");
+  for (const std::string& name : state.shard_nodes) parts.shard_nodes.push_back(*find_node(config, name));
   if (state.shard_nodes.size() != state.layout.shard_count)
     return refuse(
         "the catalog's shard map is incomplete",
@@ -194,8 +212,7 @@ Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState
     table.key = stored.key;
     table.id = stored.id;
     table.key_type = stored.key_type;
-    if (stored.kind == routing::TableKind::kPinned)
-      table.node.value = static_cast<uint16_t>(find_node(config, stored.node));
+    if (stored.kind == routing::TableKind::kPinned) table.node = *find_node(config, stored.node);
     for (const CatalogColumn& column : stored.columns) {
       table.columns.push_back({column.name, column.type_oid});
       if (column.name == table.key) set_key_type(column, table);

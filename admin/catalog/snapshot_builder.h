@@ -25,7 +25,11 @@ std::vector<std::string> unlisted_tables(const CatalogState& state, const Config
 // The same as lines for an operator, with what to do.
 std::vector<std::string> describe_one_sided_tables(const CatalogState& state, const Config& config);
 
-// Errors: unfinished init, differences, a shard on a node that the config does not know.
+bool is_in_use(const CatalogState& state, const std::string& node);
+// Nodes of the configuration to which no statement goes, as lines for an operator, with what to do.
+std::vector<std::string> describe_unused_nodes(const CatalogState& state, const Config& config);
+
+// Errors: unfinished init, differences, something on a node that the config does not list.
 routing::Result<std::shared_ptr<const routing::CatalogSnapshot>> build_snapshot(
     const CatalogState& state, const Config& config, const Definitions& definitions = {});
 

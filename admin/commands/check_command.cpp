@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "admin/catalog/catalog_store.h"
+#include "admin/catalog/node_connection.h"
 #include "admin/catalog/snapshot_builder.h"
 #include "admin/commands/commands.h"
 #include "admin/config/config_checks.h"
@@ -76,8 +77,13 @@ void check_catalog(const Config& config, Findings& all) {
     all.errors.push_back(snapshot.error().to_line());
     return;
   }
-  const auto lines = describe_one_sided_tables(*state, config);
-  all.warnings.insert(all.warnings.end(), lines.begin(), lines.end());
+  std::vector<std::string> names;
+  for (const NodeConfig& node : config.nodes) names.push_back(node.address.name);
+  const std::chrono::milliseconds limit(config.catalog.connect_timeout_ms);
+  for (std::string& line : find_mistaken_nodes(config, names, state->cluster_id, limit))
+    all.errors.push_back(std::move(line));
+  for (const auto& lines : {describe_one_sided_tables(*state, config), describe_unused_nodes(*state, config)})
+    all.warnings.insert(all.warnings.end(), lines.begin(), lines.end());
 }
 
 // A user of whom the auth file has no password logs in here, and then can not log in to a node that wants

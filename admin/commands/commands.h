@@ -4,14 +4,13 @@
 
 #include <string>
 
-#include "admin/config/config.h"
+#include "admin/init/init_options.h"
 
 namespace mosaic::admin {
 
-struct InitOptions {
+struct InitCommand {
   std::string schema_path;  // empty: none
-  bool is_dry_run = false;
-  unsigned jobs = 2;  // connections per node
+  InitOptions options;
 };
 
 struct RouteOptions {
@@ -20,7 +19,7 @@ struct RouteOptions {
 };
 
 int check_command(const std::string& config_path);
-int init_command(const std::string& config_path, const InitOptions& options);
+int init_command(const std::string& config_path, InitCommand command);
 int route_command(const std::string& config_path, const RouteOptions& options);
 int run_command(const std::string& config_path);
 

@@ -52,18 +52,20 @@ std::optional<SchemaPlan> plan_file(const std::string& path, const Config& confi
 
 }  // namespace
 
-int init_command(const std::string& config_path, const InitOptions& options) {
+int init_command(const std::string& config_path, InitCommand command) {
   const ConfigLoad load = load_config(config_path);
   if (!load.errors.is_empty()) {
     std::cerr << load.errors.to_text(config_path) << '\n';
     return 1;
   }
   std::optional<SchemaPlan> plan;
-  if (!options.schema_path.empty()) {
-    plan = plan_file(options.schema_path, load.config);
+  if (!command.schema_path.empty()) {
+    plan = plan_file(command.schema_path, load.config);
     if (!plan) return 1;
   }
-  if (const routing::Status status = InitRunner(load.config, std::move(plan), options).run(); !status) {
+  command.options.say = [](const std::string& line) { std::cout << line << std::endl; };
+  if (const routing::Status status = InitRunner(load.config, std::move(plan), command.options).run();
+      !status) {
     std::cerr << "mosaic init: " << status.error().to_line() << '\n';
     return 1;
   }

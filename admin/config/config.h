@@ -11,6 +11,7 @@
 #include "admin/event_log.h"
 #include "proxy/proxy_settings.h"
 #include "routing/id_layout.h"
+#include "routing/ids.h"
 #include "routing/shard_function.h"
 
 namespace mosaic::admin {
@@ -24,6 +25,7 @@ struct SourcePosition {
 // [nodes.NAME]. `admin_user` is a superuser or the owner of the database: `mosaic init` connects as it.
 struct NodeConfig {
   pool::NodeAddress address;
+  routing::NodeId id;
   bool has_shards = true;  // init may give it some
   std::string admin_user;
   std::string admin_password;  // empty: what libpq finds (passfile, trust, peer ...)
@@ -66,7 +68,8 @@ struct Config {
   std::string path;    // as given on the command line
   std::string folder;  // absolute; relative paths in the file start here
   proxy::ProxySettings proxy;
-  std::vector<NodeConfig> nodes;    // in the file's order; proxy.nodes holds their addresses
+  std::vector<NodeConfig> nodes;    // in the file's order; proxy.nodes holds their addresses, by NodeId, and
+                                    // those of nodes that the file no longer lists
   std::vector<TableConfig> tables;  // in the file's order
   ShardsConfig shards;
   CatalogConfig catalog;

@@ -250,6 +250,7 @@ bool is_plain_identifier(std::string_view name) {
 void complete_config(Config& config) {
   for (NodeConfig& node : config.nodes) {
     if (node.address.dbname.empty()) node.address.dbname = config.proxy.database;
+    node.id.value = static_cast<uint16_t>(config.proxy.nodes.size());
     config.proxy.nodes.push_back({node.address, node.refuses_when_slow});
   }
   // Trust asks no password, so the default name of a file that nobody wrote must not be missed.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <set>
 #include <string_view>
 
@@ -14,59 +13,65 @@ namespace {
 
 std::string value_of(const Config& config, const std::string& name) {
   const auto at = config.values.find(name);
-  return at == config.values.end() ? "nothing" : at->second;
+  return at == config.values.end() ? "" : at->second;
 }
 
-// "tables.NAME.key" of a table that only one of the two lists: the catalog says how it is routed, so that it
-// may come and go.
-bool is_of_one_sided_table(const std::string& name, const Config& running, const Config& read) {
-  constexpr std::string_view kPrefix = "tables.";
-  if (!name.starts_with(kPrefix)) return false;
-  const std::string table = name.substr(kPrefix.size(), name.rfind('.') - kPrefix.size());
-  const auto lists = [&](const Config& config) {
-    return std::any_of(config.tables.begin(), config.tables.end(),
-                       [&](const TableConfig& listed) { return listed.name == table; });
-  };
-  return lists(running) != lists(read);
+std::set<std::string> names_of(const Config& running, const Config& read) {
+  std::set<std::string> names;
+  for (const auto& [name, value] : running.values) names.insert(name);
+  for (const auto& [name, value] : read.values) names.insert(name);
+  return names;
 }
 
-std::string secrets_of(const Config& config) {
-  std::string all = config.catalog.password;
-  for (const NodeConfig& node : config.nodes) all += '\x1f' + node.admin_password;
-  return all;
+std::string or_not_set(const std::string& value) { return value.empty() ? "not set" : value; }
+
+// Values of secrets are masked, so these are compared by themselves, and not shown.
+void add_secrets(const Config& before, const Config& after, std::vector<std::string>& lines) {
+  if (before.catalog.password != after.catalog.password) lines.emplace_back("catalog.password: another");
+  for (const NodeConfig& node : after.nodes) {
+    const NodeConfig* known = before.find_node(node.address.name);
+    if (known != nullptr && known->admin_password != node.admin_password)
+      lines.push_back(fmt::format("nodes.{}.admin_password: another", node.address.name));
+  }
 }
 
 }  // namespace
 
 std::vector<std::string> fixed_differences(const Config& running, const Config& read) {
-  std::set<std::string> names;
-  for (const auto& [name, value] : running.values) names.insert(name);
-  for (const auto& [name, value] : read.values) names.insert(name);
   std::vector<std::string> lines;
-  for (const std::string& name : names) {
+  for (const std::string& name : names_of(running, read)) {
     const ConfigKey* key = find_config_key_of(name);
     const std::string old_value = value_of(running, name), new_value = value_of(read, name);
-    if (key != nullptr && !key->is_reloadable && old_value != new_value &&
-        !is_of_one_sided_table(name, running, read))
-      lines.push_back(fmt::format("{}: {} runs, the file says {}", name, old_value, new_value));
+    if (key != nullptr && !key->is_reloadable && old_value != new_value)
+      lines.push_back(
+          fmt::format("{}: {} runs, the file says {}", name, or_not_set(old_value), or_not_set(new_value)));
   }
-  // Values of secrets are masked, so they are compared here, and not shown.
-  if (secrets_of(running) != secrets_of(read))
-    lines.emplace_back("a password of [catalog] or [nodes.NAME] is another");
-  std::vector<std::string> old_order, new_order;
-  for (const NodeConfig& node : running.nodes) old_order.push_back(node.address.name);
-  for (const NodeConfig& node : read.nodes) new_order.push_back(node.address.name);
-  if (old_order != new_order && lines.empty()) lines.emplace_back("the nodes stand in another order");
   return lines;
 }
 
 std::vector<std::string> changed_keys(const Config& before, const Config& after) {
   std::vector<std::string> lines;
-  for (const auto& [name, value] : after.values) {
-    const std::string old_value = value_of(before, name);
-    if (old_value != value) lines.push_back(fmt::format("{}: {} -> {}", name, old_value, value));
+  for (const std::string& name : names_of(before, after)) {
+    const std::string old_value = value_of(before, name), new_value = value_of(after, name);
+    if (old_value != new_value)
+      lines.push_back(fmt::format("{}: {} -> {}", name, or_not_set(old_value), or_not_set(new_value)));
   }
+  add_secrets(before, after, lines);
   return lines;
+}
+
+void keep_node_ids(const Config& running, Config& read) {
+  std::vector<pool::NodeSettings> by_id = running.proxy.nodes;
+  for (pool::NodeSettings& node : by_id) node.is_removed = true;
+  for (NodeConfig& node : read.nodes) {
+    const pool::NodeSettings settings = read.proxy.nodes[node.id.value];
+    size_t id = 0;
+    while (id < by_id.size() && by_id[id].address.name != node.address.name) ++id;
+    if (id == by_id.size()) by_id.emplace_back();
+    by_id[id] = settings;
+    node.id.value = static_cast<uint16_t>(id);
+  }
+  read.proxy.nodes = std::move(by_id);
 }
 
 }  // namespace mosaic::admin

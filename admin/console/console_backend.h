@@ -9,6 +9,8 @@
 #include "admin/config/config.h"
 #include "admin/console/node_locks.h"
 #include "admin/event_log.h"
+#include "admin/node_change.h"
+#include "admin/stop_signal.h"
 #include "proxy/proxy.h"
 #include "routing/catalog_snapshot.h"
 
@@ -21,6 +23,8 @@ struct ConsoleBackend {
   std::function<proxy::Report(const proxy::ReportRequest&)> report;
   std::function<routing::Status()> reload;
   std::function<std::vector<NodeLocks>()> locks;
+  // Says what it does, takes as long as that takes; `stop` ends it.
+  std::function<routing::Status(const NodeChange&, const Say&, const StopSignal& stop)> change_node;
   EventLog* events = nullptr;  // never null in a process
   std::function<void(proxy::ShutdownMode)> shut_down;
 };

@@ -96,7 +96,8 @@ class Words {
 
 Error syntax_error(const std::string& message) {
   return Error{routing::sqlstate::kSyntaxError, message, "",
-               "the console knows SHOW, EXPLAIN ROUTE, RELOAD and SHUTDOWN; SHOW HELP lists them"};
+               "the console knows SHOW, EXPLAIN ROUTE, ADD NODE, REMOVE NODE, RELOAD and SHUTDOWN; SHOW HELP "
+               "lists them"};
 }
 
 Result<ConsoleCommand> parse_show(Words& words) {
@@ -150,6 +151,22 @@ Result<ConsoleCommand> parse_shutdown(Words& words) {
   return command;
 }
 
+Result<ConsoleCommand> parse_node_change(Words& words, bool is_removal) {
+  const char* form = is_removal ? "expected REMOVE NODE name [DRY RUN]" : "expected ADD NODE name [DRY RUN]";
+  ConsoleCommand command{.kind = Kind::kChangeNode};
+  command.change.is_removal = is_removal;
+  if (!words.take_keyword("node")) return syntax_error(form);
+  const auto name = words.next();
+  if (!name || name->text == "=") return syntax_error(form);
+  command.change.node = name->text;
+  if (words.take_keyword("dry")) {
+    if (!words.take_keyword("run")) return syntax_error(form);
+    command.change.is_dry_run = true;
+  }
+  if (!words.is_at_end()) return syntax_error(form);
+  return command;
+}
+
 // What drivers say at connect. Anything else would be a setting of ours, and those come from the file.
 Result<ConsoleCommand> parse_set(Words& words) {
   static constexpr std::string_view kAccepted[] = {
@@ -179,6 +196,7 @@ Result<ConsoleCommand> parse_console_command(std::string_view text) {
   if (verb == "show") return parse_show(words);
   if (verb == "set") return parse_set(words);
   if (verb == "shutdown") return parse_shutdown(words);
+  if (verb == "add" || verb == "remove") return parse_node_change(words, verb == "remove");
   if (verb == "explain") {
     if (!words.take_keyword("route") || words.is_at_end())
       return syntax_error("expected EXPLAIN ROUTE statement");

@@ -3,6 +3,7 @@
 //
 //   SHOW view [WHERE column = value] [ORDER BY column [ASC|DESC]] [LIMIT n]
 //   EXPLAIN ROUTE statement
+//   ADD NODE name [DRY RUN] | REMOVE NODE name [DRY RUN]
 //   RELOAD | SHUTDOWN [WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS] | SET name = value | BEGIN | COMMIT | ROLLBACK
 
 #include <optional>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "admin/console/view_table.h"
+#include "admin/node_change.h"
 #include "routing/result.h"
 
 namespace mosaic::admin {
@@ -28,6 +30,7 @@ struct ConsoleCommand {
     kShow,
     kExplainRoute,
     kReload,
+    kChangeNode,
     kShutdown,         // at once
     kShutdownServers,  // WAIT_FOR_SERVERS
     kShutdownClients,  // WAIT_FOR_CLIENTS
@@ -37,6 +40,7 @@ struct ConsoleCommand {
   std::string view;       // kShow: lower case
   ViewFilter filter;      // kShow
   std::string statement;  // kExplainRoute: verbatim
+  NodeChange change;      // kChangeNode
   std::string tag;        // kIgnored: the CommandComplete tag
 };
 

@@ -131,7 +131,7 @@ void ConsoleSession::answer(std::string_view text) {
   state_.clients.set_active(client_.id, false, 0);
 }
 
-void ConsoleSession::tell_command(const char* command) const {
+void ConsoleSession::tell_command(const std::string& command) const {
   backend_.events->record(pool::Event(pool::Severity::kInfo, "console_command")
                               .add("client", client_.id)
                               .add("user", client_.user)
@@ -163,6 +163,8 @@ Status ConsoleSession::execute(const ConsoleCommand& command) {
       if (Status status = backend_.reload(); !status) return status;
       routing::append_command_complete(out_, "RELOAD");
       return {};
+    case Kind::kChangeNode:
+      return change_node(command.change);
     case Kind::kShutdown:
     case Kind::kShutdownServers:
     case Kind::kShutdownClients:
@@ -176,6 +178,22 @@ Status ConsoleSession::execute(const ConsoleCommand& command) {
                      : command.kind == Kind::kShutdownClients ? proxy::ShutdownMode::kWaitForClients
                                                               : proxy::ShutdownMode::kNow);
   routing::append_command_complete(out_, "SHUTDOWN");
+  return {};
+}
+
+Status ConsoleSession::change_node(const NodeChange& change) {
+  const char* verb = change.is_removal ? "REMOVE NODE" : "ADD NODE";
+  if (Status status = require_admin(verb); !status) return status;
+  tell_command(fmt::format("{} {}{}", verb, change.node, change.is_dry_run ? " DRY RUN" : ""));
+  const Status status = backend_.change_node(
+      change,
+      [this](const std::string& line) {
+        routing::append_notice(out_, {routing::sqlstate::kSuccess, line, "", ""});
+        flush();
+      },
+      stop_);
+  if (!status) return status;
+  routing::append_command_complete(out_, verb);
   return {};
 }
 

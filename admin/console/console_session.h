@@ -27,13 +27,14 @@ class ConsoleSession {
 
   void serve();
   void tell_connected(bool is_connected) const;
-  void tell_command(const char* command) const;
+  void tell_command(const std::string& command) const;
   void greet();
   Next handle(const routing::FrameHeader& header, std::string_view body);
   void answer(std::string_view text);
   routing::Status execute(const ConsoleCommand& command);
   routing::Status show(const ConsoleCommand& command);
   routing::Status explain(const ConsoleCommand& command);
+  routing::Status change_node(const NodeChange& change);
   routing::Status require_admin(const char* command) const;
   void append_table(const ViewTable& table, std::string_view tag);
   bool flush();

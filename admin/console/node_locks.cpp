@@ -4,8 +4,7 @@
 #include <charconv>
 #include <thread>
 
-#include "admin/catalog/catalog_store.h"
-#include "admin/init/init_runner.h"
+#include "admin/catalog/node_connection.h"
 #include "admin/postgres/connection.h"
 #include "routing/postgres/shape_use.h"
 #include "routing/postgres/sql/tokenizer.h"
@@ -57,19 +56,7 @@ NodeLocks read_node(const Config& config, const NodeConfig& node, std::chrono::m
   NodeLocks locks;
   locks.node = node.address.name;
   const WaitLimits limits{.connect = limit, .query = limit};
-  // Who reads the catalog; where that role can not log in, who made the shards.
-  ConnectionTarget target = catalog_target(config);
-  target.host = node.address.host;
-  target.port = node.address.port;
-  target.dbname = node.address.dbname;
-  target.options = "-c search_path=pg_catalog";
-  const auto begin = std::chrono::steady_clock::now();
-  auto connection = Connection::open(target, limits);
-  if (!connection && std::chrono::steady_clock::now() - begin < limit && node.admin_user != target.user) {
-    ConnectionTarget admin = admin_target(node);
-    admin.options = target.options;
-    connection = Connection::open(admin, limits);
-  }
+  auto connection = connect_to_node(config, node, limits, "-c search_path=pg_catalog");
   auto rows = connection ? connection->query(kLocks) : Result<Rows>(connection.error());
   if (!rows) {
     locks.error = rows.error();

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <set>
 
 #include "admin/catalog/catalog_json.h"
 #include "admin/catalog/catalog_schema.h"
 #include "admin/catalog/catalog_store.h"
+#include "admin/catalog/node_connection.h"
 #include "admin/catalog/snapshot_builder.h"
 #include "admin/init/init_scripts.h"
+#include "admin/init/reference_rows.h"
 #include "admin/init/rehearsal.h"
 #include "admin/init/shard_workers.h"
 #include "routing/postgres/sql/schema_statements.h"
@@ -49,27 +51,7 @@ Error with_advice(Error error, const NodeConfig& node) {
   return error;
 }
 
-Error unknown_schema(const std::string& what) {
-  return config_error(what + " come from another schema file or another version of Mosaic", "",
-                      "give the file that was applied, with what it has gained since behind it");
-}
-
-void say(const std::string& line) {
-  std::puts(line.c_str());
-  std::fflush(stdout);
-}
-
 }  // namespace
-
-ConnectionTarget admin_target(const NodeConfig& node) {
-  ConnectionTarget target;
-  target.host = node.address.host;
-  target.port = node.address.port;
-  target.dbname = node.address.dbname;
-  target.user = node.admin_user;
-  target.password = node.admin_password;
-  return target;
-}
 
 std::vector<std::string> spread_shards(uint32_t shard_count, const std::vector<std::string>& nodes) {
   std::vector<std::string> shard_nodes;
@@ -82,37 +64,47 @@ InitRunner::InitRunner(const Config& config, std::optional<SchemaPlan> plan, con
     : config_(config),
       has_file_(plan.has_value()),
       plan_(plan ? std::move(*plan) : SchemaPlan()),
-      options_(options) {}
+      options_(options) {
+  for (const NodeConfig& node : config.nodes) {
+    if (options.only_node.empty() || node.address.name == options.only_node) nodes_.push_back(&node);
+  }
+}
 
 Status InitRunner::run() {
   if (Status status = connect_nodes(); !status) return status;
   if (Status status = find_catalog(); !status) return status;
   bool is_done = is_complete_ && !needs_record_;
-  for (const NodeConfig& node : config_.nodes) {
-    if (Status status = find_work(node.address.name); !status) return with_node(status, node.address.name);
-    is_done = is_done && work_[node.address.name].is_done();
+  for (const NodeConfig* node : nodes_) {
+    if (Status status = find_work(node->address.name); !status) return with_node(status, node->address.name);
+    is_done = is_done && work_[node->address.name].is_done();
   }
   if (is_done) {
-    say(plan_.sharded_tables.empty() ? "nothing to do" : "nothing to do: all shards are there");
+    options_.say(plan_.sharded_tables.empty() ? "nothing to do" : "nothing to do: all shards are there");
     return {};
   }
   describe_work();
   if (Status status = rehearse_nodes(); !status) return status;
   if (options_.is_dry_run) return {};
   if (Status status = has_catalog_ ? record_step() : create_catalog(); !status) return status;
-  for (const NodeConfig& node : config_.nodes) {
-    if (Status status = prepare_node(node.address.name); !status) return with_node(status, node.address.name);
+  for (const NodeConfig* node : nodes_) {
+    if (Status status = prepare_node(node->address.name); !status)
+      return with_node(status, node->address.name);
   }
   if (Status status = apply_shards(); !status) return status;
   if (Status status = finish_nodes(); !status) return status;
-  return learn_tables();
+  if (Status status = take_into_use(); !status) return status;
+  return options_.only_node.empty() ? learn_tables() : Status();
 }
 
+WaitLimits InitRunner::limits() const { return {.connect = kConnectLimit, .stop = options_.stop}; }
+
 Status InitRunner::connect_nodes() {
+  std::set<std::string> names{config_.catalog.node, config_.default_node};
+  for (const NodeConfig* node : nodes_) names.insert(node->address.name);
   std::string failures;
-  for (const NodeConfig& node : config_.nodes) {
-    const std::string& name = node.address.name;
-    auto connection = Connection::open(admin_target(node), {.connect = kConnectLimit});
+  for (const std::string& name : names) {
+    const NodeConfig& node = *config_.find_node(name);
+    auto connection = Connection::open(admin_target(node), limits());
     Status status =
         connection ? check_node(name, *connection) : Status(with_advice(connection.error(), node));
     if (!status) {
@@ -165,6 +157,9 @@ Status InitRunner::find_catalog() {
   if (!is_there) return is_there.error();
   has_catalog_ = is_there->text(0, 0) == "t";
   if (has_catalog_) return check_catalog(catalog);
+  if (!options_.only_node.empty())
+    return config_error(fmt::format("there is no catalog on node {}", config_.catalog.node), "",
+                        "run `mosaic init` first");
   if (Status status = has_file_ ? Status() : plan_without_file({}); !status) return status;
   if (Status status = check_tables({}); !status) return status;
   std::vector<std::string> nodes;
@@ -290,8 +285,8 @@ Status InitRunner::record_step() {
 // What the catalog records can not be taken back by another run: the statements must have proven themselves
 // before.
 Status InitRunner::rehearse_nodes() {
-  for (const NodeConfig& node : config_.nodes) {
-    const std::string& name = node.address.name;
+  for (const NodeConfig* node : nodes_) {
+    const std::string& name = node->address.name;
     if (Status status = rehearse_node(name, work_.at(name)); !status) return with_node(status, name);
   }
   return {};
@@ -322,8 +317,7 @@ Status InitRunner::check_catalog(Connection& catalog) {
   for (int row = 0; row < rows->count(); ++row)
     applied.push_back({std::string(rows->text(row, 0)), static_cast<uint32_t>(rows->integer(row, 1))});
   // The admin connection reads it here, not the catalog's user: init may run before that role can log in.
-  auto connection =
-      Connection::open(admin_target(*config_.find_node(config_.catalog.node)), {.connect = kConnectLimit});
+  auto connection = Connection::open(admin_target(*config_.find_node(config_.catalog.node)), limits());
   if (!connection) return connection.error();
   auto state = CatalogStore(std::move(*connection), config_).load();
   if (!state) return state.error();
@@ -342,130 +336,76 @@ Status InitRunner::check_catalog(Connection& catalog) {
         "leave them as they were, and write each change behind them as a statement of its own (ALTER TABLE "
         "..., CREATE INDEX ..., CREATE OR REPLACE FUNCTION ...)");
   has_catalog_ = true;
+  cluster_id_ = state->cluster_id;
+  is_complete_ = state->is_complete;
+  shard_nodes_ = state->shard_nodes;
+  nodes_in_use_ = state->nodes;
+  if (!options_.only_node.empty())
+    return is_complete_ ? Status()
+                        : config_error("`mosaic init` has not finished", "",
+                                       "run it again with the same schema file; it goes on where it stopped");
   const bool has_new_statements = applied.size() < plan_.statements.size();
   needs_record_ = has_new_statements;
   std::vector<std::string> known;
   for (const CatalogTable& table : state->tables) known.push_back(table.name);
   if (Status status = check_tables(known); !status) return status;
   needs_record_ = has_new_statements || !unmade_tables(*state, config_).empty();
-  cluster_id_ = state->cluster_id;
-  is_complete_ = state->is_complete;
-  shard_nodes_ = state->shard_nodes;
   return {};
 }
 
-Status InitRunner::find_work(const std::string& node) {
-  Connection& connection = connections_.at(node);
-  NodeWork& work = work_[node];
-  const std::string& schema = config_.catalog.schema;
-  auto is_there = connection.query("SELECT to_regclass($1) IS NOT NULL", {schema + ".node_record"});
-  if (!is_there) return is_there.error();
-  if (is_there->text(0, 0) != "t") {
-    work.needs_public = true;
-    for (uint32_t shard = 0; shard < shard_nodes_.size(); ++shard) {
-      if (shard_nodes_[shard] == node && !plan_.sharded_tables.empty()) work.create.push_back(ShardId{shard});
-    }
-    return {};
+std::vector<std::string> InitRunner::reference_tables() const {
+  std::vector<std::string> names;
+  for (const TableConfig& table : config_.tables) {
+    if (table.is_reference) names.push_back(table.name);
   }
-  auto record =
-      connection.query(fmt::format("SELECT cluster_id, public_digest, grantees FROM {}.node_record", schema));
-  if (!record) return record.error();
-  if (record->count() > 0 && record->text(0, 0) != cluster_id_)
-    return config_error("this database belongs to another cluster",
-                        fmt::format("its record says cluster {}, the catalog is {}", record->text(0, 0),
-                                    cluster_id_.empty() ? "new" : cluster_id_),
-                        "name another database, or another catalog");
-  work.needs_public = record->count() == 0 || record->text(0, 1).empty();
-  work.needs_public_grants = !work.needs_public && record->text(0, 2) != grantees_text(config_);
-  if (!work.needs_public) {
-    const auto step = plan_.step_of(record->text(0, 1));
-    if (!step) return unknown_schema("its tables in public");
-    if (*step < plan_.last_step()) work.public_step = *step;
-  }
-  return find_shard_work(node, connection, work);
+  return names;
 }
 
-Status InitRunner::find_shard_work(const std::string& node, Connection& connection, NodeWork& work) {
-  auto rows = connection.query(
-      fmt::format("SELECT shard, digest, grantees FROM {}.shard_schemas", config_.catalog.schema));
-  if (!rows) return rows.error();
-  std::map<int64_t, int> row_of;
-  for (int row = 0; row < rows->count(); ++row) row_of[rows->integer(row, 0)] = row;
-  for (uint32_t shard = 0; shard < shard_nodes_.size(); ++shard) {
-    if (shard_nodes_[shard] != node) continue;
-    const auto at = row_of.find(shard);
-    if (at == row_of.end()) {
-      if (!plan_.sharded_tables.empty()) work.create.push_back(ShardId{shard});
-      continue;
-    }
-    const auto step = plan_.step_of(rows->text(at->second, 1));
-    if (!step) return unknown_schema(fmt::format("the tables of shard {}", shard));
-    if (*step < plan_.last_step()) {
-      work.extend.push_back({ShardId{shard}, *step});
-    } else if (rows->text(at->second, 2) != grantees_text(config_)) {
-      work.grant.push_back(ShardId{shard});
-    }
-  }
+Status InitRunner::find_work(const std::string& node) {
+  auto found = find_node_work(connections_.at(node), node, {config_, plan_, cluster_id_, shard_nodes_});
+  if (!found) return found.error();
+  NodeWork& work = work_[node] = std::move(*found);
+  work.needs_listing = std::find(nodes_in_use_.begin(), nodes_in_use_.end(), node) == nodes_in_use_.end();
+  if (!is_complete_ || !work.needs_listing || node == config_.default_node) return {};
+  auto missing =
+      find_missing_rows(connections_.at(config_.default_node), connections_.at(node), reference_tables());
+  if (!missing) return missing.error();
+  work.fill = std::move(*missing);
   return {};
 }
 
 void InitRunner::describe_work() const {
   const char* will = options_.is_dry_run ? "would" : "will";
   if (!has_catalog_)
-    say(fmt::format("catalog: {} create schema {} on node {}", will, config_.catalog.schema,
-                    config_.catalog.node));
+    options_.say(fmt::format("catalog: {} create schema {} on node {}", will, config_.catalog.schema,
+                             config_.catalog.node));
   const bool is_growing = std::any_of(work_.begin(), work_.end(), [](const auto& entry) {
     return entry.second.public_step || !entry.second.extend.empty();
   });
   for (const PlacedStatement& placed : plan_.statements) {
     if (is_growing && placed.step == plan_.last_step())
-      say(fmt::format("new in the schema: {}",
-                      placed.statement.text.substr(0, placed.statement.text.find('\n'))));
+      options_.say(fmt::format("new in the schema: {}",
+                               placed.statement.text.substr(0, placed.statement.text.find('\n'))));
   }
   std::vector<std::string> unlisted = plan_.default_tables;
   std::erase_if(unlisted, [&](const std::string& table) {
     return has_catalog_ && !(needs_record_ && plan_.creates(table, plan_.last_step() - 1));
   });
   if (!unlisted.empty())
-    say(fmt::format("not in the configuration, so on the default node {}: {}", config_.default_node,
-                    fmt::join(unlisted, ", ")));
-  for (const NodeConfig& node : config_.nodes) {
-    const NodeWork& work = work_.at(node.address.name);
-    std::string line = fmt::format("node {}: ", node.address.name);
-    if (work.is_done()) {
-      say(line + "nothing to do");
-      continue;
-    }
-    std::vector<std::string> parts;
-    if (!work.create.empty() || work.needs_public)
-      parts.push_back(fmt::format("create {} shards", work.create.size()));
-    if (work.needs_public)
-      parts.push_back(fmt::format("{} twins, {} reference tables", plan_.sharded_tables.size(),
-                                  plan_.reference_tables.size()));
-    if (!work.extend.empty() || work.public_step)
-      parts.push_back(
-          fmt::format("apply what is new in the schema to public and {} shards", work.extend.size()));
-    if (work.needs_public_grants || !work.grant.empty())
-      parts.push_back(fmt::format("grant anew on {} shards", work.grant.size()));
-    line += fmt::format("{} {}", will, fmt::join(parts, ", "));
-    for (const auto& [table, where] : plan_.single_tables) {
-      if (work.needs_public && where == node.address.name) line += ", table " + table;
-    }
-    say(line);
+    options_.say(fmt::format("not in the configuration, so on the default node {}: {}", config_.default_node,
+                             fmt::join(unlisted, ", ")));
+  for (const NodeConfig* node : nodes_) {
+    const std::string& name = node->address.name;
+    options_.say(fmt::format("node {}: {}", name, describe(work_.at(name), name, plan_, will)));
   }
 }
 
 Status InitRunner::prepare_node(const std::string& node) {
   const NodeWork& work = work_.at(node);
   Connection& connection = connections_.at(node);
+  if (!work.fill.empty()) return prepare_with_rows(node);
   if (work.needs_public) {
-    const std::string& schema = config_.catalog.schema;
-    Status status = connection.execute(fmt::format(
-        "BEGIN;\n{}INSERT INTO {}.node_record (cluster_id, node) VALUES ({}, {}) ON CONFLICT DO "
-        "NOTHING;\nCOMMIT;\n",
-        node_record_ddl(schema), schema, routing::quote_literal(cluster_id_), routing::quote_literal(node)));
-    if (!status) return status;
-    return connection.execute(as_transaction(node_script(plan_, config_, node)));
+    return connection.execute(as_transaction(new_node_script(node)));
   }
   if (work.public_step)
     return connection.execute(as_transaction(node_extension_script(plan_, config_, node, *work.public_step)));
@@ -474,10 +414,41 @@ Status InitRunner::prepare_node(const std::string& node) {
   return {};
 }
 
+// In one transaction with what makes the tables, so that a run that is killed leaves none without its rows.
+// Nobody writes these tables until the node is in use: the source's transaction lasts as long as this object.
+Status InitRunner::prepare_with_rows(const std::string& node) {
+  Connection& target = connections_.at(node);
+  if (!source_) {
+    auto opened = Connection::open(admin_target(*config_.find_node(config_.default_node)), limits());
+    if (!opened) return opened.error();
+    source_ = std::move(*opened);
+    if (Status status = source_->execute("BEGIN"); !status) return status;
+    if (Status status = lock_reference_tables(*source_, reference_tables()); !status) return status;
+  }
+  if (Status status = target.execute("BEGIN;\n" + set_lock_limit()); !status) return status;
+  Status status = work_.at(node).needs_public ? target.execute(new_node_script(node)) : Status();
+  if (status) {
+    auto missing = find_missing_rows(*source_, target, reference_tables());
+    status = missing ? copy_reference_rows(*source_, target, *missing) : Status(missing.error());
+  }
+  if (status) return target.execute("COMMIT");
+  static_cast<void>(target.execute("ROLLBACK"));
+  return status;
+}
+
+std::string InitRunner::new_node_script(const std::string& node) const {
+  const std::string& schema = config_.catalog.schema;
+  return node_record_ddl(schema) +
+         fmt::format(
+             "INSERT INTO {}.node_record (cluster_id, node) VALUES ({}, {}) ON CONFLICT DO NOTHING;\n",
+             schema, routing::quote_literal(cluster_id_), routing::quote_literal(node)) +
+         node_script(plan_, config_, node);
+}
+
 Status InitRunner::apply_shards() {
   ShardWorkers workers;
-  for (const NodeConfig& node : config_.nodes) {
-    const NodeWork& work = work_.at(node.address.name);
+  for (const NodeConfig* node : nodes_) {
+    const NodeWork& work = work_.at(node->address.name);
     std::vector<ShardJob> jobs;
     for (const ShardId shard : work.create)
       jobs.push_back({shard, [this, shard] { return as_transaction(shard_script(plan_, config_, shard)); }});
@@ -487,20 +458,37 @@ Status InitRunner::apply_shards() {
                       }});
     for (const ShardId shard : work.grant)
       jobs.push_back({shard, [this, shard] { return as_transaction(shard_grant_script(config_, shard)); }});
-    workers.add_node(node.address.name, admin_target(node), std::move(jobs));
+    workers.add_node(node->address.name, admin_target(*node), std::move(jobs));
   }
   return workers.run(options_.jobs);
 }
 
 Status InitRunner::finish_nodes() {
-  for (const NodeConfig& node : config_.nodes) {
+  for (const NodeConfig* node : nodes_) {
     // Shards were committed asynchronously; one synchronous commit flushes the log up to and including them.
     Status status =
-        connections_.at(node.address.name)
+        connections_.at(node->address.name)
             .execute(fmt::format("SET synchronous_commit = on; UPDATE {}.node_record SET applied_at = now()",
                                  config_.catalog.schema));
-    if (!status) return with_node(status, node.address.name);
+    if (!status) return with_node(status, node->address.name);
   }
+  return {};
+}
+
+Status InitRunner::take_into_use() {
+  Connection& catalog = connections_.at(config_.catalog.node);
+  const std::string& schema = config_.catalog.schema;
+  std::string script = "BEGIN;\n" + catalog_nodes_ddl(schema);
+  std::set<std::string> names(nodes_in_use_.begin(), nodes_in_use_.end());
+  for (const NodeConfig* node : nodes_) names.insert(node->address.name);
+  for (const std::string& name : names)
+    script += fmt::format("INSERT INTO {}.nodes (name) VALUES ({}) ON CONFLICT DO NOTHING;\n", schema,
+                          routing::quote_literal(name));
+  if (const std::string& user = config_.catalog.user;
+      user != config_.find_node(config_.catalog.node)->admin_user)
+    script += fmt::format("GRANT SELECT ON {}.nodes TO {};\n", schema, routing::quote_identifier(user));
+  if (Status status = catalog.execute(script + "COMMIT;\n"); !status) return status;
+  source_.reset();
   return {};
 }
 
@@ -517,10 +505,10 @@ Status InitRunner::learn_tables() {
                                "now());\nCOMMIT;\n",
                                table_rows(), config_.catalog.schema));
   if (!status) return status;
-  say(plan_.sharded_tables.empty()
-          ? fmt::format("done: {} nodes; no table is sharded, so there are no shards' schemas",
-                        config_.nodes.size())
-          : fmt::format("done: {} shards on {} nodes", config_.shards.count, config_.nodes.size()));
+  options_.say(plan_.sharded_tables.empty()
+                   ? fmt::format("done: {} nodes; no table is sharded, so there are no shards' schemas",
+                                 config_.nodes.size())
+                   : fmt::format("done: {} shards on {} nodes", config_.shards.count, config_.nodes.size()));
   return {};
 }
 

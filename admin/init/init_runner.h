@@ -12,8 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "admin/commands/commands.h"
 #include "admin/config/config.h"
+#include "admin/init/init_options.h"
+#include "admin/init/node_work.h"
 #include "admin/init/schema_plan.h"
 #include "admin/init/table_columns.h"
 #include "admin/postgres/connection.h"
@@ -29,28 +30,11 @@ class InitRunner {
  public:
   // `plan`: of the schema file; without a file the statements that earlier runs have recorded are the plan.
   InitRunner(const Config& config, std::optional<SchemaPlan> plan, const InitOptions& options);
-  // Tells what it does on stdout. Errors: the first that stopped it; what was done stays done.
+  // Errors: the first that stopped it; what was done stays done.
   routing::Status run();
 
  private:
-  struct ShardStep {
-    routing::ShardId shard;
-    uint32_t step = 0;  // that the shard has come to
-  };
-  // What is left to do on one node.
-  struct NodeWork {
-    bool needs_public = false;
-    std::optional<uint32_t> public_step;  // that `public` has come to; nothing: needs nothing more
-    bool needs_public_grants = false;
-    std::vector<routing::ShardId> create;
-    std::vector<ShardStep> extend;
-    std::vector<routing::ShardId> grant;
-    bool is_done() const {
-      return !needs_public && !public_step && !needs_public_grants && create.empty() && extend.empty() &&
-             grant.empty();
-    }
-  };
-
+  WaitLimits limits() const;
   routing::Status connect_nodes();
   routing::Status check_node(const std::string& node, Connection& connection);
   routing::Status find_catalog();
@@ -63,19 +47,24 @@ class InitRunner {
   routing::Status record_step();
   std::string table_rows() const;
   routing::Status find_work(const std::string& node);
-  routing::Status find_shard_work(const std::string& node, Connection& connection, NodeWork& work);
+  std::vector<std::string> reference_tables() const;
   void describe_work() const;
   routing::Status prepare_node(const std::string& node);
+  routing::Status prepare_with_rows(const std::string& node);
+  std::string new_node_script(const std::string& node) const;
   routing::Status apply_shards();
   routing::Status finish_nodes();
+  routing::Status take_into_use();
   routing::Status learn_tables();
 
   const Config& config_;
   const bool has_file_;
   SchemaPlan plan_;
   const InitOptions& options_;
-  std::map<std::string, Connection> connections_;  // one per node, by its name
-  std::vector<std::string> shard_nodes_;
+  std::vector<const NodeConfig*> nodes_;           // that are prepared
+  std::map<std::string, Connection> connections_;  // by node: to these, the catalog's and the default node
+  std::optional<Connection> source_;               // of the rows of reference tables, which it keeps locked
+  std::vector<std::string> shard_nodes_, nodes_in_use_;
   std::map<std::string, TableColumns> columns_;  // by table, as the rehearsal has read them
   std::string cluster_id_;                       // empty in a dry run before the first init
   bool has_catalog_ = false;
@@ -83,8 +72,5 @@ class InitRunner {
   bool needs_record_ = false;  // the catalog lacks statements or tables that the plan has
   std::map<std::string, NodeWork> work_;
 };
-
-// Where init connects to on a node.
-ConnectionTarget admin_target(const NodeConfig& node);
 
 }  // namespace mosaic::admin

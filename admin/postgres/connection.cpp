@@ -73,7 +73,8 @@ Error error_of(const PGresult* result) {
 }
 
 bool is_failure(ExecStatusType status) {
-  return status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY;
+  return status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY &&
+         status != PGRES_COPY_OUT && status != PGRES_COPY_IN;
 }
 
 }  // namespace
@@ -217,6 +218,54 @@ Result<Rows> Connection::query(const std::string& statement, const Values& param
 Status Connection::execute(const std::string& statements) {
   if (PQsendQuery(connection_.get(), statements.c_str()) == 0) return lost();
   if (auto rows = take_results(); !rows) return rows.error();
+  return {};
+}
+
+Status Connection::begin_copy(const std::string& statement) {
+  if (PQsendQuery(connection_.get(), statement.c_str()) == 0) return lost();
+  if (Status status = flush_and_wait(deadline_after(limits_.query)); !status) return status;
+  PGresult* begun = PQgetResult(connection_.get());
+  const Rows owner(begun);
+  if (!is_failure(PQresultStatus(begun))) return {};
+  const Error error = error_of(begun);
+  static_cast<void>(take_results());  // nothing follows an error
+  return error;
+}
+
+Status Connection::put_rows(const char* bytes, int count) {
+  while (true) {
+    const int taken = PQputCopyData(connection_.get(), bytes, count);
+    if (taken > 0) return {};
+    if (taken < 0) return lost();
+    const Wake wake =
+        wait_for(PQsocket(connection_.get()), POLLOUT, deadline_after(limits_.query), limits_.stop);
+    if (wake != Wake::kReady) return cut_short(wake, "a COPY");
+    if (PQflush(connection_.get()) < 0) return lost();
+  }
+}
+
+Status Connection::copy_rows(const std::string& copy_out, Connection& target, const std::string& copy_in) {
+  if (Status status = begin_copy(copy_out); !status) return status;
+  if (Status status = target.begin_copy(copy_in); !status) return status;
+  while (true) {
+    char* row = nullptr;
+    const int count = PQgetCopyData(connection_.get(), &row, 1);
+    if (count == -1) break;
+    if (count == -2) return lost();
+    if (count == 0) {
+      const Wake wake =
+          wait_for(PQsocket(connection_.get()), POLLIN, deadline_after(limits_.query), limits_.stop);
+      if (wake != Wake::kReady) return cut_short(wake, "a COPY");
+      if (PQconsumeInput(connection_.get()) == 0) return lost();
+      continue;
+    }
+    const Status status = target.put_rows(row, count);
+    PQfreemem(row);
+    if (!status) return status;
+  }
+  if (auto sent = take_results(); !sent) return sent.error();
+  if (PQputCopyEnd(target.connection_.get(), nullptr) < 0) return target.lost();
+  if (auto taken = target.take_results(); !taken) return taken.error();
   return {};
 }
 

@@ -68,6 +68,9 @@ class Connection {
   routing::Result<Rows> query(const std::string& statement, const Values& parameters = {});
   // One or several statements separated by semicolons, in one round trip; results are dropped.
   routing::Status execute(const std::string& statements);
+  // Hands what `copy_out` (COPY ... TO STDOUT) gives here to `copy_in` (COPY ... FROM STDIN) at `target`.
+  // After an error neither connection's transaction is of any more use.
+  routing::Status copy_rows(const std::string& copy_out, Connection& target, const std::string& copy_in);
   // Waits for a notification on any channel that this connection listens to. False: none came in time, or
   // stopped, or `look_up` is raised. Errors: the connection is lost.
   routing::Result<bool> wait_for_notification(std::chrono::milliseconds limit,
@@ -79,6 +82,8 @@ class Connection {
                                           bool& is_password_wanted);
   routing::Status flush_and_wait(std::chrono::steady_clock::time_point deadline);
   routing::Result<Rows> take_results();
+  routing::Status begin_copy(const std::string& statement);
+  routing::Status put_rows(const char* bytes, int count);
   routing::Error lost() const;
 
   struct Close {

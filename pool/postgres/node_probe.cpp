@@ -142,18 +142,20 @@ void NodeProbe::finish(std::optional<ConnectFailure> failure) {
 
 // --- all nodes ---
 
-void NodeProber::set_nodes(const std::vector<NodeAddress>& nodes, const NodeHealths& healths) {
+void NodeProber::set_nodes(const std::vector<NodeSettings>& nodes, const NodeHealths& healths) {
   places_.resize(nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i) {
-    if (places_[i] && places_[i]->address == nodes[i]) continue;
+    if (nodes[i].is_removed) places_[i].reset();
+    if (nodes[i].is_removed || (places_[i] && places_[i]->address == nodes[i].address)) continue;
     places_[i] = std::make_unique<Place>();
-    places_[i]->address = nodes[i];
+    places_[i]->address = nodes[i].address;
     places_[i]->health = healths[i];
   }
 }
 
 void NodeProber::on_tick(Limits limits, uint64_t now_ms) {
   for (const auto& place : places_) {
+    if (!place) continue;
     if (place->probe && now_ms >= place->sent_ms + limits.stall_timeout_ms) {
       place->health->on_probe_silent(
           Error{sqlstate::kNodeDown, fmt::format("node \"{}\" does not answer", place->address.name),

@@ -60,8 +60,8 @@ class NodeProber {
     uint32_t stall_timeout_ms = 0;
   };
   explicit NodeProber(EventLoop& loop) : loop_(loop) {}
-  // A node whose address has changed is asked anew.
-  void set_nodes(const std::vector<NodeAddress>& nodes, const NodeHealths& healths);
+  // By NodeId. A node whose address has changed is asked anew, one that has been removed no more.
+  void set_nodes(const std::vector<NodeSettings>& nodes, const NodeHealths& healths);
   void on_tick(Limits limits, uint64_t now_ms);
 
  private:
@@ -75,7 +75,7 @@ class NodeProber {
   void end(Place& place);
 
   EventLoop& loop_;
-  std::vector<std::unique_ptr<Place>> places_;
+  std::vector<std::unique_ptr<Place>> places_;  // null: the node has been removed
 };
 
 }  // namespace mosaic::pool

@@ -35,7 +35,7 @@ class PartRouter {
   Result<Route> route() {
     if (part_.refusal) return *part_.refusal;
     if (part_.kind == StatementKind::kDeallocate && !part_.name.empty()) return unknown_prepared(part_);
-    if (part_.one_node_only && catalog_.node_names().size() > 1) return *part_.one_node_only;
+    if (part_.one_node_only && catalog_.count_nodes_in_use() > 1) return *part_.one_node_only;
     switch (part_.placement) {
       case Placement::kAnywhere:
         if (part_.setting && part_.setting->value_parameter) {

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "admin/catalog/catalog_json.h"
+
 namespace mosaic::admin {
 namespace {
 
@@ -28,6 +30,7 @@ class MapFileTest : public testing::Test {
     state.epoch = 7;
     state.is_complete = true;
     state.shard_nodes = {"pg1", "pg2", "pg1"};
+    state.nodes = {"pg1", "pg2", "pg3"};
     CatalogTable media{"media",
                        routing::TableKind::kSharded,
                        "user_id",
@@ -98,6 +101,16 @@ TEST_F(MapFileTest, of_another_format_is_refused_by_that_reason) {
   const auto map = file.read();
   ASSERT_FALSE(map);
   EXPECT_EQ(map.error().detail, "it has format 9, this Mosaic reads format 1");
+}
+
+TEST_F(MapFileTest, of_an_earlier_version_has_in_use_what_has_data) {
+  std::string text = to_json(some_map().state);
+  const size_t begin = text.find(" \"nodes\"");
+  text.erase(begin, text.find("],", begin) + 2 - begin);
+  const auto state = parse_catalog_json(text);
+  ASSERT_TRUE(state) << state.error().to_line();
+  EXPECT_EQ(state->nodes, (std::vector<std::string>{"pg1", "pg2"}));
+  EXPECT_EQ(describe_data(*state, "pg2"), "1 shard, table settings");
 }
 
 TEST_F(MapFileTest, that_is_missing_is_an_error_that_names_the_path) {

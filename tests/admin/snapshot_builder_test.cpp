@@ -27,6 +27,7 @@ CatalogState state_of(const Config& config) {
   state.tables = declared_tables(config);
   state.tables[0].columns = {{"id", 20}, {"user_id", 20}};
   state.shard_nodes = {"a", "b", "a", "b"};
+  state.nodes = {"a", "b"};
   return state;
 }
 
@@ -43,6 +44,27 @@ TEST(SnapshotBuilder, numbers_nodes_in_the_order_of_the_config) {
   const auto& plans = catalog.tables()[static_cast<size_t>(catalog.find_table("plans"))];
   EXPECT_EQ(catalog.node_name(plans.node), "a");
   EXPECT_EQ(catalog.tables()[static_cast<size_t>(catalog.find_table("media"))].find_column("user_id"), 1);
+}
+
+TEST(SnapshotBuilder, a_node_that_is_not_prepared_or_has_been_removed_is_not_in_use) {
+  Config config = config_of("[nodes.c]\nport = 3\n[shards]\ncount = 4\n");
+  CatalogState state = state_of(config);
+  auto snapshot = build_snapshot(state, config);
+  ASSERT_TRUE(snapshot) << snapshot.error().to_line();
+  EXPECT_EQ((*snapshot)->count_nodes_in_use(), 2u);
+  EXPECT_FALSE((*snapshot)->is_in_use({2}));
+  ASSERT_EQ(describe_unused_nodes(state, config).size(), 1u);
+  state.nodes = {"a", "b", "c"};
+  snapshot = build_snapshot(state, config);
+  EXPECT_EQ((*snapshot)->count_nodes_in_use(), 3u);
+  EXPECT_TRUE(describe_unused_nodes(state, config).empty());
+  config.nodes.erase(config.nodes.begin() + 2);
+  config.proxy.nodes[2].is_removed = true;
+  snapshot = build_snapshot(state, config);
+  ASSERT_TRUE(snapshot) << snapshot.error().to_line();
+  EXPECT_EQ((*snapshot)->node_count(), 3);
+  EXPECT_EQ((*snapshot)->next_node_in_use({0}), routing::NodeId{0});
+  EXPECT_EQ((*snapshot)->next_node_in_use({2}), std::nullopt);
 }
 
 TEST(SnapshotBuilder, names_every_difference) {
@@ -77,7 +99,7 @@ TEST(SnapshotBuilder, refuses_a_table_on_an_unknown_node) {
   state.tables[1].node = "gone";
   const auto snapshot = build_snapshot(state, config_of());
   ASSERT_FALSE(snapshot);
-  EXPECT_EQ(snapshot.error().detail, "missing: gone");
+  EXPECT_EQ(snapshot.error().detail, "node \"gone\" has table tariffs");
 }
 
 TEST(SnapshotBuilder, refuses_an_unfinished_init) {
@@ -91,7 +113,7 @@ TEST(SnapshotBuilder, refuses_shards_on_unknown_nodes) {
   state.shard_nodes[2] = "gone";
   const auto snapshot = build_snapshot(state, config_of());
   ASSERT_FALSE(snapshot);
-  EXPECT_EQ(snapshot.error().detail, "missing: gone");
+  EXPECT_EQ(snapshot.error().detail, "node \"gone\" has 1 shard");
 }
 
 TEST(SnapshotBuilder, refuses_a_map_with_too_few_shards) {

@@ -137,6 +137,8 @@ TEST(NodeLoads, choose_the_least_busy_node_that_is_up_and_the_near_one_among_equ
   NodeLoads loads;
   EXPECT_EQ(loads.choose(pg2), pg2) << "nothing is known of nodes";
   loads.set_nodes(healths);
+  EXPECT_EQ(loads.choose(pg2), pg2) << "none is in use yet";
+  for (const routing::NodeId node : {pg1, pg2, pg3}) loads.set_in_use(node, true);
   EXPECT_EQ(loads.choose(pg3), pg3);
   loads.begin(pg3);
   EXPECT_EQ(loads.choose(pg3), pg1);
@@ -153,6 +155,27 @@ TEST(NodeLoads, choose_the_least_busy_node_that_is_up_and_the_near_one_among_equ
   healths[1]->on_probe_failed(failure(Kind::kUnreachable, ""), 1);
   healths[2]->on_probe_failed(failure(Kind::kUnreachable, ""), 1);
   EXPECT_EQ(loads.choose(pg3), pg3) << "none is up";
+}
+
+TEST(NodeLoads, a_node_that_is_not_in_use_is_not_chosen) {
+  NodeHealths healths;
+  for (int i = 0; i < 2; ++i)
+    healths.push_back(std::make_shared<NodeHealth>(nullptr, [] { return uint64_t{1}; }));
+  const routing::NodeId pg1{0}, pg2{1}, pg3{2};
+  NodeLoads loads;
+  loads.set_nodes(healths);
+  loads.set_in_use(pg1, true);
+  loads.begin(pg1);
+  EXPECT_EQ(loads.choose(pg1), pg1);
+  EXPECT_EQ(loads.prefer(pg2), pg1);
+  loads.set_in_use(pg2, true);
+  EXPECT_EQ(loads.choose(pg1), pg2);
+  healths.push_back(std::make_shared<NodeHealth>(nullptr, [] { return uint64_t{1}; }));
+  loads.begin(pg2);
+  loads.set_nodes(healths);
+  EXPECT_EQ(loads.choose(pg1), pg1) << "what was counted stays, and a node that comes is not in use";
+  loads.set_in_use(pg3, true);
+  EXPECT_EQ(loads.choose(pg1), pg3);
 }
 
 }  // namespace

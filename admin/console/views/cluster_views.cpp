@@ -57,9 +57,10 @@ ViewTable show_nodes(const ViewContext& context) {
   const auto config = context.backend.config();
   const auto catalog = context.backend.catalog();
   const proxy::Report report = context.backend.report({.is_of_one_instant = true});
-  const std::vector<NodeSum> sums = sum_nodes(report, config->nodes.size());
-  std::vector<uint64_t> shards(config->nodes.size());
-  for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard) ++shards[catalog->node_of({shard}).value];
+  const std::vector<NodeSum> sums = sum_nodes(report, report.nodes.size());
+  std::vector<uint64_t> shards(report.nodes.size());
+  for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard)
+    ++shards.at(catalog->node_of({shard}).value);
   ViewTable table{columns({"name",
                            "host",
                            "port#",
@@ -81,15 +82,18 @@ ViewTable show_nodes(const ViewContext& context) {
                            "last_error",
                            "last_error_at"}),
                   {}};
-  for (size_t i = 0; i < config->nodes.size(); ++i) {
-    const pool::NodeAddress& node = config->nodes[i].address;
-    const NodeSum& sum = sums[i];
+  for (const NodeConfig& entry : config->nodes) {
+    const pool::NodeAddress& node = entry.address;
+    const size_t i = entry.id.value;
+    const NodeSum& sum = sums.at(i);
     const pool::NodeHealth::Status& health = report.nodes.at(i);
-    table.rows.push_back(
-        row(node.name, node.host, node.port, node.dbname, state_of(health), time_cell(since_us(health)),
-            shards[i], sum.connections, sum.waiting, sum.transactions, sum.queries, health.probe_us,
-            health.changes, health.connect_failures, health.refused_logins, refused_users(health),
-            health.cancels, health.cancel_failures, health.last_error, time_cell(health.last_error_us)));
+    const bool is_in_use = catalog->is_in_use(entry.id);
+    table.rows.push_back(row(node.name, node.host, node.port, node.dbname,
+                             is_in_use ? state_of(health) : "not in use", time_cell(since_us(health)),
+                             shards[i], sum.connections, sum.waiting, sum.transactions, sum.queries,
+                             health.probe_us, health.changes, health.connect_failures, health.refused_logins,
+                             refused_users(health), health.cancels, health.cancel_failures, health.last_error,
+                             time_cell(health.last_error_us)));
   }
   return table;
 }

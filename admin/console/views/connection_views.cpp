@@ -65,7 +65,7 @@ ViewTable show_servers(const ViewContext& context) {
   const proxy::Report report = context.backend.report({.servers = true, .is_of_one_instant = true});
   for (const proxy::WorkerReport& worker : report.workers) {
     for (const proxy::ServerReport& server : worker.servers) {
-      const pool::NodeAddress& node = config->proxy.nodes[server.node.value].address;
+      const pool::NodeAddress& node = config->proxy.nodes.at(server.node.value).address;
       ViewRow cells = row("S", server.user, server.database, "none", server.state, node.host, node.port,
                           server.local_address, server.local_port);
       cells.push_back(time_cell(server.connect_time_us));

@@ -354,9 +354,10 @@ bool Session::ask_next_node(const Error& error) {
   if (error.sqlstate != sqlstate::kNodeDown && error.sqlstate != sqlstate::kLoginRefused &&
       error.sqlstate != sqlstate::kTooManyConnections)
     return false;
-  const auto nodes = static_cast<uint32_t>(catalog().node_names().size());
+  const uint32_t nodes = catalog().node_count();
   while (++waiting_.attempts < nodes) {
     const NodeId next{static_cast<uint16_t>((waiting_.first_asked.value + waiting_.attempts) % nodes)};
+    if (!catalog().is_in_use(next)) continue;
     if (!any_node_will_do) {
       const auto shard = catalog().first_shard_on(next);
       if (!shard) continue;

@@ -17,7 +17,7 @@ bool Session::ends_prepared_transaction(const routing::AnalyzedStatement& statem
   const auto& parts = statement.plan->parts;
   return parts.size() == 1 && parts[0].kind == routing::StatementKind::kPrepareTransaction &&
          parts[0].placement == routing::Placement::kDefault && !leg_.is_held() && !transaction_.is_open() &&
-         catalog().node_names().size() > 1;
+         catalog().count_nodes_in_use() > 1;
 }
 
 void Session::search_prepared_transaction(const routing::AnalyzedStatement& statement) {
@@ -27,7 +27,7 @@ void Session::search_prepared_transaction(const routing::AnalyzedStatement& stat
   waiting_.found.clear();
   waiting_.attempts = 0;
   waiting_.phase_after = Phase::kSearching;
-  outbox_.lease_request = LeaseRequest{NodeId{0}, std::nullopt};
+  outbox_.lease_request = LeaseRequest{*catalog().next_node_in_use(NodeId{0}), std::nullopt};
   enter(Phase::kWaiting);
 }
 
@@ -50,9 +50,8 @@ void Session::on_search_answer() {
   }
   if (waiting_.answer == "1") waiting_.found.push_back(node);
   end_lease(LeaseEnd::kReturn);
-  const auto next = static_cast<uint16_t>(node.value + 1);
-  if (next < catalog().node_names().size()) {
-    outbox_.lease_request = LeaseRequest{NodeId{next}, std::nullopt};
+  if (const auto next = catalog().next_node_in_use(NodeId{static_cast<uint16_t>(node.value + 1)})) {
+    outbox_.lease_request = LeaseRequest{*next, std::nullopt};
     enter(Phase::kWaiting);
     return;
   }

@@ -36,7 +36,7 @@ class NodeProbeTest : public testing::Test {
 };
 
 TEST_F(NodeProbeTest, has_an_answer_without_a_login) {
-  prober_.set_nodes({address()}, {health_});
+  prober_.set_nodes({{address()}}, {health_});
   run_until(
       loop_,
       [&] {
@@ -50,17 +50,17 @@ TEST_F(NodeProbeTest, has_an_answer_without_a_login) {
 
 TEST_F(NodeProbeTest, tells_when_nobody_listens_any_more_and_when_somebody_does) {
   TinyPostgres other;
-  prober_.set_nodes({address()}, {health_});
+  prober_.set_nodes({{address()}}, {health_});
   postgres_.stop_listening();
   wait_for(NodeHealth::State::kDown);
   EXPECT_NE(health_->status().last_error.find("failed: Connection re"), std::string::npos)
       << health_->status().last_error;
-  prober_.set_nodes({{"pg1", "127.0.0.1", other.port(), "photos"}}, {health_});
+  prober_.set_nodes({{{"pg1", "127.0.0.1", other.port(), "photos"}}}, {health_});
   wait_for(NodeHealth::State::kUp);
 }
 
 TEST_F(NodeProbeTest, tells_when_a_node_is_silent_for_too_long_and_when_it_speaks_again) {
-  prober_.set_nodes({address()}, {health_});
+  prober_.set_nodes({{address()}}, {health_});
   postgres_.set_frozen(true);
   prober_.on_tick(limits_, now_ms());
   later_ms_ += 2'999;
@@ -73,7 +73,7 @@ TEST_F(NodeProbeTest, tells_when_a_node_is_silent_for_too_long_and_when_it_speak
 }
 
 TEST_F(NodeProbeTest, asks_a_node_that_starts_whether_it_is_ready) {
-  prober_.set_nodes({address()}, {health_});
+  prober_.set_nodes({{address()}}, {health_});
   postgres_.set_login_error("57P03", "the database system is starting up");
   health_->on_probe_failed({ConnectFailure::Kind::kStarting, {"57P03", "", "starting", ""}}, now_ms());
   limits_.probe_interval_ms = 1;
@@ -95,7 +95,7 @@ TEST_F(NodeProbeTest, asks_a_node_that_starts_whether_it_is_ready) {
 }
 
 TEST_F(NodeProbeTest, is_not_sent_when_there_is_no_interval) {
-  prober_.set_nodes({address()}, {health_});
+  prober_.set_nodes({{address()}}, {health_});
   postgres_.stop_listening();
   limits_.probe_interval_ms = 0;
   for (int i = 0; i < 100; ++i) prober_.on_tick(limits_, ++later_ms_);
