@@ -93,7 +93,7 @@ const std::vector<ConfigKey>& keys() {
       {"database", "default_node", kText, kNoDefault, kFixed,
        "Node of the tables that no [tables.NAME] lists; absent: the first node of the file.",
        [](T& t, const V& v) { t.config.default_node = v.text; }},
-      {"database", "application_users", kTextList, "[]", kFixed,
+      {"database", "application_users", kTextList, "[]", kReloadable,
        "Roles to which `mosaic init` grants the use of all tables.",
        [](T& t, const V& v) { t.config.application_users = v.list; }},
 

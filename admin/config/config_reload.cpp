@@ -25,6 +25,18 @@ std::set<std::string> names_of(const Config& running, const Config& read) {
 
 std::string or_not_set(const std::string& value) { return value.empty() ? "not set" : value; }
 
+bool is_secret(const std::string& name) {
+  const ConfigKey* key = find_config_key_of(name);
+  return key != nullptr && key->limits.type == ConfigType::kSecret;
+}
+
+// "pg1" of "nodes.pg1.port"; empty: a key of something else.
+std::string node_of_key(const std::string& name) {
+  constexpr std::string_view kPrefix = "nodes.";
+  if (!name.starts_with(kPrefix)) return "";
+  return name.substr(kPrefix.size(), name.rfind('.') - kPrefix.size());
+}
+
 // Values of secrets are masked, so these are compared by themselves, and not shown.
 void add_secrets(const Config& before, const Config& after, std::vector<std::string>& lines) {
   if (before.catalog.password != after.catalog.password) lines.emplace_back("catalog.password: another");
@@ -51,7 +63,20 @@ std::vector<std::string> fixed_differences(const Config& running, const Config& 
 
 std::vector<std::string> changed_keys(const Config& before, const Config& after) {
   std::vector<std::string> lines;
+  std::set<std::string> one_sided;
+  for (const NodeConfig& node : after.nodes) {
+    const std::string& name = node.address.name;
+    if (before.find_node(name) != nullptr) continue;
+    one_sided.insert(name);
+    lines.push_back(fmt::format("nodes.{}: new, at {}:{}", name, node.address.host, node.address.port));
+  }
+  for (const NodeConfig& node : before.nodes) {
+    if (after.find_node(node.address.name) != nullptr) continue;
+    one_sided.insert(node.address.name);
+    lines.push_back(fmt::format("nodes.{}: gone", node.address.name));
+  }
   for (const std::string& name : names_of(before, after)) {
+    if (is_secret(name) || one_sided.contains(node_of_key(name))) continue;
     const std::string old_value = value_of(before, name), new_value = value_of(after, name);
     if (old_value != new_value)
       lines.push_back(fmt::format("{}: {} -> {}", name, or_not_set(old_value), or_not_set(new_value)));

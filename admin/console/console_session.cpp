@@ -192,7 +192,13 @@ Status ConsoleSession::change_node(const NodeChange& change) {
         flush();
       },
       stop_);
-  if (!status) return status;
+  if (!status) {
+    backend_.events->record(pool::Event(pool::Severity::kWarning, "console_command_failed")
+                                .add("client", client_.id)
+                                .add("command", fmt::format("{} {}", verb, change.node))
+                                .add("reason", status.error().to_line()));
+    return status;
+  }
   routing::append_command_complete(out_, verb);
   return {};
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -47,15 +48,18 @@ TEST(ConfigKeys, full_toml_shows_the_defaults_of_the_code) {
   EXPECT_GT(compared, 40u);
 }
 
+// And marks those that RELOAD takes.
 TEST(ConfigKeys, full_toml_comments_every_key) {
+  const ConfigLoad load = load_config(kConf + "full.toml");
+  std::map<uint32_t, std::string> key_at;  // by line
+  for (const auto& [name, position] : load.config.positions) key_at[position.line] = name;
   std::istringstream lines(read_text(kConf + "full.toml"));
   std::string line, before;
-  while (std::getline(lines, line)) {
-    const bool is_key = !line.empty() && line[0] != '#' && line[0] != '[' && !before.empty();
-    if (is_key && line != "key = \"user_id\"") {
-      EXPECT_EQ(before[0], '#') << "no comment above: " << line;
-    }
-    before = line;
+  for (uint32_t number = 1; std::getline(lines, line); before = line, ++number) {
+    if (line.empty() || line[0] == '#' || line[0] == '[' || !before.starts_with('#')) continue;
+    const auto at = key_at.find(number);
+    ASSERT_NE(at, key_at.end()) << line;
+    EXPECT_EQ(before.ends_with("(R)"), find_config_key_of(at->second)->is_reloadable) << at->second;
   }
 }
 

@@ -79,6 +79,10 @@ ViewTable show_help(const ViewContext&) {
   table.rows.push_back(
       row("SHOW view [WHERE column = value] [ORDER BY column [DESC]] [LIMIT n]", "a part of a view"));
   table.rows.push_back(row("EXPLAIN ROUTE statement", "where a statement would go, and why"));
+  table.rows.push_back(row("ADD NODE name [DRY RUN]",
+                           "prepare a node of the configuration file and take it into use, on all proxies"));
+  table.rows.push_back(
+      row("REMOVE NODE name [DRY RUN]", "take a node out of use on which nothing is, on all proxies"));
   table.rows.push_back(row("RELOAD", "read the configuration and auth files again"));
   table.rows.push_back(row("SHUTDOWN [WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]",
                            "stop at once, after transactions, or after clients"));
