@@ -170,7 +170,6 @@ void ConnectionPool::open_connection() {
   auto made = std::make_unique<ServerConnection>(*environment_.loop, *environment_.tables, node_, address_,
                                                  user_, password_, environment_.next_server_id());
   ServerConnection& server = *made;
-  server.set_generation(generation_);
   server.set_state(ServerConnection::State::kConnecting, environment_.loop->now_ms());
   ++connecting_;
   servers_.push_back(std::move(made));
@@ -185,6 +184,7 @@ void ConnectionPool::on_connected(ServerConnection& server, std::optional<Connec
   if (!failure) {
     health_->on_login(user_);
     failure_.reset();
+    server.set_keepalive(environment_.settings->keepalive);
     if (environment_.settings->log_connections)
       tell(server_event(Severity::kInfo, "server_connected", server).add("local_port", server.local_port()));
     settle(server);
@@ -253,11 +253,10 @@ void ConnectionPool::give_back(ServerConnection& server) {
   const uint64_t now_ms = environment_.loop->now_ms();
   const uint32_t lifetime_ms = environment_.settings->server_lifetime_ms;
   const bool is_old = lifetime_ms > 0 && now_ms - server.connected_ms() > lifetime_ms;
-  const std::string_view why = is_old                               ? "server_lifetime"
-                               : server.generation() != generation_ ? kNewAddress
-                               : budget_->is_over_limit()           ? "default_pool_size"
-                               : server.is_cancel_in_doubt()        ? kCancelInDoubt
-                                                                    : std::string_view();
+  const std::string_view why = is_old                        ? "server_lifetime"
+                               : budget_->is_over_limit()    ? "default_pool_size"
+                               : server.is_cancel_in_doubt() ? kCancelInDoubt
+                                                             : std::string_view();
   if (!why.empty()) {
     remove(server, why);
     grow();
@@ -286,6 +285,11 @@ void ConnectionPool::settle(ServerConnection& server) {
 // A connection that nobody holds goes to whoever has waited longest, here or in another worker, or becomes
 // idle.
 void ConnectionPool::settle_one(ServerConnection& server) {
+  if (server.is_outdated()) {
+    remove(server, kNewAddress);
+    grow();
+    return;
+  }
   server.stream().resume_reading();
   const uint64_t own_since_ms = first_ != nullptr ? first_->since_ms_ : UINT64_MAX;
   if (budget_->others_starve(environment_.worker)) {
@@ -344,9 +348,10 @@ void ConnectionPool::cancel(ServerConnection& server) {
 void ConnectionPool::adopt(std::unique_ptr<ServerConnection> server) {
   ServerConnection& adopted = *server;
   adopted.join_loop(*environment_.loop, *environment_.tables);
-  adopted.set_generation(generation_);
   adopted.set_on_idle_event([this](ServerConnection& idle) { remove(idle, kEndedByNode); });
   servers_.push_back(std::move(server));
+  // RELOAD may have come to this worker and not yet to the other.
+  if (!adopted.leads_to(address_, password_)) adopted.set_outdated();
   settle(adopted);
   update_starving();
 }
@@ -410,14 +415,18 @@ void ConnectionPool::set_address(NodeAddress address, std::string password) {
   if (address == address_ && password == password_) return;
   address_ = std::move(address);
   password_ = std::move(password);
-  ++generation_;
   failure_.reset();
+  retry_at_ms_ = 0;
   health_->forget_refusal(user_);
-  close_idle();
-}
-
-void ConnectionPool::close_idle() {
-  while (!idle_.empty()) remove(*idle_.back(), kNewAddress);
+  std::vector<ServerConnection*> unheld;
+  for (const auto& server : servers_) {
+    server->set_outdated();
+    if (server->state() == ServerConnection::State::kConnecting ||
+        server->state() == ServerConnection::State::kIdle)
+      unheld.push_back(server.get());
+  }
+  for (ServerConnection* server : unheld) remove(*server, kNewAddress);
+  if (first_ != nullptr) grow();
 }
 
 void ConnectionPool::on_tick(uint64_t now_ms, bool has_clients) {

@@ -103,11 +103,11 @@ class ConnectionPool {
   void close_longest_idle() {
     remove(*idle_.front(), "room for a connection of another user or to another node");
   }
-  // RELOAD. When either changed, idle connections go at once and leased ones when they come back.
+  // RELOAD. When either changed, connections that are idle or being made go at once, and leased ones when
+  // they come back; who waits is served by new ones.
   void set_address(NodeAddress address, std::string password);
   // No client is sent to a node that is not in use: connections that are idle go, and none is kept open.
   void set_in_use(bool is_in_use) { is_in_use_ = is_in_use; }
-  void close_idle();
 
   routing::NodeId node() const { return node_; }
   const std::string& user() const { return user_; }
@@ -154,7 +154,6 @@ class ConnectionPool {
   Waiter* first_ = nullptr;  // has waited longest
   Waiter* last_ = nullptr;
   uint32_t waiting_ = 0, waiting_max_ = 0;
-  uint64_t generation_ = 0;
   bool is_in_use_ = true;
   std::shared_ptr<NodeHealth> health_;
   std::optional<ConnectFailure> failure_;  // of the latest attempt to connect

@@ -21,6 +21,15 @@ struct NodeSettings {
   bool is_removed = false;         // from the configuration; its NodeId stays its own
 };
 
+// When the kernel gives up a TCP connection whose other end is gone without a word (tcp(7)). Times in
+// milliseconds; 0: the system's own.
+struct KeepaliveSettings {
+  uint32_t idle_ms = 60'000;      // without a byte, until it asks
+  uint32_t interval_ms = 10'000;  // between questions
+  uint32_t count = 6;             // unanswered ones
+  uint32_t user_timeout_ms = 0;   // sent bytes that are not acknowledged
+};
+
 // Times in milliseconds; 0 means no limit.
 struct PoolSettings {
   uint32_t default_pool_size = 20;  // server connections per (node, database, user), over all workers
@@ -40,6 +49,7 @@ struct PoolSettings {
   uint32_t server_idle_timeout_ms = 600'000;
   uint32_t server_lifetime_ms = 3'600'000;
   uint32_t cancel_wait_timeout_ms = 10'000;
+  KeepaliveSettings keepalive;            // user_timeout_ms: of connections to nodes only
   bool log_connections = true;            // of clients and servers
   bool log_disconnections = true;         // likewise
   uint32_t max_waiting_clients = 10'000;  // per (node, database, user) and worker; more get an error at once

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -87,6 +88,19 @@ int connect_socket(const SocketAddress& address) {
   ::close(fd);
   errno = reason;
   return -1;
+}
+
+void set_keepalive(int fd, const KeepaliveSettings& settings) {
+  const auto set = [fd](int option, uint32_t value) {
+    const auto number = static_cast<int>(value);
+    if (value > 0) setsockopt(fd, IPPROTO_TCP, option, &number, sizeof number);
+  };
+  constexpr uint32_t kSecondsMax = 32'767;  // MAX_TCP_KEEPIDLE of Linux, which refuses more
+  const auto whole_seconds = [&](uint32_t ms) { return std::min((ms + 999) / 1000, kSecondsMax); };
+  set(TCP_KEEPIDLE, whole_seconds(settings.idle_ms));
+  set(TCP_KEEPINTVL, whole_seconds(settings.interval_ms));
+  set(TCP_KEEPCNT, settings.count);
+  set(TCP_USER_TIMEOUT, settings.user_timeout_ms);
 }
 
 int connect_error(int fd) {

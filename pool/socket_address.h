@@ -26,6 +26,8 @@ struct SocketAddress {
 // A new socket of the address's family, non-blocking, on its way to it; -1 and errno when it can not be. A
 // connection to a TCP port is there once the socket is writable.
 int connect_socket(const SocketAddress& address);
+// Of no effect on what is not TCP.
+void set_keepalive(int fd, const KeepaliveSettings& settings);
 // 0, or the errno with which the connection has failed.
 int connect_error(int fd);
 

@@ -108,6 +108,9 @@ void Worker::on_accept(int fd, std::string address, uint16_t port) {
   Slot& place = slots_[slot];
   ++place.generation;
   ++clients_;
+  pool::KeepaliveSettings keepalive = settings_.pool.keepalive;
+  keepalive.user_timeout_ms = 0;  // a client may pause for as long as it likes
+  pool::set_keepalive(fd, keepalive);
   shared_.connections.fetch_add(1);
   place.client = std::make_unique<ClientConnection>(*this, ClientHandle{slot, place.generation}, fd,
                                                     std::move(address), port);

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <thread>
 
 #include "admin/catalog/catalog_store.h"
+#include "proxy/postgres/login/auth_file.h"
+#include "routing/sqlstate.h"
 
 namespace mosaic::admin {
 
@@ -57,6 +60,29 @@ Result<Connection> connect_to_node(const Config& config, const NodeConfig& node,
   ConnectionTarget admin = admin_target(node);
   admin.options = options;
   return Connection::open(admin, limits);
+}
+
+routing::Status check_logins(const Config& config, const NodeConfig& node, const WaitLimits& limits) {
+  std::optional<proxy::AuthFile> file;
+  if (!config.proxy.auth_file.empty()) {
+    auto loaded = proxy::AuthFile::load(config.proxy.auth_file, proxy::ScramKey{});
+    if (!loaded) return loaded.error();
+    file = std::move(*loaded);
+  }
+  for (const std::string& user : config.application_users) {
+    const proxy::AuthUser* secret = file ? file->find(user) : nullptr;
+    ConnectionTarget target = admin_target(node);
+    target.user = user;
+    target.password = secret != nullptr ? secret->plaintext : "";
+    if (const auto connection = Connection::open(target, limits); !connection)
+      return routing::Error{
+          routing::sqlstate::kLoginRefused,
+          fmt::format("node {} does not let user \"{}\" in", node.address.name, user),
+          connection.error().detail,
+          "give the role the same password as on the other nodes (auth.file has it), and look at "
+          "the node's pg_hba.conf"};
+  }
+  return {};
 }
 
 std::vector<std::string> find_mistaken_nodes(const Config& config, const std::vector<std::string>& names,

@@ -19,6 +19,10 @@ ConnectionTarget admin_target(const NodeConfig& node);
 routing::Result<Connection> connect_to_node(const Config& config, const NodeConfig& node,
                                             const WaitLimits& limits, const std::string& options = "");
 
+// The users of database.application_users, with the passwords of auth.file, can log in to the node. Errors:
+// the first who can not, and why.
+routing::Status check_logins(const Config& config, const NodeConfig& node, const WaitLimits& limits);
+
 // Nodes whose database says that it is another node, or another cluster's, one line each; all are asked at
 // the same time. What can not be reached or read says nothing. `names`: which to ask.
 std::vector<std::string> find_mistaken_nodes(const Config& config, const std::vector<std::string>& names,

@@ -260,6 +260,21 @@ const std::vector<ConfigKey>& keys() {
       {"pool", "server_lifetime", seconds(), "3600", kReloadable,
        "A server connection older than this is closed when it is next unused; 0: never.",
        [](T& t, const V& v) { t.config.proxy.pool.server_lifetime_ms = v.u32(); }},
+      {"pool", "tcp_keepidle", seconds(), "60", kReloadable,
+       "A TCP connection, of a client or to a node, that is silent for this long is asked whether its other "
+       "end is "
+       "still there; 0: as the system does.",
+       [](T& t, const V& v) { t.config.proxy.pool.keepalive.idle_ms = v.u32(); }},
+      {"pool", "tcp_keepintvl", seconds(), "10", kReloadable,
+       "Pause between such questions; 0: as the system does.",
+       [](T& t, const V& v) { t.config.proxy.pool.keepalive.interval_ms = v.u32(); }},
+      {"pool", "tcp_keepcnt", integer(0, 127), "6", kReloadable,
+       "Unanswered questions after which the connection counts as lost; 0: as the system does.",
+       [](T& t, const V& v) { t.config.proxy.pool.keepalive.count = v.u32(); }},
+      {"pool", "tcp_user_timeout", seconds(), "0", kReloadable,
+       "A connection to a node that has not acknowledged what was sent for this long is lost; 0: as the "
+       "system does.",
+       [](T& t, const V& v) { t.config.proxy.pool.keepalive.user_timeout_ms = v.u32(); }},
       {"pool", "cancel_wait_timeout", seconds(), "10", kReloadable,
        "How long a cancel request may wait; 0: for ever.",
        [](T& t, const V& v) { t.config.proxy.pool.cancel_wait_timeout_ms = v.u32(); }},

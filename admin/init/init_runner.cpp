@@ -84,6 +84,11 @@ Status InitRunner::run() {
   }
   describe_work();
   if (Status status = rehearse_nodes(); !status) return status;
+  // A node that is in use at once must take its users at once; before the first init there may be none.
+  for (const NodeConfig* node : nodes_) {
+    if (!is_complete_ || !work_.at(node->address.name).needs_listing) continue;
+    if (Status status = check_logins(config_, *node, limits()); !status) return status;
+  }
   if (options_.is_dry_run) return {};
   if (Status status = has_catalog_ ? record_step() : create_catalog(); !status) return status;
   for (const NodeConfig* node : nodes_) {

@@ -76,11 +76,16 @@ class ServerConnection final : public SocketWatcher::Handler {
     state_since_ms_ = now_ms;
   }
   uint64_t state_since_ms() const { return state_since_ms_; }
-  uint64_t generation() const { return generation_; }
-  void set_generation(uint64_t generation) { generation_ = generation; }
+  bool leads_to(const NodeAddress& address, const std::string& password) const {
+    return address_ == address && password_ == password;
+  }
+  // The node's address or the user's password is another by now: nobody else gets this connection.
+  bool is_outdated() const { return is_outdated_; }
+  void set_outdated() { is_outdated_ = true; }
   uint64_t connected_ms() const { return connected_ms_; }
   std::string local_address() const;  // empty: none, or a Unix socket
   uint16_t local_port() const;        // likewise 0
+  void set_keepalive(const KeepaliveSettings& settings) const { pool::set_keepalive(fd_, settings); }
   size_t unsent_bytes() const { return stream_ ? stream_->pending_bytes() : 0; }
 
   // Bytes of a frame whose rest has not come yet; belongs to whoever parses the stream.
@@ -105,7 +110,8 @@ class ServerConnection final : public SocketWatcher::Handler {
   std::optional<ByteStream> stream_;
   ServerMemory memory_;
   routing::ByteBuffer partial_;
-  uint64_t connected_ms_ = 0, state_since_ms_ = 0, generation_ = 0;
+  uint64_t connected_ms_ = 0, state_since_ms_ = 0;
+  bool is_outdated_ = false;
   State state_ = State::kConnecting;
   BackendKey key_;
   std::unique_ptr<CancelRequest> cancel_;

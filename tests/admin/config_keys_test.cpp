@@ -95,6 +95,10 @@ TEST(ConfigKeys, the_defaults_of_the_structs_are_those_of_the_table) {
   EXPECT_EQ(loaded.pool.server_idle_timeout_ms, coded.pool.server_idle_timeout_ms);
   EXPECT_EQ(loaded.pool.server_lifetime_ms, coded.pool.server_lifetime_ms);
   EXPECT_EQ(loaded.pool.cancel_wait_timeout_ms, coded.pool.cancel_wait_timeout_ms);
+  EXPECT_EQ(loaded.pool.keepalive.idle_ms, coded.pool.keepalive.idle_ms);
+  EXPECT_EQ(loaded.pool.keepalive.interval_ms, coded.pool.keepalive.interval_ms);
+  EXPECT_EQ(loaded.pool.keepalive.count, coded.pool.keepalive.count);
+  EXPECT_EQ(loaded.pool.keepalive.user_timeout_ms, coded.pool.keepalive.user_timeout_ms);
   EXPECT_EQ(loaded.pool.max_waiting_clients, coded.pool.max_waiting_clients);
   EXPECT_EQ(load.config.shards.id_layout.epoch_ms, routing::IdLayout{}.epoch_ms);
   EXPECT_EQ(load.config.shards.id_layout.shard_bits, routing::IdLayout{}.shard_bits);

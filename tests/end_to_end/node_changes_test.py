@@ -1,8 +1,10 @@
 """Nodes, addresses, passwords and pool sizes change by RELOAD, ADD NODE and REMOVE NODE while clients work: none of them
 notices."""
 
+import contextlib
 import itertools
 import os
+import signal
 import sys
 import threading
 import unittest
@@ -13,7 +15,7 @@ from harness.cluster import EndToEndTest, render_config
 from harness.mosaic_process import MosaicProcess, run_mosaic
 from harness.postgres_node import APP_USER, PostgresNode
 from harness.processes import reserve_port, spawn, wait_until
-from harness.wire_client import ServerError, WireClient
+from harness.wire_client import ServerError, WireClient, query
 
 RELAY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "harness", "relay.py")
 COUNTRIES = [("ch", "Switzerland"), ("de", "Germany"), ("fr", "France")]
@@ -251,6 +253,19 @@ class NodeChanges(EndToEndTest):
             self.cluster.console("ADD NODE pg6", user="watcher")
         self.assertIn("for admin_users only", str(caught.exception))
 
+    def test_a_node_that_does_not_let_the_users_in(self):
+        node = self.spare("pg9")
+        self.lists(node)
+        node.query("ALTER ROLE app PASSWORD 'forgotten'")
+        for command in ("ADD NODE pg9 DRY RUN", "ADD NODE pg9"):
+            refusal = self.refusal(command)
+            self.assertIn('node pg9 does not let user "app" in', refusal)
+            self.assertIn("password authentication failed", refusal)
+        self.assertEqual(node.query("SELECT to_regclass('countries')"), [(None,)])
+        node.query("ALTER ROLE app PASSWORD 'app'")
+        self.told("ADD NODE pg9")
+        self.told("REMOVE NODE pg9")
+
     def test_a_file_without_a_node_that_has_something(self):
         entry = self.cluster.sections.pop("nodes.pg2")
         pinned = self.cluster.sections.pop("tables.app_settings")  # or the file itself would be wrong
@@ -293,6 +308,33 @@ class NodeChanges(EndToEndTest):
             move_to(own)
             traffic.turn()
         self.assertEqual(traffic.wrong, [])
+
+    def test_a_node_that_is_cut_off_is_reached_at_its_new_address(self):
+        port = reserve_port()
+        relay = spawn([sys.executable, "-B", RELAY, str(port), str(self.cluster.nodes[1].port)],
+                      os.path.join(self.cluster.folder, "relay.log"))
+        self.addCleanup(relay.kill)
+        section = self.cluster.sections["nodes.pg2"]
+        own = section["port"]
+        section["port"] = port
+        self.cluster.write_files()
+        self.cluster.console("RELOAD")
+        user = self.cluster.users_on(self.cluster.nodes[1], 1, first=900_000)[0]
+        count = f"SELECT count(*) FROM follows WHERE user_id = {user}"
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(WireClient(self.cluster.port, timeout_s=30)).login() for _ in range(12)]
+            clients[0].query(count)
+            relay.send_signal(signal.SIGSTOP)
+            for client in clients:  # more than there may be connections
+                client.send(query(count))
+            wait_until(lambda: self.node_row("pg2")["state"] == "slow", "the node to be found silent")
+            section["port"] = own
+            self.cluster.write_files()
+            self.cluster.console("RELOAD")
+            # But the first, whose statement is on its way to the old address and obeys its own time-out.
+            for client in clients[1:]:
+                self.assertEqual(client.rows(client.take_reply()), [("0",)])
+            self.assertEqual(self.node_row("pg2")["state"], "up")
 
     def test_a_password_and_a_pool_size_change_under_load(self):
         def rotate(password):
