@@ -219,8 +219,7 @@ Proxy::Proxy(ProxySettings settings, std::shared_ptr<const routing::CatalogSnaps
   state_->shared.events = &events;
   state_->make_healths();
   state_->apply_limits();
-  state_->shared.cancels =
-      std::make_unique<CancelRegistry>(state_->settings.max_client_conn, pool::random_u64);
+  state_->shared.cancels = std::make_unique<CancelRegistry>(pool::random_u64);
   state_->shared.route_cancel = [state = state_.get()](const CancelTarget& target) {
     Worker* worker = state->workers[target.worker].get();
     worker->post([worker, target] { worker->cancel(target); });

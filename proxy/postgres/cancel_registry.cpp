@@ -11,12 +11,8 @@ constexpr uint32_t kSystemProcessIdMax = 1u << 22;
 
 }  // namespace
 
-CancelRegistry::CancelRegistry(size_t clients_max, DrawRandom draw_random)
-    : clients_max_(clients_max), draw_random_(std::move(draw_random)) {}
-
-std::optional<CancelKey> CancelRegistry::add(CancelTarget target) {
+CancelKey CancelRegistry::add(CancelTarget target) {
   const std::lock_guard lock(mutex_);
-  if (entries_.size() >= clients_max_) return std::nullopt;
   // Ends soon: with a million clients one draw in two thousand is taken.
   while (true) {
     const uint64_t drawn = draw_random_();

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 namespace mosaic::proxy {
 
@@ -31,14 +32,14 @@ class CancelRegistry {
  public:
   using DrawRandom = std::function<uint64_t()>;  // called under the registry's lock
 
-  // `clients_max`: more are refused a key. `draw_random`: random_u64 but in tests.
-  CancelRegistry(size_t clients_max, DrawRandom draw_random);
+  // `draw_random`: random_u64 but in tests.
+  explicit CancelRegistry(DrawRandom draw_random) : draw_random_(std::move(draw_random)) {}
   CancelRegistry(const CancelRegistry&) = delete;
   CancelRegistry& operator=(const CancelRegistry&) = delete;
 
-  // A key that no living client has; nothing when clients_max have one (the client then can not be
-  // cancelled).
-  std::optional<CancelKey> add(CancelTarget target);
+  // A key that no living client has. Of clients that have been let in only, so that max_client_conn is its
+  // limit.
+  CancelKey add(CancelTarget target);
   // Forgets the key; a key that is not there is ignored.
   void remove(CancelKey key);
   // The target only when both halves are right. Takes the same time for every secret.
@@ -50,7 +51,6 @@ class CancelRegistry {
     uint32_t secret;
     CancelTarget target;
   };
-  const size_t clients_max_;
   const DrawRandom draw_random_;
   mutable std::mutex mutex_;
   std::unordered_map<uint32_t, Entry> entries_;  // by process id

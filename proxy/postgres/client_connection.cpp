@@ -225,7 +225,6 @@ void ClientConnection::start_session() {
   pools_ = &worker_.acquire_pools(request.user);
   cancel_key_ =
       worker_.shared().cancels->add(CancelTarget{worker_.number(), handle_.slot, handle_.generation});
-  const CancelKey key = cancel_key_.value_or(CancelKey{});
   bytes_received_ = stream_->bytes_read() - logged_in->in.size();
   bytes_sent_ = stream_->bytes_written();
   if (worker_.settings().pool.log_connections)
@@ -233,7 +232,7 @@ void ClientConnection::start_session() {
                                 .add("user", request.user)
                                 .add("database", request.database)
                                 .add("application_name", request.application_name));
-  pump_->on_login(request.user, request.settings, key.process_id, key.secret);
+  pump_->on_login(request.user, request.settings, cancel_key_->process_id, cancel_key_->secret);
   if (worker_.is_shutting_down()) on_shutdown();
   if (!logged_in->in.is_empty()) on_client_bytes(logged_in->in.view());
 }

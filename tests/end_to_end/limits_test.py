@@ -7,7 +7,7 @@ import unittest
 
 from harness.cluster import EndToEndTest
 from harness.processes import free_descriptors, wait_until
-from harness.wire_client import ConnectionClosed, ServerError, WireClient
+from harness.wire_client import ConnectionClosed, ServerError, WireClient, query
 
 
 class Limits(EndToEndTest):
@@ -120,6 +120,57 @@ class Limits(EndToEndTest):
     def servers_of(self, node):
         rows = node.query("SELECT usename, count(*) FROM pg_stat_activity WHERE usename IN ('app', 'second', 'third') GROUP BY 1")
         return dict(rows)
+
+
+class RaisedLimits(EndToEndTest):
+    node_count = 1
+    shards = 4
+    needs_mosaic = True
+    config = {"limits": {"max_client_conn": 2}}
+
+    def test_clients_beyond_the_limit_of_the_start_are_clients_like_others(self):
+        self.cluster.sections["limits"]["max_client_conn"] = 6
+        self.cluster.write_files()
+        self.cluster.console("RELOAD")
+        clients = [WireClient(self.cluster.port, timeout_s=30).login() for _ in range(5)]
+        for client in clients:
+            self.addCleanup(client.close)
+        client = clients[-1]
+        with self.cluster.held_back(11):
+            client.send(query("SELECT pg_advisory_xact_lock(11)"))
+            self.cluster.wait_for_active("pg_advisory_xact_lock(11)")
+            client.cancel()
+            with self.assertRaises(ServerError) as caught:
+                client.rows(client.take_reply())
+        self.assertEqual(caught.exception.sqlstate, "57014")
+
+    def test_a_key_that_is_taken_out_of_the_file_has_its_default_again(self):
+        pool = self.cluster.sections["pool"]
+        kept = dict(pool)
+        pool.update(default_pool_size=3, min_pool_size=2)
+        self.cluster.write_files()
+        self.cluster.console("RELOAD")
+        with WireClient(self.cluster.port, timeout_s=30) as client:
+            client.login().query("SELECT 1")
+            self.wait_for_servers(lambda count: count == 2)
+            del pool["default_pool_size"], pool["min_pool_size"]
+            self.cluster.write_files()
+            self.cluster.console("RELOAD")
+            rows = self.cluster.console("SHOW CONFIG")
+            values = {row["key"]: row["value"] for row in rows}
+            self.assertEqual(len(rows), len(values), "each key once")
+            self.assertEqual((values["default_pool_size"], values["min_pool_size"]), ("20", "0"))
+            pool.update(kept, min_pool_size=4)
+            self.cluster.write_files()
+            self.cluster.console("RELOAD")
+            self.wait_for_servers(lambda count: count == 4)
+        pool.pop("min_pool_size")
+        pool.update(kept)
+        self.cluster.write_files()
+        self.cluster.console("RELOAD")
+
+    def wait_for_servers(self, is_right):
+        wait_until(lambda: is_right(len(self.cluster.console("SHOW SERVERS"))), "the connections that are kept")
 
 
 if __name__ == "__main__":

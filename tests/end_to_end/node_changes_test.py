@@ -229,6 +229,27 @@ class NodeChanges(EndToEndTest):
             catalog.query("SELECT mosaic.assign_shard(0, 'pg8')")
         self.assertIn('node "pg8" is not in use', str(caught.exception))
 
+    def test_files_are_taken_while_the_catalog_is_down(self):
+        catalog = self.cluster.nodes[0]
+        user = self.cluster.users_on(self.cluster.nodes[1], 1, first=800_000)[0]
+        catalog.stop()
+        try:
+            wait_until(lambda: self.node_row("pg1")["state"] == "down", "the node to be found down")
+            self.cluster.sections["pool"]["default_pool_size"] = 7
+            self.cluster.write_files()
+            self.cluster.console("RELOAD")
+            self.assertIn("cannot connect", self.refusal("REMOVE NODE pg2"))
+            with WireClient(self.cluster.port) as client:
+                client.login()
+                self.assertEqual(client.query(f"SELECT count(*) FROM follows WHERE user_id = {user}"), [("0",)])
+                self.assertEqual(client.query("SELECT 1"), [("1",)])
+            self.cluster.mosaic.clean_stop()
+            self.cluster.mosaic.start()
+            self.assertEqual({row["name"]: row["state"] for row in self.cluster.console("SHOW NODES")}["pg2"], "up")
+        finally:
+            catalog.start()
+        wait_until(lambda: self.node_row("pg1")["state"] == "up", "the node to be found up again")
+
     def test_nothing_is_removed_that_a_client_still_needs(self):
         node = self.spare("pg5")
         self.lists(node)

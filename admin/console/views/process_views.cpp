@@ -42,8 +42,6 @@ ViewTable show_config(const ViewContext& context) {
                              has_default ? plain(std::string(key->default_toml)) : "",
                              key->is_reloadable ? "yes" : "no"));
   }
-  // Exporters ask for it; there is no such limit here.
-  table.rows.push_back(row("max_user_connections", "0", "0", "no"));
   return table;
 }
 
