@@ -126,7 +126,7 @@ std::string fields_as_text(const Event& event) {
   return text;
 }
 
-EventLog::EventLog(std::function<void(std::string_view)> write, std::function<uint64_t()> unix_us)
+EventLog::EventLog(Write write, std::function<uint64_t()> unix_us)
     : write_line_(std::move(write)), unix_us_(std::move(unix_us)) {}
 
 void EventLog::configure(const EventLogSettings& settings) {
@@ -166,6 +166,7 @@ EventLog::Class* EventLog::find_class(std::string_view name) {
 void EventLog::tick() {
   const std::lock_guard lock(mutex_);
   tell_left_out(unix_us_());
+  if (lost_ > 0) tell_lost(unix_us_());
 }
 
 void EventLog::tell_left_out(uint64_t now_us) {
@@ -178,9 +179,23 @@ void EventLog::tell_left_out(uint64_t now_us) {
   }
 }
 
+// The count comes before the first line that is taken again.
+void EventLog::tell_lost(uint64_t now_us) {
+  Event told(Severity::kWarning, "log_lines_lost");
+  told.add("count", lost_).add("log_buffer", settings_.buffer_bytes);
+  if (!write_line(told, now_us)) return;
+  if (Class* its_class = find_class(told.name)) its_class->count += lost_;
+  lost_ = 0;
+}
+
+bool EventLog::write_line(const Event& event, uint64_t now_us) {
+  return write_line_(settings_.format == EventLogSettings::Format::kJson ? json_line(event, now_us)
+                                                                         : text_line(event, now_us));
+}
+
 void EventLog::write(const Event& event, uint64_t now_us) {
-  write_line_(settings_.format == EventLogSettings::Format::kJson ? json_line(event, now_us)
-                                                                  : text_line(event, now_us));
+  if (lost_ > 0) tell_lost(now_us);
+  if (lost_ > 0 || !write_line(event, now_us)) ++lost_;
   if (settings_.kept == 0) return;
   if (kept_.size() >= settings_.kept) kept_.pop_front();
   kept_.push_back({now_us, event.severity, std::string(event.name), fields_as_text(event)});

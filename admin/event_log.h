@@ -19,8 +19,9 @@ struct EventLogSettings {
   enum class Format : uint8_t { kText, kJson };
   pool::Severity least = pool::Severity::kInfo;  // `log_level`; events below are neither written nor kept
   Format format = Format::kText;
-  uint32_t rate_limit = 100;  // events of a class per second; 0: no limit
-  uint32_t kept = 1000;       // for SHOW EVENTS
+  uint32_t rate_limit = 100;         // events of a class per second; 0: no limit
+  uint32_t kept = 1000;              // for SHOW EVENTS
+  uint64_t buffer_bytes = 1u << 20;  // lines that are not written yet; fixed at start
 };
 
 // An event that was written.
@@ -33,8 +34,10 @@ struct KeptEvent {
 
 class EventLog final : public pool::EventSink {
  public:
-  // `write` gets each line, without its end, one at a time; `unix_us` is the time of day.
-  EventLog(std::function<void(std::string_view line)> write, std::function<uint64_t()> unix_us);
+  // Gets each line, without its end, one at a time; false: it is lost.
+  using Write = std::function<bool(std::string_view line)>;
+  // `unix_us` is the time of day.
+  EventLog(Write write, std::function<uint64_t()> unix_us);
 
   void configure(const EventLogSettings& settings);
   void record(const pool::Event& event) override;
@@ -55,12 +58,16 @@ class EventLog final : public pool::EventSink {
   void tell_left_out(uint64_t now_us);
   void write(const pool::Event& event, uint64_t now_us);
 
-  const std::function<void(std::string_view)> write_line_;
+  bool write_line(const pool::Event& event, uint64_t now_us);
+  void tell_lost(uint64_t now_us);
+
+  const Write write_line_;
   const std::function<uint64_t()> unix_us_;
   mutable std::mutex mutex_;  // guards what follows
   EventLogSettings settings_;
   std::map<std::string, Class, std::less<>> classes_;
   std::deque<KeptEvent> kept_;
+  uint64_t lost_ = 0;  // lines that were not taken since the last one that was
 };
 
 // key=value pairs; values with other than plain characters are quoted, control characters are written as

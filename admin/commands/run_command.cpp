@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -12,6 +13,7 @@
 #include "admin/config/config_loader.h"
 #include "admin/event_log.h"
 #include "admin/event_log_sink.h"
+#include "admin/log_writer.h"
 #include "admin/pid_file.h"
 #include "admin/service.h"
 #include "admin/stop_progress.h"
@@ -43,12 +45,6 @@ int next_signal(const sigset_t& taken, std::chrono::milliseconds limit) {
     number = sigtimedwait(&taken, nullptr, &time);
   }
   return number < 0 ? 0 : number;
-}
-
-// A line is one write, so that lines of processes that share a file stay whole.
-void write_to_stderr(std::string_view line) {
-  const std::string whole = std::string(line) + '\n';
-  fwrite(whole.data(), 1, whole.size(), stderr);
 }
 
 uint64_t unix_us() {
@@ -113,7 +109,8 @@ int run_command(const std::string& config_path) {
     return 1;
   }
   const sigset_t taken = block_signals();
-  EventLog events(write_to_stderr, unix_us);
+  LogWriter writer(STDERR_FILENO, load.config.log.buffer_bytes);
+  EventLog events([&writer](std::string_view line) { return writer.put(line); }, unix_us);
   spdlog::set_default_logger(
       std::make_shared<spdlog::logger>("mosaic", std::make_shared<EventLogSink>(events)));
   spdlog::set_level(spdlog::level::trace);  // the event log has the limit

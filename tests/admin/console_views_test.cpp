@@ -10,7 +10,8 @@ namespace {
 
 class ConsoleViews : public ::testing::Test {
  protected:
-  ConsoleViews() : events_([](std::string_view) {}, [] { return uint64_t{1'700'000'000'000'000}; }) {
+  ConsoleViews()
+      : events_([](std::string_view) { return true; }, [] { return uint64_t{1'700'000'000'000'000}; }) {
     config_.proxy.database = "app";
     config_.values["limits.max_client_conn"] = "100";
     ConsoleBackend backend;

@@ -16,9 +16,15 @@ using pool::Severity;
 class EventLogTest : public ::testing::Test {
  protected:
   EventLogTest()
-      : log_([this](std::string_view line) { lines_.emplace_back(line); }, [this] { return now_us_; }) {}
+      : log_(
+            [this](std::string_view line) {
+              if (is_taken_) lines_.emplace_back(line);
+              return is_taken_;
+            },
+            [this] { return now_us_; }) {}
 
   std::vector<std::string> lines_;
+  bool is_taken_ = true;
   uint64_t now_us_ = 1'700'000'000'123'456;
   EventLog log_;
 };
@@ -51,6 +57,25 @@ TEST_F(EventLogTest, one_event_is_one_line_whatever_comes_from_outside) {
     for (const char c : line) EXPECT_TRUE(c < 0 || c >= ' ') << line;
     EXPECT_EQ(line.find("\xe2\x80\xa8"), std::string::npos);
   }
+}
+
+TEST_F(EventLogTest, lines_that_are_lost_are_counted_before_the_next_one) {
+  is_taken_ = false;
+  for (int i = 0; i < 3; ++i) log_.record(Event(Severity::kInfo, "reloaded"));
+  log_.tick();
+  EXPECT_EQ(log_.kept().size(), 3u) << "SHOW EVENTS has them";
+  is_taken_ = true;
+  log_.record(Event(Severity::kInfo, "reloaded"));
+  ASSERT_EQ(lines_.size(), 2u);
+  EXPECT_NE(lines_[0].find("event=log_lines_lost count=3 log_buffer=1048576"), std::string::npos)
+      << lines_[0];
+  EXPECT_NE(lines_[1].find("event=reloaded"), std::string::npos);
+  EXPECT_EQ(log_.counts().at("log_lines_lost"), 3u);
+  is_taken_ = false;
+  log_.record(Event(Severity::kInfo, "reloaded"));
+  is_taken_ = true;
+  log_.tick();
+  EXPECT_EQ(lines_.size(), 3u) << "told though nothing else happens";
 }
 
 TEST_F(EventLogTest, json_is_an_object_with_numbers) {

@@ -2,14 +2,16 @@
 
 import contextlib
 import json
+import os
 import re
 import threading
 
 import psycopg2
 
 from harness import wire_client as wire
-from harness.cluster import EndToEndTest
-from harness.processes import wait_until
+from harness.cluster import EndToEndTest, render_config
+from harness.mosaic_process import MosaicProcess
+from harness.processes import reserve_port, wait_until
 from harness.wire_client import ConnectionClosed, ServerError, WireClient
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC (debug|info|warning|error) \[\d+\] event=(\w+)(?: (.*))?$")
@@ -260,6 +262,49 @@ class Log(EndToEndTest):
         wait_until(lambda: len(self.events("login_failed")) + sum(
             int(event["count"]) for event in self.events("events_left_out", of="login_failed")) == 30,
                    "written and left out to be all")
+
+    def test_a_reader_that_does_not_read_holds_nobody_up(self):
+        port = reserve_port()
+        sections = dict(self.cluster.sections, listen={"address": "127.0.0.1", "port": port})
+        sections["mosaic"] = {"workers": 1, "state_dir": os.path.join(self.cluster.folder, "unread"), "log_buffer": "1KiB",
+                              "log_rate_limit": 0}
+        path = os.path.join(self.cluster.folder, "unread.toml")
+        with open(path, "w") as config:
+            config.write(render_config(sections))
+        log_path = os.path.join(self.cluster.folder, "unread.log")
+        os.mkfifo(log_path)
+        unread = MosaicProcess(path, port, log_path)
+        unread.log_text = lambda: "(not read)"
+        reader = os.open(log_path, os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.addCleanup(unread.kill)
+        unread.start()
+
+        def lost():
+            connection = psycopg2.connect(**dict(self.cluster.address("operator", "mosaic"), port=port))
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW LIMITS WHERE name = 'log_buffer'")
+                row = cursor.fetchone()
+                hits = row[[column.name for column in cursor.description].index("hits")]
+            connection.close()
+            return int(hits)
+        for number in range(600):  # far more than a pipe holds, two lines each
+            with WireClient(port, timeout_s=30) as client:
+                self.assertEqual(client.login().query(f"SELECT {number}"), [(str(number),)])
+        text = b""
+
+        def read_on():
+            nonlocal text
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    text += os.read(reader, 1 << 16)
+            return b"event=log_lines_lost" in text
+        wait_until(read_on, "the log to tell how many lines are lost")
+        self.assertGreater(lost(), 0)
+        lines = text[:text.rfind(b"\n")].decode().split("\n")
+        self.assertEqual([line for line in lines if not LINE.match(line)], [])
+        unread.clean_stop()
 
     def test_the_console_shows_the_last_events(self):
         self.refused_login("shown in EVENTS")

@@ -149,6 +149,7 @@ constexpr Limit kLimits[] = {
      },
      unknown, ""},
     {"mosaic.event_history", [](const Facts& facts) -> Amount { return facts.events_kept; }, unknown, ""},
+    {"mosaic.log_buffer", unknown, unknown, "log_lines_lost"},
     {"mosaic.log_rate_limit", unknown, unknown, "events_left_out"},
     {"mosaic.log_min_duration", unknown, unknown, "slow_statement"},
     {"limits.query_timeout", unknown, unknown, "query_timeout"},
