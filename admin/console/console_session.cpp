@@ -145,38 +145,38 @@ Status ConsoleSession::require_admin(const char* command) const {
 }
 
 Status ConsoleSession::execute(const ConsoleCommand& command) {
-  using Kind = ConsoleCommand::Kind;
+  using enum ConsoleCommand::Kind;
   switch (command.kind) {
-    case Kind::kEmpty:
+    case kEmpty:
       routing::append_empty(out_, 'I');
       return {};
-    case Kind::kIgnored:
+    case kIgnored:
       routing::append_command_complete(out_, command.tag);
       return {};
-    case Kind::kShow:
+    case kShow:
       return show(command);
-    case Kind::kExplainRoute:
+    case kExplainRoute:
       return explain(command);
-    case Kind::kReload:
+    case kReload:
       if (Status status = require_admin("RELOAD"); !status) return status;
       tell_command("RELOAD");
       if (Status status = backend_.reload(); !status) return status;
       routing::append_command_complete(out_, "RELOAD");
       return {};
-    case Kind::kChangeNode:
+    case kChangeNode:
       return change_node(command.change);
-    case Kind::kShutdown:
-    case Kind::kShutdownServers:
-    case Kind::kShutdownClients:
+    case kShutdown:
+    case kShutdownServers:
+    case kShutdownClients:
       break;
   }
   if (Status status = require_admin("SHUTDOWN"); !status) return status;
-  tell_command(command.kind == Kind::kShutdownServers   ? "SHUTDOWN WAIT_FOR_SERVERS"
-               : command.kind == Kind::kShutdownClients ? "SHUTDOWN WAIT_FOR_CLIENTS"
-                                                        : "SHUTDOWN");
-  backend_.shut_down(command.kind == Kind::kShutdownServers   ? proxy::ShutdownMode::kWaitForServers
-                     : command.kind == Kind::kShutdownClients ? proxy::ShutdownMode::kWaitForClients
-                                                              : proxy::ShutdownMode::kNow);
+  tell_command(command.kind == kShutdownServers   ? "SHUTDOWN WAIT_FOR_SERVERS"
+               : command.kind == kShutdownClients ? "SHUTDOWN WAIT_FOR_CLIENTS"
+                                                  : "SHUTDOWN");
+  backend_.shut_down(command.kind == kShutdownServers   ? proxy::ShutdownMode::kWaitForServers
+                     : command.kind == kShutdownClients ? proxy::ShutdownMode::kWaitForClients
+                                                        : proxy::ShutdownMode::kNow);
   routing::append_command_complete(out_, "SHUTDOWN");
   return {};
 }

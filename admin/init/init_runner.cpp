@@ -10,13 +10,13 @@
 #include "admin/catalog/catalog_store.h"
 #include "admin/catalog/node_connection.h"
 #include "admin/catalog/snapshot_builder.h"
+#include "admin/init/init_error.h"
 #include "admin/init/init_scripts.h"
 #include "admin/init/reference_rows.h"
 #include "admin/init/rehearsal.h"
 #include "admin/init/shard_workers.h"
 #include "routing/postgres/sql/schema_statements.h"
 #include "routing/postgres/wire/messages.h"
-#include "routing/sqlstate.h"
 
 namespace mosaic::admin {
 
@@ -28,12 +28,7 @@ using routing::ShardId;
 using routing::Status;
 
 constexpr int kServerVersionMin = 140000;  // CREATE OR REPLACE TRIGGER, multiranges in the parser
-constexpr std::chrono::milliseconds kConnectLimit{10'000};
 constexpr const char* kInitLock = "SELECT pg_try_advisory_lock(hashtext('mosaic init'), 0)";
-
-Error config_error(std::string message, std::string detail, std::string hint) {
-  return Error{routing::sqlstate::kConfigError, std::move(message), std::move(detail), std::move(hint)};
-}
 
 Status with_node(const Status& status, const std::string& node) {
   if (status) return status;
@@ -119,7 +114,7 @@ Status InitRunner::connect_nodes() {
     }
   }
   if (failures.empty()) return {};
-  return config_error("not all nodes are ready:" + failures, "", "");
+  return init_error("not all nodes are ready:" + failures, "", "");
 }
 
 Status InitRunner::check_node(const std::string& node, Connection& connection) {
@@ -128,16 +123,15 @@ Status InitRunner::check_node(const std::string& node, Connection& connection) {
       "current_setting('server_version')");
   if (!rows) return rows.error();
   if (rows->integer(0, 0) < kServerVersionMin)
-    return config_error(fmt::format("PostgreSQL {} is too old", rows->text(0, 2)), "14 or newer is needed",
-                        "");
+    return init_error(fmt::format("PostgreSQL {} is too old", rows->text(0, 2)), "14 or newer is needed", "");
   if (rows->text(0, 1) == "t")
-    return config_error("the server is a standby", "init writes; name the primary", "");
+    return init_error("the server is a standby", "init writes; name the primary", "");
   for (const std::string& user : config_.application_users) {
     auto found = connection.query("SELECT FROM pg_roles WHERE rolname = $1", {user});
     if (!found) return found.error();
     if (found->count() == 0)
-      return config_error(fmt::format("role \"{}\" of database.application_users does not exist", user), "",
-                          fmt::format("CREATE ROLE {} LOGIN", routing::quote_identifier(user)));
+      return init_error(fmt::format("role \"{}\" of database.application_users does not exist", user), "",
+                        fmt::format("CREATE ROLE {} LOGIN", routing::quote_identifier(user)));
   }
   auto record =
       connection.query("SELECT to_regclass($1) IS NOT NULL", {config_.catalog.schema + ".node_record"});
@@ -146,8 +140,8 @@ Status InitRunner::check_node(const std::string& node, Connection& connection) {
   auto owner = connection.query(fmt::format("SELECT node FROM {}.node_record", config_.catalog.schema));
   if (!owner) return owner.error();
   if (owner->count() > 0 && owner->text(0, 0) != node)
-    return config_error(fmt::format("this database was initialised as node \"{}\"", owner->text(0, 0)), "",
-                        "give it that name in the configuration, or name another database");
+    return init_error(fmt::format("this database was initialised as node \"{}\"", owner->text(0, 0)), "",
+                      "give it that name in the configuration, or name another database");
   return {};
 }
 
@@ -156,15 +150,15 @@ Status InitRunner::find_catalog() {
   auto lock = catalog.query(kInitLock);
   if (!lock) return lock.error();
   if (lock->text(0, 0) != "t")
-    return config_error("another `mosaic init` is running", "it holds the lock in the catalog's database",
-                        "wait until it ends");
+    return init_error("another `mosaic init` is running", "it holds the lock in the catalog's database",
+                      "wait until it ends");
   auto is_there = catalog.query("SELECT to_regclass($1) IS NOT NULL", {config_.catalog.schema + ".meta"});
   if (!is_there) return is_there.error();
   has_catalog_ = is_there->text(0, 0) == "t";
   if (has_catalog_) return check_catalog(catalog);
   if (!options_.only_node.empty())
-    return config_error(fmt::format("there is no catalog on node {}", config_.catalog.node), "",
-                        "run `mosaic init` first");
+    return init_error(fmt::format("there is no catalog on node {}", config_.catalog.node), "",
+                      "run `mosaic init` first");
   if (Status status = has_file_ ? Status() : plan_without_file({}); !status) return status;
   if (Status status = check_tables({}); !status) return status;
   std::vector<std::string> nodes;
@@ -184,7 +178,7 @@ Status InitRunner::plan_without_file(const std::vector<AppliedStatement>& applie
   ConfigErrors errors;
   plan_ = plan_schema(*statements, config_, errors);
   if (errors.is_empty()) return {};
-  return config_error(
+  return init_error(
       "the schema that was applied does not fit the configuration:\n" + errors.to_text("applied schema"), "",
       "");
 }
@@ -216,7 +210,7 @@ Status InitRunner::check_tables(const std::vector<std::string>& known) {
     }
   }
   if (lines.empty()) return {};
-  return config_error(fmt::format("tables without a place:\n  {}", fmt::join(lines, "\n  ")), "", "");
+  return init_error(fmt::format("tables without a place:\n  {}", fmt::join(lines, "\n  ")), "", "");
 }
 
 Status InitRunner::create_catalog() {
@@ -330,12 +324,12 @@ Status InitRunner::check_catalog(Connection& catalog) {
   for (const std::string& table : unlisted_tables(*state, config_))
     found.push_back(fmt::format("tables.{}: the catalog has it, the configuration does not list it", table));
   if (!found.empty())
-    return config_error(
+    return init_error(
         "the catalog and the configuration disagree", fmt::format("{}", fmt::join(found, "; ")),
         "correct the configuration: what an earlier `mosaic init` fixed can not be changed by another");
   if (Status status = has_file_ ? Status() : plan_without_file(applied); !status) return status;
   if (const auto changed = continue_plan(plan_, applied, config_); !changed.empty())
-    return config_error(
+    return init_error(
         fmt::format("the schema file lacks statements that were applied:\n  {}", fmt::join(changed, "\n  ")),
         "",
         "leave them as they were, and write each change behind them as a statement of its own (ALTER TABLE "
@@ -347,8 +341,8 @@ Status InitRunner::check_catalog(Connection& catalog) {
   nodes_in_use_ = state->nodes;
   if (!options_.only_node.empty())
     return is_complete_ ? Status()
-                        : config_error("`mosaic init` has not finished", "",
-                                       "run it again with the same schema file; it goes on where it stopped");
+                        : init_error("`mosaic init` has not finished", "",
+                                     "run it again with the same schema file; it goes on where it stopped");
   const bool has_new_statements = applied.size() < plan_.statements.size();
   needs_record_ = has_new_statements;
   std::vector<std::string> known;

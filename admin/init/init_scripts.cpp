@@ -105,8 +105,6 @@ std::string shard_grants(const Config& config, const std::string& schema) {
       quote_identifier(schema), users);
 }
 
-std::string public_name(const std::string& table) { return "public." + quote_identifier(table); }
-
 void add_table_grants(std::string& script, const std::string& table, const std::string& users) {
   script += fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {};\n", public_name(table), users);
   script += fmt::format(kGrantOwnedSequences, quote_literal(public_name(table)), users);
@@ -211,6 +209,8 @@ std::string recorded_node(const SchemaPlan& plan, const Config& config, const st
 }
 
 }  // namespace
+
+std::string public_name(const std::string& table) { return "public." + quote_identifier(table); }
 
 std::string set_lock_limit() { return "SET LOCAL lock_timeout = '10s';\n"; }
 

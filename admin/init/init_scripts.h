@@ -10,6 +10,9 @@
 
 namespace mosaic::admin {
 
+// "public.media", quoted where it has to be.
+std::string public_name(const std::string& table);
+
 // A statement for the begin of a transaction: who waits for a lock makes others wait behind him, and an
 // application may be running.
 std::string set_lock_limit();

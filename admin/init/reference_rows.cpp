@@ -18,8 +18,6 @@ using routing::Error;
 using routing::Result;
 using routing::Status;
 
-std::string public_name(const std::string& table) { return "public." + routing::quote_identifier(table); }
-
 // What two nodes must have alike: how many rows, and a digest of them in any order. Nothing: no such table.
 Result<std::optional<std::string>> contents_of(Connection& connection, const std::string& table) {
   auto is_there = connection.query("SELECT to_regclass($1) IS NOT NULL", {public_name(table)});

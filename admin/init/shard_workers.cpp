@@ -17,7 +17,6 @@ namespace {
 using routing::Error;
 using routing::Status;
 
-constexpr std::chrono::milliseconds kConnectLimit{10'000};
 constexpr std::chrono::milliseconds kDrawInterval{200};
 
 // What the workers share.

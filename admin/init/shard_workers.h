@@ -1,6 +1,7 @@
 #pragma once
 // Runs one script per shard, all nodes at once, several connections to each. Blocking; shows its progress.
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "routing/result.h"
 
 namespace mosaic::admin {
+
+constexpr std::chrono::milliseconds kConnectLimit{10'000};  // for init's connection to a node
 
 struct ShardJob {
   routing::ShardId shard;

@@ -4,8 +4,8 @@
 
 #include <optional>
 
+#include "admin/init/init_error.h"
 #include "routing/postgres/wire/messages.h"
-#include "routing/sqlstate.h"
 
 namespace mosaic::admin {
 
@@ -34,13 +34,9 @@ std::optional<KeyType> key_type_of(int64_t type_oid) {
   }
 }
 
-Error config_error(std::string message, std::string detail, std::string hint) {
-  return Error{routing::sqlstate::kConfigError, std::move(message), std::move(detail), std::move(hint)};
-}
-
 Error no_column(const TableConfig& table, const char* role, const std::string& column) {
-  return config_error(fmt::format("tables.{}.{}: the table has no column \"{}\"", table.name, role, column),
-                      "", "name a column that the schema file gives the table");
+  return init_error(fmt::format("tables.{}.{}: the table has no column \"{}\"", table.name, role, column), "",
+                    "name a column that the schema file gives the table");
 }
 
 }  // namespace
@@ -64,7 +60,7 @@ routing::Result<TableColumns> read_table_columns(Connection& connection, const T
       const auto key_type = key_type_of(type);
       const bool is_modulo = function == routing::ShardFunction::kModulo;
       if (!key_type || (is_modulo && *key_type != KeyType::kInt8))
-        return config_error(
+        return init_error(
             fmt::format("tables.{}.key: column \"{}\" has type {}", table.name, name, rows->text(row, 2)),
             is_modulo ? "shards.function = \"modulo\" takes smallint, integer and bigint"
                       : "a shard key is smallint, integer, bigint, text, varchar, char or uuid",
@@ -74,9 +70,9 @@ routing::Result<TableColumns> read_table_columns(Connection& connection, const T
     if (name == table.id) {
       has_id = true;
       if (type != kInt8Oid)
-        return config_error(fmt::format("tables.{}.id: column \"{}\" has type {}, expected bigint",
-                                        table.name, name, rows->text(row, 2)),
-                            "an ID that carries its shard has 64 bits", "make the column a bigint");
+        return init_error(fmt::format("tables.{}.id: column \"{}\" has type {}, expected bigint", table.name,
+                                      name, rows->text(row, 2)),
+                          "an ID that carries its shard has 64 bits", "make the column a bigint");
     }
   }
   if (!table.key.empty() && !has_key) return no_column(table, "key", table.key);

@@ -3,19 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "bench/workload/options.h"
+
 namespace mosaic::workload {
 
 namespace {
 
 constexpr int kUsageExitCode = 2;
 constexpr double kIntervalsMax = 100'000;  // rows of the time series
-
-QueryMode parse_mode(const std::string& text) {
-  for (const QueryMode mode : kQueryModes) {
-    if (to_text(mode) == text) return mode;
-  }
-  throw CLI::ValidationError("--mode", "expected simple, extended or prepared, got '" + text + "'");
-}
 
 ArrivalPattern parse_pattern(const std::string& text) {
   for (const ArrivalPattern pattern : {ArrivalPattern::kPoisson, ArrivalPattern::kFixed}) {

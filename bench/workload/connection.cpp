@@ -55,6 +55,10 @@ struct Parameters {
 
 }  // namespace
 
+std::string_view field(const PGresult* result, int row, int column) {
+  return {PQgetvalue(result, row, column), static_cast<size_t>(PQgetlength(result, row, column))};
+}
+
 void Connection::connect() {
   connection_.reset(PQconnectStart(conninfo_.c_str()));
   if (connection_ == nullptr) throw std::bad_alloc();

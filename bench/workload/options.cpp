@@ -7,19 +7,19 @@ namespace mosaic::workload {
 
 namespace {
 
-QueryMode parse_mode(const std::string& text) {
-  for (const QueryMode mode : kQueryModes) {
-    if (to_text(mode) == text) return mode;
-  }
-  throw CLI::ValidationError("--mode", "expected simple, extended or prepared, got '" + text + "'");
-}
-
 int64_t first_user_by_clock() {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count() * 1000;
 }
 
 }  // namespace
+
+QueryMode parse_mode(const std::string& text) {
+  for (const QueryMode mode : kQueryModes) {
+    if (to_text(mode) == text) return mode;
+  }
+  throw CLI::ValidationError("--mode", "expected simple, extended or prepared, got '" + text + "'");
+}
 
 ParsedOptions parse_options(int count, char** arguments) {
   ParsedOptions parsed;

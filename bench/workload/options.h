@@ -10,6 +10,9 @@
 
 namespace mosaic::workload {
 
+// The value of --mode. Throws CLI::ValidationError for what is none.
+QueryMode parse_mode(const std::string& text);
+
 struct Options {
   std::string conninfo = "host=127.0.0.1 port=6432 dbname=photos user=app password=app";
   uint32_t connections = 64;

@@ -8,10 +8,6 @@ namespace mosaic::workload {
 
 namespace {
 
-std::string_view field(const PGresult* result, int row, int column) {
-  return {PQgetvalue(result, row, column), static_cast<size_t>(PQgetlength(result, row, column))};
-}
-
 std::string expect_rows(const PGresult* result, int count) {
   if (PQntuples(result) == count) return "";
   return fmt::format("expected {} rows, got {}", count, PQntuples(result));

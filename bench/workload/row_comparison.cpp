@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "bench/workload/connection.h"
 #include "bench/workload/operation.h"
 
 namespace mosaic::workload {
@@ -11,10 +12,6 @@ namespace mosaic::workload {
 namespace {
 
 constexpr size_t kExamplesMax = 20;
-
-std::string_view field(const PGresult* result, int row, int column) {
-  return {PQgetvalue(result, row, column), static_cast<size_t>(PQgetlength(result, row, column))};
-}
 
 int64_t integer(const PGresult* result, int row, int column) {
   const std::string_view text = field(result, row, column);

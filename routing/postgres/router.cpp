@@ -134,6 +134,11 @@ Router::State::Found Router::State::make_plan(std::string_view text, uint64_t sh
   return {&entry->plan, use.get()};
 }
 
+std::string_view AnalyzedStatement::text_of(const StatementPart& part) const {
+  const uint32_t begin = tokens[part.first_token].begin;
+  return text.substr(begin, tokens[part.last_token - 1].end - begin);
+}
+
 Router::Router(RouterLimits limits) : state_(std::make_unique<State>(limits)) {}
 Router::~Router() = default;
 

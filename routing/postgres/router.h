@@ -38,6 +38,8 @@ struct AnalyzedStatement {
   Hint comment_hint;        // points into text
   Reading reading;          // by which text was read
   ShapeUse* use = nullptr;  // where its runs are counted, valid as the plan is; null: not kept
+
+  std::string_view text_of(const StatementPart& part) const;
 };
 
 // One row of SHOW SHAPES.

@@ -6,8 +6,6 @@ namespace mosaic::admin {
 
 namespace {
 
-constexpr uint64_t kMicroseconds = 1'000'000;
-
 // An identity that PgBouncer prints as a pointer; ours are numbers.
 ViewCell id_cell(char kind, uint64_t id) {
   if (id == 0) return cell("");

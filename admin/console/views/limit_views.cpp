@@ -59,10 +59,6 @@ uint64_t most_of_workers(const Facts& facts, Each&& amount) {
   return most;
 }
 
-uint64_t servers_of(const proxy::PoolReport& pool) {
-  return uint64_t{pool.servers_active} + pool.servers_idle + pool.servers_login + pool.servers_being_canceled;
-}
-
 // Server connections of the pool, node or user (`key_of`) that has most, over all workers.
 template <typename KeyOf>
 uint64_t most_servers(const Facts& facts, KeyOf&& key_of) {

@@ -9,7 +9,6 @@ namespace mosaic::admin {
 namespace {
 
 constexpr const char* kConsoleDatabase = "pgbouncer";
-constexpr uint64_t kMicroseconds = 1'000'000;
 
 // All pools of one user, over nodes and workers.
 std::map<std::string, proxy::PoolReport> pools_by_user(const proxy::Report& report) {
@@ -29,10 +28,6 @@ std::map<std::string, proxy::PoolReport> pools_by_user(const proxy::Report& repo
     }
   }
   return users;
-}
-
-uint64_t servers_of(const proxy::PoolReport& pool) {
-  return uint64_t{pool.servers_active} + pool.servers_idle + pool.servers_login + pool.servers_being_canceled;
 }
 
 uint64_t count_servers(const proxy::Report& report) {

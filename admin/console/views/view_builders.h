@@ -3,9 +3,19 @@
 // its order (PgBouncer manual, "Admin console"), one row per (database, user) or database: duplicates break
 // exporters.
 
+#include <cstdint>
+
 #include "admin/console/views/view_registry.h"
+#include "proxy/report.h"
 
 namespace mosaic::admin {
+
+constexpr uint64_t kMicroseconds = 1'000'000;  // in a second
+
+// Server connections of a pool, whatever they do.
+inline uint64_t servers_of(const proxy::PoolReport& pool) {
+  return uint64_t{pool.servers_active} + pool.servers_idle + pool.servers_login + pool.servers_being_canceled;
+}
 
 // pool_views.cpp
 ViewTable show_pools(const ViewContext& context);

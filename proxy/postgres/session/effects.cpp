@@ -22,11 +22,6 @@ std::string_view token_text(const AnalyzedStatement& statement, uint32_t token) 
                                statement.tokens[token].end - statement.tokens[token].begin);
 }
 
-std::string_view text_of(const AnalyzedStatement& statement, const StatementPart& part) {
-  const uint32_t begin = statement.tokens[part.first_token].begin;
-  return statement.text.substr(begin, statement.tokens[part.last_token - 1].end - begin);
-}
-
 // The value of a SET, tagged (client_view.h). Nothing when it is a null parameter.
 std::optional<std::string> value_of(const AnalyzedStatement& statement, const SettingChange& setting,
                                     const Parameters& parameters) {
@@ -118,7 +113,7 @@ std::string said_by(const AnalyzedStatement& statement, const StatementPart& par
     case StatementKind::kRollbackTo:
     case StatementKind::kSetTransaction:
     case StatementKind::kSetConstraints:
-      return std::string(text_of(statement, part));
+      return std::string(statement.text_of(part));
     default:
       return {};
   }

@@ -29,11 +29,6 @@ bool is_hint(const StatementPart& part) {
          part.setting->name.starts_with("mosaic.");
 }
 
-std::string_view text_of(const AnalyzedStatement& statement, const StatementPart& part) {
-  const uint32_t begin = statement.tokens[part.first_token].begin;
-  return statement.text.substr(begin, statement.tokens[part.last_token - 1].end - begin);
-}
-
 // The plain value of a literal or word: 42, '42', "42".
 std::string unquoted(std::string_view token) {
   if (token.size() < 2 || (token.front() != '\'' && token.front() != '"')) return std::string(token);
@@ -132,7 +127,7 @@ Session::LocalReply Session::run_local(const StatementPart& part, const Analyzed
 
 Session::LocalReply Session::run_local_in_transaction(const StatementPart& part,
                                                       const AnalyzedStatement& statement) {
-  std::string text(text_of(statement, part));
+  std::string text(statement.text_of(part));
   const auto say = [&](Effect::Kind kind) {
     view_.apply(Effect{kind, 0, part.name, ""}, nullptr);
     transaction_.say(std::move(text), false, environment_.max_held_bytes);

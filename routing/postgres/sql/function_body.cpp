@@ -1,11 +1,11 @@
 #include "routing/postgres/sql/function_body.h"
 
 #include <algorithm>
-#include <iterator>
 #include <span>
 
 #include "routing/postgres/sql/keyword.h"
 #include "routing/postgres/sql/known_functions.h"
+#include "routing/postgres/sql/sorted_words.h"
 #include "routing/postgres/sql/tokenizer.h"
 
 namespace mosaic::routing {
@@ -33,10 +33,6 @@ constexpr std::string_view kNoCalls[] = {
 constexpr std::string_view kDoubtful[] = {"alter", "create", "deallocate", "discard", "drop", "execute", "hold",
     "import", "listen", "load", "pg_temp", "prepare", "reset", "temp", "temporary", "unlisten"};
 // clang-format on
-
-bool is_one_of(const auto& sorted, std::string_view word) {
-  return std::binary_search(std::begin(sorted), std::end(sorted), word);
-}
 
 class Reader {
  public:

@@ -1,7 +1,6 @@
 #include "routing/postgres/sql/known_functions.h"
 
-#include <algorithm>
-#include <iterator>
+#include "routing/postgres/sql/sorted_words.h"
 
 namespace mosaic::routing {
 
@@ -131,10 +130,6 @@ constexpr std::string_view kEffectFunctions[] = {
     "txid_current", "txid_current_if_assigned", "txid_current_snapshot", "txid_status", "unique_key_recheck"};
 
 // clang-format on
-
-bool is_one_of(const auto& sorted, std::string_view name) {
-  return std::binary_search(std::begin(sorted), std::end(sorted), name);
-}
 
 // Families that would double the lists.
 bool is_catalog_family(std::string_view name) {

@@ -1,10 +1,10 @@
 #include "routing/postgres/sql/relation_words.h"
 
 #include <algorithm>
-#include <iterator>
 #include <span>
 
 #include "routing/postgres/sql/keyword.h"
+#include "routing/postgres/sql/sorted_words.h"
 #include "routing/postgres/sql/tokenizer.h"
 
 namespace mosaic::routing {
@@ -21,10 +21,6 @@ constexpr std::string_view kAfterList[] = {"begin",  "do",    "end",    "except"
                                            "then",   "union", "values", "where",     "window"};
 
 constexpr std::string_view kCallsWithFrom[] = {"extract", "overlay", "substring", "trim"};
-
-bool is_one_of(const auto& sorted, std::string_view word) {
-  return std::binary_search(std::begin(sorted), std::end(sorted), word);
-}
 
 class Finder {
  public:
