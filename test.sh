@@ -13,9 +13,10 @@ usage() {
   cat <<'TEXT'
 Usage: ./test.sh [--full] [--help]
 
-  (nothing)  install what is missing; format; build with sanitizers, warnings as errors; a short run of every fuzz
-             target; then all tests: style, unit, simulation, fuzz corpora, end to end
-  --full     also clang-tidy, a thread-sanitizer build with its tests, and minutes of fuzzing
+  (nothing)  install what is missing; format; build with sanitizers (clang) and for users (g++), warnings as errors; a
+             short run of every fuzz target; then all tests: style, unit, simulation, fuzz corpora, end to end
+  --full     also clang-tidy, every source compiled alone, benchmarks too, a thread-sanitizer build with its tests, and
+             minutes of fuzzing
 TEXT
 }
 
@@ -48,12 +49,15 @@ sources() { git -c safe.directory='*' ls-files '*.h' '*.cpp'; }
 
 check_format() { sources | xargs -r clang-format --dry-run -Werror; }
 
-configure() { cmake --preset "$1" -DMOSAIC_NODE_MODULES="$PWD/build/node/node_modules"; }
-
 build() { # $1: preset; then targets, default all
   local preset=$1
   shift
-  configure "$preset" && cmake --build --preset "$preset" -j "$kJobs" ${1:+--target "$@"}
+  cmake --preset "$preset" && cmake --build --preset "$preset" -j "$kJobs" ${1:+--target "$@"}
+}
+
+# One by one a source shows what it forgot to include, which others of its batch may hide.
+build_alone() {
+  cmake --preset release -B build/alone -DCMAKE_UNITY_BUILD=OFF && cmake --build build/alone -j "$kJobs"
 }
 
 fuzz_targets() {
@@ -65,7 +69,7 @@ fuzz_targets() {
 fuzz_one() { # $1: target, $2: seconds
   local subject=${1#fuzz_} found=build/fuzz/found/$1
   mkdir -p "$found" "build/fuzz/broken/$1"
-  "build/fuzz/tests/fuzz/$1" -max_total_time="$2" -seed="$fuzz_seed" -timeout=20 -rss_limit_mb=2048 \
+  "build/dev/tests/fuzz/$1" -max_total_time="$2" -seed="$fuzz_seed" -timeout=20 -rss_limit_mb=2048 \
     -print_final_stats=1 -artifact_prefix="build/fuzz/broken/$1/" "$found" "tests/fuzz/corpus/$subject"
 }
 
@@ -87,14 +91,18 @@ fuzz_all() {
   printf '%s\0' "$@" | xargs -0 -n 1 -P "$kJobs" bash -c 'fuzz_logged "$0" "$seconds"'
 }
 
-check_tidy() { sources | grep '\.cpp$' | xargs -r -P "$kJobs" -n 4 clang-tidy -p build/dev --quiet; }
+# clang-tidy is told how each source is compiled alone.
+check_tidy() {
+  cmake --preset dev -B build/tidy -DCMAKE_UNITY_BUILD=OFF -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON || return
+  sources | grep '\.cpp$' | xargs -r -P "$kJobs" -n 4 clang-tidy -p build/tidy --quiet
+}
 
 run_tests() { ctest --preset "$1" -j "$kJobs"; }
 
 # --- The run --------------------------------------------------------------------------------------------------------
 
 is_full=no
-fuzz_seconds=10
+fuzz_seconds=5
 fuzz_seed=1 # a gate must say the same twice; with --full each run looks elsewhere (0: random)
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -112,12 +120,13 @@ install_packages build demo test || fail "packages are missing"
 stage "node-postgres" install_node_postgres
 stage "format" check_format
 stage "build dev" build dev
+stage "build release" build release mosaic
 
 mapfile -t targets < <(fuzz_targets)
-stage "build fuzz" build fuzz "${targets[@]}"
 stage "fuzz ${#targets[@]} targets" fuzz_all "$fuzz_seconds" "${targets[@]}"
 if [ $is_full = yes ]; then
   stage "clang-tidy" check_tidy
+  stage "build alone" build_alone
   stage "build tsan" build tsan
   stage "tests tsan" run_tests tsan
 fi

@@ -14,7 +14,7 @@ packages_of_group() {
     demo) echo postgresql-15 ;;
     soak) echo python3 python3-psycopg2 python3-matplotlib ;;
     test)
-      echo git python3 libgtest-dev libgmock-dev clang-14 clang libclang-rt-14-dev clang-format clang-tidy \
+      echo git python3 libgtest-dev libgmock-dev clang-14 clang lld libclang-rt-14-dev clang-format clang-tidy \
         python3-psycopg2 python3-psycopg python3-asyncpg python3-sqlalchemy python3-django
       # Debian's node-pg insists on Debian's nodejs; a nodejs from elsewhere is as good for the driver test.
       command -v node >/dev/null || echo nodejs
