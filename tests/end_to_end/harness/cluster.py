@@ -60,7 +60,7 @@ class Cluster:
     def __init__(self, node_count=2, shards=16, config=None, node_settings=None):
         """`config`: {"section": {"key": value}} merged over the defaults; `node_settings`: for postgresql.conf of each node.
         Starts nothing."""
-        self.folder = make_folder(unprivileged_user())
+        self.folder = make_folder(unprivileged_user(), in_memory=True)
         self.nodes = [PostgresNode(f"pg{number + 1}", self.folder, node_settings) for number in range(node_count)]
         self.port = self.nodes[0].port if is_plain() else reserve_port()
         self.config_path = os.path.join(self.folder, "mosaic.toml")

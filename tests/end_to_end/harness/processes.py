@@ -6,8 +6,10 @@ pick the same one. Knows nothing of PostgreSQL or Mosaic.
 """
 
 import atexit
+import contextlib
 import ctypes
 import fcntl
+import glob
 import os
 import pwd
 import random
@@ -20,7 +22,10 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL("libc.so.6", use_errno=True)
-_port_locks = []  # kept open: the locks last as long as this process
+_locks = []  # kept open: the locks last as long as this process
+_PREFIX = "mosaic-e2e-"
+_MEMORY = "/dev/shm"
+_MEMORY_FREE_BYTES_MIN = 4 << 30
 
 
 class DeadlineExceeded(AssertionError):
@@ -62,7 +67,7 @@ def reserve_port():
         except OSError:
             os.close(lock)
             continue
-        _port_locks.append(lock)
+        _locks.append(lock)
         return port
     raise RuntimeError("no free port between 12000 and 32000")
 
@@ -80,9 +85,42 @@ def unprivileged_user():
     raise RuntimeError("running as root, and neither user postgres nor nobody exists to run PostgreSQL as")
 
 
-def make_folder(owner=None):
-    """A temporary folder, removed at exit; set MOSAIC_E2E_KEEP=1 to keep it."""
-    folder = tempfile.mkdtemp(prefix="mosaic-e2e-")
+def _folder_in_memory():
+    """A file system in memory with room to spare, or None. A node is made of a thousand small files, and the tests make
+    many nodes: on a disk that takes longer than what is tested."""
+    try:
+        free = os.statvfs(_MEMORY)
+    except OSError:
+        return None
+    has_room = free.f_bavail * free.f_frsize >= _MEMORY_FREE_BYTES_MIN and os.access(_MEMORY, os.W_OK)
+    return _MEMORY if has_room and not {"TMPDIR", "MOSAIC_E2E_KEEP"} & set(os.environ) else None
+
+
+def _remove_abandoned(parent):
+    """What tests left behind that were killed; the folder of a running one is locked."""
+    for folder in glob.glob(os.path.join(parent, _PREFIX + "*")):
+        with contextlib.suppress(OSError):
+            if time.time() - os.stat(folder).st_mtime < 60:
+                continue  # may be about to be locked
+            lock = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def make_folder(owner=None, in_memory=False):
+    """A temporary folder, removed at exit; set MOSAIC_E2E_KEEP=1 to keep it. `in_memory`: where there is room for it, and
+    TMPDIR does not say where to go."""
+    parent = _folder_in_memory() if in_memory else None
+    if parent:
+        _remove_abandoned(parent)
+    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+    if parent:
+        lock = os.open(folder, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _locks.append(lock)
     os.chmod(folder, 0o755)
     if owner:
         shutil.chown(folder, owner)
