@@ -131,7 +131,8 @@ class Log(EndToEndTest):
         wait_until(lambda: [row for row in self.cluster.console("SHOW CLIENTS") if row["state"] == "waiting"
                             and (row["wait"], row["wait_us"]) > (0, 300_000)], "a client to wait 0.3 s")
         holder.execute("COMMIT")
-        slow = self.event("slow_statement")
+        slow = self.event("slow_statement", statement="SELECT pg_sleep(?) FROM generate_series(?, ?), "
+                                                      "(SELECT count(*) FROM users WHERE user_id = ?) AS n")
         self.assertGreaterEqual(float(slow["waited_s"]), 0.3)
         self.assertGreaterEqual(float(slow["server_s"]), 0.3)
         self.assertLess(float(slow["client_s"]), 0.3)
@@ -150,10 +151,11 @@ class Log(EndToEndTest):
             self.assertTrue(held)
             # The server has answered long ago but for what does not fit into the buffers between.
             wait_until(lambda: [node for node in self.cluster.nodes if node.query(
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND now() - state_change > '400 ms'")],
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND now() - state_change > '2 s'")],
                        "the server to wait for its client")
             client.take_reply()
-        slow = self.event("slow_statement")
+        slow = self.event("slow_statement", statement="SELECT repeat(?, ?) FROM generate_series(?, ?) CROSS JOIN "
+                                                      "(SELECT count(*) FROM users WHERE user_id = ?) AS n")
         self.assertGreater(float(slow["client_s"]), float(slow["server_s"]))
 
     def test_timeouts_tell_which_statement(self):
