@@ -92,7 +92,7 @@ class PhotoWorkload(EndToEndTest):
         victim = self.cluster.nodes[1]
         result = {}
         runner = threading.Thread(target=lambda: result.update(zip(("code", "report"), self.workload(
-            "--duration", "4", "--mode", "simple,prepared", "--tolerate-errors"))))
+            "--operations", "3000", "--mode", "simple,prepared", "--tolerate-errors"))))
         runner.start()
         photos = " + ".join(f"(SELECT count(*) FROM shard_{shard:04}.media)" for shard in self.cluster.shards_on(victim))
         before = victim.query(f"SELECT {photos}")[0][0]
