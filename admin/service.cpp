@@ -160,7 +160,7 @@ Status Service::take_file() {
                  "the configuration file changes what needs a restart; nothing was changed",
                  fmt::format("{}", fmt::join(fixed, "; ")),
                  "restart Mosaic, or take these changes out and RELOAD again"};
-  keep_node_ids(*running, load.config);
+  if (Status status = keep_node_ids(*running, load.config); !status) return status;
   CatalogKnowledge known = watcher()->hand_over();
   Status status = take(std::move(load.config), known);
   watch(std::move(known));

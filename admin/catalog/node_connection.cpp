@@ -76,8 +76,7 @@ routing::Status check_logins(const Config& config, const NodeConfig& node, const
     target.password = secret != nullptr ? secret->plaintext : "";
     if (const auto connection = Connection::open(target, limits); !connection)
       return routing::Error{
-          routing::sqlstate::kLoginRefused,
-          fmt::format("node {} does not let user \"{}\" in", node.address.name, user),
+          routing::sqlstate::kLoginRefused, fmt::format("it does not let user \"{}\" in", user),
           connection.error().detail,
           "give the role the same password as on the other nodes (auth.file has it), and look at "
           "the node's pg_hba.conf"};

@@ -18,6 +18,8 @@ namespace mosaic::admin {
 
 namespace {
 
+constexpr size_t kNodesMax = 1000;
+
 // 34 years of milliseconds, as in Instagram's layout; the 64th bit is the sign.
 constexpr uint32_t kIdBits = 63, kIdTimeBitsMin = 40;
 constexpr size_t kIdentifierBytesMax =
@@ -96,6 +98,10 @@ class Checker {
   void check_nodes() {
     if (config_.nodes.empty())
       errors_.add({}, "expected at least one node: a section [nodes.NAME] with host and port");
+    if (config_.nodes.size() > kNodesMax) {
+      errors_.add({}, fmt::format("expected at most {} nodes, got {}", kNodesMax, config_.nodes.size()));
+      return;
+    }
     for (size_t i = 0; i < config_.nodes.size(); ++i) {
       const pool::NodeAddress& node = config_.nodes[i].address;
       const std::string section = "nodes." + node.name;

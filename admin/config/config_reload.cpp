@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "admin/config/config_keys.h"
+#include "routing/sqlstate.h"
 
 namespace mosaic::admin {
 
@@ -85,7 +86,7 @@ std::vector<std::string> changed_keys(const Config& before, const Config& after)
   return lines;
 }
 
-void keep_node_ids(const Config& running, Config& read) {
+routing::Status keep_node_ids(const Config& running, Config& read) {
   std::vector<pool::NodeSettings> by_id = running.proxy.nodes;
   for (pool::NodeSettings& node : by_id) node.is_removed = true;
   for (NodeConfig& node : read.nodes) {
@@ -96,7 +97,12 @@ void keep_node_ids(const Config& running, Config& read) {
     by_id[id] = settings;
     node.id.value = static_cast<uint16_t>(id);
   }
+  if (by_id.size() > kNodeIdsMax)
+    return routing::Error{
+        routing::sqlstate::kConfigError, "too many nodes have come and gone since the start",
+        fmt::format("{} names; the limit is {}", by_id.size(), kNodeIdsMax), "restart Mosaic"};
   read.proxy.nodes = std::move(by_id);
+  return {};
 }
 
 }  // namespace mosaic::admin

@@ -12,6 +12,7 @@
 #include "admin/catalog/snapshot_builder.h"
 #include "admin/init/init_error.h"
 #include "admin/init/init_scripts.h"
+#include "admin/init/node_comparison.h"
 #include "admin/init/reference_rows.h"
 #include "admin/init/rehearsal.h"
 #include "admin/init/shard_workers.h"
@@ -79,10 +80,9 @@ Status InitRunner::run() {
   }
   describe_work();
   if (Status status = rehearse_nodes(); !status) return status;
-  // A node that is in use at once must take its users at once; before the first init there may be none.
   for (const NodeConfig* node : nodes_) {
     if (!is_complete_ || !work_.at(node->address.name).needs_listing) continue;
-    if (Status status = check_logins(config_, *node, limits()); !status) return status;
+    if (Status status = check_new_node(*node); !status) return with_node(status, node->address.name);
   }
   if (options_.is_dry_run) return {};
   if (Status status = has_catalog_ ? record_step() : create_catalog(); !status) return status;
@@ -289,6 +289,16 @@ Status InitRunner::rehearse_nodes() {
     if (Status status = rehearse_node(name, work_.at(name)); !status) return with_node(status, name);
   }
   return {};
+}
+
+// A node that comes to a cluster that is in use gets statements at once.
+Status InitRunner::check_new_node(const NodeConfig& node) {
+  const std::string& name = node.address.name;
+  if (name == config_.default_node) return {};
+  const auto differences = describe_differences(connections_.at(config_.default_node), connections_.at(name));
+  if (!differences) return differences.error();
+  for (const std::string& line : *differences) options_.say(fmt::format("node {}: note that {}", name, line));
+  return check_logins(config_, node, limits());
 }
 
 Status InitRunner::rehearse_node(const std::string& node, const NodeWork& work) {

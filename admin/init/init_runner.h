@@ -41,6 +41,7 @@ class InitRunner {
   routing::Status plan_without_file(const std::vector<AppliedStatement>& applied);
   routing::Status check_tables(const std::vector<std::string>& known);
   routing::Status rehearse_nodes();
+  routing::Status check_new_node(const NodeConfig& node);
   routing::Status rehearse_node(const std::string& node, const NodeWork& work);
   routing::Status create_catalog();
   routing::Status check_catalog(Connection& catalog);

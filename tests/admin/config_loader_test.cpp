@@ -160,6 +160,14 @@ INSTANTIATE_TEST_SUITE_P(
         WrongFile{"[listen]\naddress = \"\"\n", "listen.address: expected an IP address of this host"},
         WrongFile{"pool = 3\n", ""}));
 
+TEST(ConfigChecks, refuse_more_nodes_than_there_may_be_without_comparing_them_all) {
+  std::string text = "[database]\nname = 'a'\n";
+  for (int i = 0; i < 30'000; ++i)
+    text += "[nodes.n" + std::to_string(i) + "]\nhost = 'h" + std::to_string(i) + "'\n";
+  const ConfigLoad load = parse_config(text, "x.toml");
+  EXPECT_EQ(load.errors.to_text("x"), "x: expected at most 1000 nodes, got 30000");
+}
+
 TEST(ConfigChecks, want_a_node_for_the_shards) {
   const std::string errors = errors_of(
       "[database]\nname = 'app'\n[nodes.pg1]\nshards = false\n[nodes.pg2]\nport = 1\nshards = false\n");

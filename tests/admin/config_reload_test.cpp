@@ -43,7 +43,7 @@ TEST(ConfigReload, tells_what_has_changed_without_secrets) {
 TEST(ConfigReload, a_node_keeps_its_id_whatever_the_order) {
   Config running = config_of("[nodes.a]\n[nodes.b]\nport = 2\n[nodes.c]\nport = 3\n");
   Config next = config_of("[nodes.d]\nport = 4\n[nodes.c]\nport = 33\n[nodes.a]\n");
-  keep_node_ids(running, next);
+  ASSERT_TRUE(keep_node_ids(running, next));
   EXPECT_EQ(next.find_node("a")->id.value, 0);
   EXPECT_EQ(next.find_node("c")->id.value, 2);
   EXPECT_EQ(next.find_node("d")->id.value, 3);
@@ -53,12 +53,22 @@ TEST(ConfigReload, a_node_keeps_its_id_whatever_the_order) {
   EXPECT_EQ(next.proxy.nodes[2].address.port, 33);
   EXPECT_FALSE(next.proxy.nodes[2].is_removed);
   Config again = config_of("[nodes.b]\nport = 22\n[nodes.a]\n");
-  keep_node_ids(next, again);
+  ASSERT_TRUE(keep_node_ids(next, again));
   EXPECT_EQ(again.find_node("b")->id.value, 1);
   EXPECT_EQ(again.proxy.nodes[1].address.port, 22);
   EXPECT_FALSE(again.proxy.nodes[1].is_removed);
   EXPECT_TRUE(again.proxy.nodes[2].is_removed);
   EXPECT_TRUE(again.proxy.nodes[3].is_removed);
+}
+
+TEST(ConfigReload, names_of_nodes_have_a_limit) {
+  Config running = config_of("[nodes.a]\n");
+  running.proxy.nodes.resize(kNodeIdsMax);
+  for (size_t i = 1; i < kNodeIdsMax; ++i) running.proxy.nodes[i].address.name = std::to_string(i);
+  Config same = config_of("[nodes.a]\n");
+  EXPECT_TRUE(keep_node_ids(running, same));
+  Config next = config_of("[nodes.a]\n[nodes.b]\nport = 2\n");
+  EXPECT_FALSE(keep_node_ids(running, next));
 }
 
 }  // namespace

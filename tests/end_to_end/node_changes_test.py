@@ -134,8 +134,8 @@ class NodeChanges(EndToEndTest):
             self.assertIn("does not list node \"pg3\"", self.refusal("ADD NODE pg3"))
             self.lists(node)
             dry = self.told("ADD NODE pg3 DRY RUN")
-            self.assertEqual(dry, ["node pg3: would create 0 shards, 6 twins, 1 reference tables, "
-                                   "copy the rows of countries from the default node"])
+            self.assertEqual(dry[0], "node pg3: would create 0 shards, 6 twins, 1 reference tables, "
+                                     "copy the rows of countries from the default node")
             self.assertIsNone(self.node_row("pg3"))
             self.assertEqual(node.query("SELECT to_regclass('countries')"), [(None,)])
             self.cluster.console("RELOAD")
@@ -280,12 +280,23 @@ class NodeChanges(EndToEndTest):
         node.query("ALTER ROLE app PASSWORD 'forgotten'")
         for command in ("ADD NODE pg9 DRY RUN", "ADD NODE pg9"):
             refusal = self.refusal(command)
-            self.assertIn('node pg9 does not let user "app" in', refusal)
+            self.assertIn('node pg9: it does not let user "app" in', refusal)
             self.assertIn("password authentication failed", refusal)
         self.assertEqual(node.query("SELECT to_regclass('countries')"), [(None,)])
         node.query("ALTER ROLE app PASSWORD 'app'")
         self.told("ADD NODE pg9")
         self.told("REMOVE NODE pg9")
+
+    def test_what_is_different_on_a_new_node_is_told(self):
+        node = self.spare("pg10")
+        node.query("ALTER DATABASE photos SET TimeZone = 'Asia/Tokyo'; ALTER ROLE app SET search_path = elsewhere, public")
+        node.query("CREATE EXTENSION pg_trgm")
+        self.lists(node)
+        told = "\n".join(self.told("ADD NODE pg10 DRY RUN"))
+        for line in ("TimeZone of the database is Asia/Tokyo, on the default node not there",
+                     "search_path of role app is elsewhere, public, on the default node not there",
+                     "extension pg_trgm is ", "max_prepared_transactions is 2, on the default node 0"):
+            self.assertIn("node pg10: note that " + line, told)
 
     def test_a_file_without_a_node_that_has_something(self):
         entry = self.cluster.sections.pop("nodes.pg2")
