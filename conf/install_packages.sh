@@ -12,6 +12,7 @@ packages_of_group() {
         libcli11-dev libssl-dev libidn-dev nlohmann-json3-dev
       ;;
     demo) echo postgresql-15 ;;
+    recording) echo asciinema python3 ;;
     soak) echo python3 python3-psycopg2 python3-matplotlib ;;
     test)
       echo git python3 libgtest-dev libgmock-dev clang-14 clang lld libclang-rt-14-dev clang-format clang-tidy \
