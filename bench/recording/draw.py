@@ -120,12 +120,14 @@ def draw(header, transcript):
 <style>{STYLE % (FONT, duration, duration, duration)}{keyframes("cursor", covers, duration)}
 {keyframes("scroll", scrolls, duration)}</style>
 <rect width="{full_w:g}" height="{full_h:g}" rx="8" fill="#0d1117"/>
-<svg x="{MARGIN}" y="{MARGIN}" width="{width:g}" height="{height:g}">
+<svg y="{MARGIN}" width="{full_w:g}" height="{height:g}">
+<g transform="translate({MARGIN} 0)">
 <g id="text" transform="translate(0 {-last_scroll})">
 {body}
 <g id="cover" transform="translate({last_x:g} {last_y})">
-<path fill="#0d1117" d="M0 0H{width:g}V{height}H{-width:g}V{CELL_H}H0Z"/>
+<path fill="#0d1117" d="M0 0H{full_w:g}V{height}H{-full_w:g}V{CELL_H}H0Z"/>
 <rect width="{CELL_W}" height="{CELL_H}" fill="#8b949e"/>
+</g>
 </g>
 </g>
 </svg>

@@ -134,8 +134,9 @@ def main(cast):
         job.run(f"UPDATE media SET caption = upper(caption) WHERE user_id = {USER}")
         wait_until(lambda: "|nightly_job|" in console("SHOW SERVERS"), "the nightly job's transaction")
         others[0].run(f"UPDATE media SET caption = 'sunset' WHERE user_id = {USER}")
+        wait_until(lambda: console("SHOW BLOCKERS").count("\n") == 2, "a client that waits for it")
         others[1].run(f"DELETE FROM media WHERE user_id = {USER}")
-        wait_until(lambda: console("SHOW BLOCKERS").count("\n") >= 3, "two clients that wait for it")
+        wait_until(lambda: console("SHOW BLOCKERS").count("\n") == 3, "another client that waits")
         node.freeze()
         wait_until(lambda: state_of(FROZEN) == "slow", f"{FROZEN} to be found slow")
         with tempfile.TemporaryDirectory() as home:
