@@ -527,7 +527,7 @@ ClientReport ClientConnection::report(uint64_t now_ms, bool with_statement) cons
   const Session& session = pump_->session();
   report.application_name = session.application_name();
   report.prepared_statements = static_cast<uint32_t>(session.prepared_statements());
-  report.shard = session.is_busy() ? session.last_shard() : -1;
+  report.shard = session.is_busy() ? session.running().shard : -1;
   if (waiting_in() != nullptr) {
     report.state = "waiting";
     report.wait_us = (now_ms - waiting_since_ms()) * 1000;

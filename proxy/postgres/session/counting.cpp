@@ -24,13 +24,16 @@ uint64_t rows_of(std::string_view tag) {
   return rows;
 }
 
+int shard_of(const Route& route) {
+  return route.target == Route::Target::kShard ? static_cast<int>(route.shard.value) : -1;
+}
+
 }  // namespace
 
 void Session::count_query(const Route& route) {
   ++environment_.traffic[leg_.node().value].queries;
-  last_shard_ = -1;
-  if (route.target != Route::Target::kShard) return;
-  last_shard_ = static_cast<int>(route.shard.value);
+  last_shard_ = shard_of(route);
+  if (last_shard_ < 0) return;
   if (route.shard.value < environment_.shard_queries.size()) ++environment_.shard_queries[route.shard.value];
 }
 
@@ -127,7 +130,7 @@ void Session::begin_timing_of_portal(Expectation& expectation, std::string_view 
 Session::Running Session::running() const {
   Running running;
   running.shape = times_.use.get();
-  running.shard = last_shard_;
+  running.shard = waiting_.is_describing() ? -1 : waiting_.route ? shard_of(*waiting_.route) : last_shard_;
   running.began_us = times_.began_us;
   for (size_t i = 0; i < leg_.owed().size(); ++i) {
     const Expectation& owed = leg_.owed().at(i);

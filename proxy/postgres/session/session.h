@@ -106,15 +106,14 @@ class Session {
   bool is_busy() const;
   size_t prepared_statements() const { return statements_.size(); }
   size_t owed_replies() const { return leg_.owed().size(); }  // by the server
-  int last_shard() const { return last_shard_; }
   // What it runs or waits to run; between statements the last one. Times by environment.clock.
   struct Running {
     const routing::ShapeUse* shape = nullptr;  // null: not known
-    int shard = -1;
-    uint64_t began_us = 0;              // 0: nothing runs or waits
-    uint64_t waited_us = 0;             // for a server, before it ran
-    uint64_t waiting_us = 0;            // since when it waits for one; 0: it does not
-    uint64_t transaction_began_us = 0;  // 0: no transaction is open
+    int shard = -1;                            // -1: of none
+    uint64_t began_us = 0;                     // 0: nothing runs or waits
+    uint64_t waited_us = 0;                    // for a server, before it ran
+    uint64_t waiting_us = 0;                   // since when it waits for one; 0: it does not
+    uint64_t transaction_began_us = 0;         // 0: no transaction is open
   };
   Running running() const;
   // The client has not read for so long, and its server was not read from.

@@ -191,5 +191,29 @@ TEST_F(SessionCounting, tells_what_runs_and_since_when) {
   EXPECT_EQ(running.transaction_began_us, 1'000'000u);
 }
 
+TEST_F(SessionCounting, tells_the_shard_of_what_waits_not_that_of_the_statement_before) {
+  const auto text = [&](std::string_view node) {
+    return fmt::format("SELECT caption FROM media WHERE user_id = {}", s.user_on(node));
+  };
+  const auto node_of_shard = [&] {
+    const int shard = s.session->running().shard;
+    return shard < 0 ? "none"
+                     : s.environment.catalog->node_name(
+                           s.environment.catalog->node_of(routing::ShardId{static_cast<uint32_t>(shard)}));
+  };
+  s.send(text("pg2"));
+  s.answer({"SELECT 1"}, 'I');
+  s.lease_end();
+  EXPECT_EQ(node_of_shard(), "pg2");
+  EXPECT_EQ(s.query(text("pg1")), Intake::kLater);
+  EXPECT_EQ(node_of_shard(), "pg1");
+  s.grant();
+  s.query(text("pg1"));
+  s.answer({"SELECT 1"}, 'I');
+  s.lease_end();
+  EXPECT_EQ(s.query("SELECT 1"), Intake::kLater);
+  EXPECT_EQ(node_of_shard(), "none");
+}
+
 }  // namespace
 }  // namespace mosaic::proxy
