@@ -267,7 +267,7 @@ show_progress() {
 
 build() {
   local log=$kDemo/build.log status=0 progress
-  say "Building (release): a few minutes the first time"
+  say "Building (release): minutes the first time, nothing when nothing has changed"
   # One build at a time: a killed run's compilers may still be on their way out. They hold the lock, too.
   exec 9>"$kDemo/build.lock"
   flock 9

@@ -228,7 +228,7 @@ Status Service::add_node(const NodeChange& change, const Say& say, const StopSig
   if (load.config.find_node(change.node) == nullptr)
     return Error{
         routing::sqlstate::kUndefinedObject,
-        fmt::format("the configuration file does not list node \"{}\"", change.node), path,
+        fmt::format("the configuration file does not list node \"{}\"", change.node), "the file is " + path,
         fmt::format("add a section [nodes.{}] with its host and port to the file of every proxy, then "
                     "ADD NODE {} here",
                     change.node, change.node)};

@@ -25,7 +25,7 @@ class Log(EndToEndTest):
     def setUp(self):
         super().setUp()
         self.addCleanup(self.reload, {}, {}, {})
-        self.begin = len(self.cluster.mosaic.log_text())
+        self.begin = len(self.cluster.log_so_far())
 
     def reload(self, mosaic, limits, pool):
         """Takes these settings beside those of the class."""
@@ -88,10 +88,11 @@ class Log(EndToEndTest):
 
     def test_connections_can_be_left_out(self):
         self.reload({"log_connections": False, "log_disconnections": False}, {}, {})
-        self.begin = len(self.cluster.mosaic.log_text())
+        self.begin = len(self.cluster.log_so_far())
         self.connect().close()
         self.refused_login("nobody")
         self.event("login_failed", user="nobody")
+        self.cluster.log_so_far()
         for name in ("client_connected", "client_left", "server_connected", "server_left"):
             self.assertEqual(self.events(name), [])
 
@@ -103,6 +104,7 @@ class Log(EndToEndTest):
         self.refused_login('x\n2026-01-01 00:00:00.000 UTC error [1] event=forged user="root"\r\x1b[2J')
         failed = self.event("login_failed")
         self.assertTrue(failed["user"].startswith("x\n2026"))
+        self.cluster.log_so_far()
         self.assertEqual(self.events("forged"), [])
         self.assertEqual(failed["level"], "warning")
 
@@ -113,6 +115,7 @@ class Log(EndToEndTest):
         cursor.execute("SELECT pg_sleep(0.05), 'card 4111 1111', count(*) FROM users WHERE user_id = 5")
         slow = self.event("slow_statement")
         self.assertEqual(slow["statement"], "SELECT pg_sleep(?), ?, count(*) FROM users WHERE user_id = ?")
+        self.cluster.log_so_far()
         text = "\n".join(self.lines())
         for secret in ("hunter2", "4111", "SCRAM-SHA-256$"):
             self.assertNotIn(secret, text)
@@ -245,7 +248,7 @@ class Log(EndToEndTest):
 
     def test_json(self):
         self.reload({"log_format": "json"}, {}, {})
-        self.begin = len(self.cluster.mosaic.log_text())
+        self.begin = len(self.cluster.log_so_far())
         self.refused_login("the \"json\"\n one")
         failed = wait_until(lambda: next((record for record in map(json.loads, self.lines())
                                           if record["event"] == "login_failed"), None), "the record")
@@ -254,10 +257,11 @@ class Log(EndToEndTest):
 
     def test_floods_are_counted(self):
         self.reload({"log_rate_limit": 2}, {}, {})
-        self.begin = len(self.cluster.mosaic.log_text())
+        self.begin = len(self.cluster.log_so_far())
         for _ in range(30):
             self.refused_login("flood")
         told = wait_until(lambda: self.events("events_left_out", of="login_failed"), "the count of what was left out")
+        self.cluster.log_so_far()
         written = len(self.events("login_failed"))
         self.assertLess(written, 30)
         self.assertGreater(sum(int(event["count"]) for event in told), 0)

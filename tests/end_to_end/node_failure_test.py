@@ -208,7 +208,7 @@ class NodeFailure(EndToEndTest):
                     user = self.cluster.users_on(node, 1)[0]
                     self.assertEqual(client.query(f"SELECT count(*) FROM follows WHERE user_id = {user}"), [("0",)])
                 wait_until(lambda: "catalog" in mosaic.log_text()[before:].lower(), "mosaic to say that the catalog is down")
-                self.assertRegex(mosaic.log_text()[before:], r"(?i)map.*disk|disk.*map|saved.*map|last.*map")
+                self.assertRegex(self.cluster.log_so_far()[before:], r"(?i)map.*disk|disk.*map|saved.*map|last.*map")
         finally:
             catalog.start()
         user = self.cluster.users_on(catalog, 1)[0]

@@ -127,7 +127,7 @@ class NodeTrouble(EndToEndTest):
                 self.clients.append(Client(f"keyed on {node.name}", self.cluster.port, keyed(user)))
         self.clients += self.mobile_clients()
         wait_until(lambda: self.state() == "up", "the node to be up")
-        self.log_before = len(self.cluster.mosaic.log_text())
+        self.log_before = len(self.cluster.log_so_far())
         for client in self.clients:
             client.start()
         self.addCleanup(self.stop_clients)

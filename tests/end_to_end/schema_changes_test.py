@@ -74,7 +74,7 @@ class SchemaChanges(EndToEndTest):
         self.assertEqual(done.stdout, "ok\n")
         self.assertIn("tables.albums: not made yet", done.stderr)
         self.restart()
-        self.assertIn("tables.albums: not made yet", self.cluster.mosaic.log_text())
+        self.assertIn("tables.albums: not made yet", self.cluster.log_so_far())
         states = {row["name"]: row["state"] for row in self.cluster.console("SHOW TABLES")}
         self.assertEqual(states["albums"], "not made yet: mosaic init")
         self.assertEqual(states["media"], "ready")
@@ -106,7 +106,7 @@ class SchemaChanges(EndToEndTest):
         self.assertEqual({row["name"]: row["state"] for row in self.cluster.console("SHOW TABLES")}["albums"],
                          "not in the configuration")
         self.restart()
-        self.assertIn("tables.albums: the catalog has it", self.cluster.mosaic.log_text())
+        self.assertIn("tables.albums: the catalog has it", self.cluster.log_so_far())
         cursor = self.connect()
         cursor.execute("SELECT name FROM albums WHERE user_id = 3")
         self.assertEqual(cursor.fetchall(), [("a",)])

@@ -171,7 +171,7 @@ ViewTable show_limits(const ViewContext& context) {
   for (const Limit& limit : kLimits) {
     const auto value = config->values.find(std::string(limit.key));
     ViewRow cells = row(limit.key.substr(limit.key.find('.') + 1),
-                        value == config->values.end() ? std::string() : value->second);
+                        value == config->values.end() ? std::string() : plain(value->second));
     cells.push_back(amount_cell(limit.used(facts)));
     cells.push_back(amount_cell(limit.used_max(facts)));
     const auto hits = facts.events.find(limit.event);

@@ -11,12 +11,6 @@ namespace mosaic::admin {
 
 namespace {
 
-// TOML text without the quotes of a plain text: what PgBouncer's users expect in a cell.
-std::string plain(const std::string& toml) {
-  if (toml.size() >= 2 && toml.front() == '"' && toml.back() == '"') return toml.substr(1, toml.size() - 2);
-  return toml;
-}
-
 // Keys that PgBouncer has too keep its flat names; the others are told with their section.
 std::string shown_name(const std::string& full_name) {
   for (const std::string section : {"pool.", "limits."}) {

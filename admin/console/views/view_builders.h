@@ -4,6 +4,7 @@
 // exporters.
 
 #include <cstdint>
+#include <string>
 
 #include "admin/console/views/view_registry.h"
 #include "proxy/report.h"
@@ -15,6 +16,12 @@ constexpr uint64_t kMicroseconds = 1'000'000;  // in a second
 // Server connections of a pool, whatever they do.
 inline uint64_t servers_of(const proxy::PoolReport& pool) {
   return uint64_t{pool.servers_active} + pool.servers_idle + pool.servers_login + pool.servers_being_canceled;
+}
+
+// TOML text without the quotes of a plain text: what PgBouncer's users expect in a cell.
+inline std::string plain(const std::string& toml) {
+  if (toml.size() >= 2 && toml.front() == '"' && toml.back() == '"') return toml.substr(1, toml.size() - 2);
+  return toml;
 }
 
 // pool_views.cpp

@@ -7,7 +7,9 @@ test scripts themselves are checked (classes whose subject is Mosaic say `needs_
 
 import contextlib
 import ctypes
+import itertools
 import os
+import re
 import struct
 import sys
 import unittest
@@ -21,6 +23,7 @@ from .processes import make_folder, reserve_port, run, unprivileged_user, wait_u
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PHOTOS_SCHEMA = os.path.join(SOURCE, "..", "..", "conf", "photos.sql")
 SAMPLES_SCHEMA = os.path.join(SOURCE, "samples.sql")
+_MARKS = itertools.count()
 _XXHASH = ctypes.CDLL("libxxhash.so.0")
 _XXHASH.XXH3_64bits.restype = ctypes.c_uint64
 
@@ -211,6 +214,19 @@ class Cluster:
                 return [dict(zip(names, row)) for row in cursor.fetchall()]
         finally:
             connection.close()
+
+    def log_so_far(self):
+        """The log with all that has happened by now: lines are written a little later, in their order."""
+        mark = f"mark{next(_MARKS)}"
+
+        def has_come():
+            if re.search(rf"console_command_failed.*{mark}.*\n", self.mosaic.log_text()):
+                return True
+            with contextlib.suppress(psycopg2.Error):  # what is refused is logged, within log_rate_limit
+                self.console(f"ADD NODE {mark} DRY RUN")
+            return False
+        wait_until(has_come, "the log to come to here")
+        return self.mosaic.log_text()
 
     @contextlib.contextmanager
     def held_back(self, key, node=None):
