@@ -236,6 +236,9 @@ Status Service::add_node(const NodeChange& change, const Say& say, const StopSig
     if (Status status = reload(); !status) return status;
     load.config = *config();
   }
+  // Tables that are not made yet are no affair of the node's.
+  std::erase_if(load.config.tables,
+                [&](const TableConfig& table) { return catalog()->find_table(table.name) < 0; });
   InitOptions options;
   options.is_dry_run = change.is_dry_run;
   options.only_node = change.node;

@@ -10,7 +10,7 @@ namespace {
 
 using routing::Result;
 
-using Facts = std::map<std::string, std::string>;
+using NodeFacts = std::map<std::string, std::string>;
 
 constexpr const char* kFacts = R"sql(
 SELECT name, setting FROM pg_settings WHERE name IN ('server_encoding', 'TimeZone', 'DateStyle', 'IntervalStyle',
@@ -33,15 +33,15 @@ UNION ALL
 SELECT 'extension ' || extname, extversion FROM pg_extension
 )sql";
 
-Result<Facts> facts_of(Connection& connection) {
+Result<NodeFacts> facts_of(Connection& connection) {
   auto rows = connection.query(kFacts);
   if (!rows) return rows.error();
-  Facts facts;
+  NodeFacts facts;
   for (int row = 0; row < rows->count(); ++row) facts.emplace(rows->text(row, 0), rows->text(row, 1));
   return facts;
 }
 
-std::string or_not_there(const Facts& facts, const std::string& name) {
+std::string or_not_there(const NodeFacts& facts, const std::string& name) {
   const auto at = facts.find(name);
   return at == facts.end() ? "not there" : at->second;
 }
@@ -53,7 +53,7 @@ Result<std::vector<std::string>> describe_differences(Connection& reference, Con
   if (!wanted) return wanted.error();
   auto there = facts_of(node);
   if (!there) return there.error();
-  Facts all = *wanted;
+  NodeFacts all = *wanted;
   all.insert(there->begin(), there->end());
   std::vector<std::string> lines;
   for (const auto& [name, value] : all) {

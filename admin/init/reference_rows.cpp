@@ -102,8 +102,12 @@ Result<std::vector<std::string>> find_missing_rows(Connection& source, Connectio
 
 Status lock_reference_tables(Connection& source, const std::vector<std::string>& tables) {
   std::string script = set_lock_limit();
-  for (const std::string& table : tables)
-    script += fmt::format("LOCK TABLE {} IN SHARE MODE;\n", public_name(table));
+  for (const std::string& table : tables) {
+    auto is_there = source.query("SELECT to_regclass($1) IS NOT NULL", {public_name(table)});
+    if (!is_there) return is_there.error();
+    if (is_there->text(0, 0) == "t")
+      script += fmt::format("LOCK TABLE {} IN SHARE MODE;\n", public_name(table));
+  }
   return source.execute(script);
 }
 

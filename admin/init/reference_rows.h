@@ -16,7 +16,8 @@ namespace mosaic::admin {
 routing::Result<std::vector<std::string>> find_missing_rows(Connection& source, Connection& target,
                                                             const std::vector<std::string>& tables);
 
-// Nobody writes the tables at `source` until its transaction, in which this is called, ends.
+// Nobody writes the tables at `source` until its transaction, in which this is called, ends. Those that are
+// not made yet are passed over.
 routing::Status lock_reference_tables(Connection& source, const std::vector<std::string>& tables);
 
 // Copies `tables`, with the counts of their sequences, within the transactions that both connections are in.

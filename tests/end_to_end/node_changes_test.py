@@ -250,6 +250,41 @@ class NodeChanges(EndToEndTest):
             catalog.start()
         wait_until(lambda: self.node_row("pg1")["state"] == "up", "the node to be found up again")
 
+    def test_reference_tables_with_keys_counts_and_triggers_come_whole(self):
+        schema = self.cluster.schema_path
+        with open(schema) as file:
+            kept = file.read()
+        tables = ("regions", "kinds", "unmade")
+        for table in tables:
+            self.cluster.sections[f"tables.{table}"] = {"reference": True}
+        del self.cluster.sections["tables.unmade"]
+        self.cluster.write_files()
+        with open(schema, "w") as file:
+            file.write(kept + """
+CREATE TABLE kinds (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL,
+  upper_name text GENERATED ALWAYS AS (upper(name)) STORED, parent integer REFERENCES kinds);
+CREATE TABLE regions (code text PRIMARY KEY, kind integer NOT NULL REFERENCES kinds, note text);
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note = NEW.note || '!'; RETURN NEW; END $$;
+CREATE TRIGGER stamp BEFORE INSERT ON regions FOR EACH ROW EXECUTE FUNCTION stamp();
+""")
+        run_mosaic("init", self.cluster.config_path, "--schema", schema)
+        for node in self.cluster.nodes:
+            node.query("INSERT INTO kinds (name, parent) VALUES ('a', NULL), ('b', 1), (E'with\ttab, \"quotes\" and \\\\', 2)")
+            node.query("INSERT INTO regions VALUES ('x', 2, 'once'), ('y', 3, NULL)")
+        self.cluster.sections["tables.unmade"] = {"reference": True}
+        node = self.spare("pg11")
+        self.lists(node)
+        self.told("ADD NODE pg11")
+        for table in ("kinds", "regions"):
+            rows = f"SELECT * FROM {table} ORDER BY 1"
+            self.assertEqual(node.query(rows), self.cluster.nodes[0].query(rows))
+        self.assertEqual(node.query("INSERT INTO kinds (name) VALUES ('next') RETURNING id"), [(4,)])
+        node.query("INSERT INTO regions VALUES ('z', 1, 'twice')")
+        self.assertEqual(node.query("SELECT note FROM regions WHERE code = 'z'"), [("twice!",)], "triggers are on again")
+        self.told("REMOVE NODE pg11")
+        self.cluster.sections.pop("tables.unmade")
+        self.cluster.write_files()
+
     def test_nothing_is_removed_that_a_client_still_needs(self):
         node = self.spare("pg5")
         self.lists(node)
