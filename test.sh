@@ -120,11 +120,12 @@ install_packages build demo test || fail "packages are missing"
 stage "node-postgres" install_node_postgres
 stage "format" check_format
 stage "build dev" build dev
-stage "build release" build release mosaic
+stage "build release" build release mosaic photo_workload  # what quickstart.sh builds
 
 mapfile -t targets < <(fuzz_targets)
 stage "fuzz ${#targets[@]} targets" fuzz_all "$fuzz_seconds" "${targets[@]}"
 if [ $is_full = yes ]; then
+  stage "build benchmarks" build release
   stage "clang-tidy" check_tidy
   stage "build alone" build_alone
   stage "build tsan" build tsan
