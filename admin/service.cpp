@@ -266,7 +266,11 @@ Status Service::remove_node(const NodeChange& change, const Say& say, const Stop
 
 Status Service::wait_for_use(const std::string& node, bool is_in_use, const StopSignal& stop) const {
   const auto until = std::chrono::steady_clock::now() + kTakeLimit;
-  const auto is_taken = [&] { return catalog()->is_in_use(config()->find_node(node)->id) == is_in_use; };
+  const auto is_taken = [&] {
+    const auto now = config();  // another console may reload a file without the node meanwhile
+    const NodeConfig* listed = now->find_node(node);
+    return listed == nullptr ? !is_in_use : catalog()->is_in_use(listed->id) == is_in_use;
+  };
   while (!is_taken()) {
     if (std::chrono::steady_clock::now() >= until || stop.wait_ms(20))
       return Error{routing::sqlstate::kCannotConnectNow,

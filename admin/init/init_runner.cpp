@@ -410,17 +410,9 @@ void InitRunner::describe_work() const {
 }
 
 Status InitRunner::prepare_node(const std::string& node) {
-  const NodeWork& work = work_.at(node);
-  Connection& connection = connections_.at(node);
-  if (!work.fill.empty()) return prepare_with_rows(node);
-  if (work.needs_public) {
-    return connection.execute(as_transaction(new_node_script(node)));
-  }
-  if (work.public_step)
-    return connection.execute(as_transaction(node_extension_script(plan_, config_, node, *work.public_step)));
-  if (work.needs_public_grants)
-    return connection.execute(as_transaction(node_grant_script(plan_, config_, node)));
-  return {};
+  if (!work_.at(node).fill.empty()) return prepare_with_rows(node);
+  const std::string script = public_script(node);
+  return script.empty() ? Status() : connections_.at(node).execute(as_transaction(script));
 }
 
 // In one transaction with what makes the tables, so that a run that is killed leaves none without its rows.
@@ -435,7 +427,7 @@ Status InitRunner::prepare_with_rows(const std::string& node) {
     if (Status status = lock_reference_tables(*source_, reference_tables()); !status) return status;
   }
   if (Status status = target.execute("BEGIN;\n" + set_lock_limit()); !status) return status;
-  Status status = work_.at(node).needs_public ? target.execute(new_node_script(node)) : Status();
+  Status status = target.execute(public_script(node));
   if (status) {
     auto missing = find_missing_rows(*source_, target, reference_tables());
     status = missing ? copy_reference_rows(*source_, target, *missing) : Status(missing.error());
@@ -445,13 +437,18 @@ Status InitRunner::prepare_with_rows(const std::string& node) {
   return status;
 }
 
-std::string InitRunner::new_node_script(const std::string& node) const {
+// What `public` of the node needs; empty: nothing.
+std::string InitRunner::public_script(const std::string& node) const {
+  const NodeWork& work = work_.at(node);
   const std::string& schema = config_.catalog.schema;
-  return node_record_ddl(schema) +
-         fmt::format(
-             "INSERT INTO {}.node_record (cluster_id, node) VALUES ({}, {}) ON CONFLICT DO NOTHING;\n",
-             schema, routing::quote_literal(cluster_id_), routing::quote_literal(node)) +
-         node_script(plan_, config_, node);
+  if (work.needs_public)
+    return node_record_ddl(schema) +
+           fmt::format(
+               "INSERT INTO {}.node_record (cluster_id, node) VALUES ({}, {}) ON CONFLICT DO NOTHING;\n",
+               schema, routing::quote_literal(cluster_id_), routing::quote_literal(node)) +
+           node_script(plan_, config_, node);
+  if (work.public_step) return node_extension_script(plan_, config_, node, *work.public_step);
+  return work.needs_public_grants ? node_grant_script(plan_, config_, node) : "";
 }
 
 Status InitRunner::apply_shards() {

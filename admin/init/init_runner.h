@@ -52,7 +52,7 @@ class InitRunner {
   void describe_work() const;
   routing::Status prepare_node(const std::string& node);
   routing::Status prepare_with_rows(const std::string& node);
-  std::string new_node_script(const std::string& node) const;
+  std::string public_script(const std::string& node) const;
   routing::Status apply_shards();
   routing::Status finish_nodes();
   routing::Status take_into_use();

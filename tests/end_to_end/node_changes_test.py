@@ -259,14 +259,15 @@ class NodeChanges(EndToEndTest):
             self.cluster.sections[f"tables.{table}"] = {"reference": True}
         del self.cluster.sections["tables.unmade"]
         self.cluster.write_files()
-        with open(schema, "w") as file:
-            file.write(kept + """
+        grown = kept + """
 CREATE TABLE kinds (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL,
   upper_name text GENERATED ALWAYS AS (upper(name)) STORED, parent integer REFERENCES kinds);
 CREATE TABLE regions (code text PRIMARY KEY, kind integer NOT NULL REFERENCES kinds, note text);
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note = NEW.note || '!'; RETURN NEW; END $$;
 CREATE TRIGGER stamp BEFORE INSERT ON regions FOR EACH ROW EXECUTE FUNCTION stamp();
-""")
+"""
+        with open(schema, "w") as file:
+            file.write(grown)
         run_mosaic("init", self.cluster.config_path, "--schema", schema)
         for node in self.cluster.nodes:
             node.query("INSERT INTO kinds (name, parent) VALUES ('a', NULL), ('b', 1), (E'with\ttab, \"quotes\" and \\\\', 2)")
@@ -282,8 +283,21 @@ CREATE TRIGGER stamp BEFORE INSERT ON regions FOR EACH ROW EXECUTE FUNCTION stam
         node.query("INSERT INTO regions VALUES ('z', 1, 'twice')")
         self.assertEqual(node.query("SELECT note FROM regions WHERE code = 'z'"), [("twice!",)], "triggers are on again")
         self.told("REMOVE NODE pg11")
+        # What the schema gains while the node is away comes with it, rows and all.
+        self.forget("pg11")
+        node.query("DELETE FROM kinds WHERE name = 'next'; DELETE FROM regions WHERE code = 'z'")
         self.cluster.sections.pop("tables.unmade")
+        self.cluster.sections["tables.later"] = {"reference": True}
         self.cluster.write_files()
+        with open(schema, "w") as file:
+            file.write(grown + "CREATE TABLE later (n integer PRIMARY KEY);\n")
+        run_mosaic("init", self.cluster.config_path, "--schema", schema)
+        for there in self.cluster.nodes:
+            there.query("INSERT INTO later VALUES (1), (2)")
+        self.lists(node)
+        self.told("ADD NODE pg11")
+        self.assertEqual(node.query("SELECT n FROM later ORDER BY n"), [(1,), (2,)])
+        self.told("REMOVE NODE pg11")
 
     def test_nothing_is_removed_that_a_client_still_needs(self):
         node = self.spare("pg5")
