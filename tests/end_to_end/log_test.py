@@ -9,9 +9,8 @@ import threading
 import psycopg2
 
 from harness import wire_client as wire
-from harness.cluster import EndToEndTest, render_config
-from harness.mosaic_process import MosaicProcess
-from harness.processes import reserve_port, wait_until
+from harness.cluster import EndToEndTest
+from harness.processes import wait_until
 from harness.wire_client import ConnectionClosed, ServerError, WireClient
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC (debug|info|warning|error) \[\d+\] event=(\w+)(?: (.*))?$")
@@ -270,16 +269,9 @@ class Log(EndToEndTest):
                    "written and left out to be all")
 
     def test_a_reader_that_does_not_read_holds_nobody_up(self):
-        port = reserve_port()
-        sections = dict(self.cluster.sections, listen={"address": "127.0.0.1", "port": port})
-        sections["mosaic"] = {"workers": 1, "state_dir": os.path.join(self.cluster.folder, "unread"), "log_buffer": "1KiB",
-                              "log_rate_limit": 0}
-        path = os.path.join(self.cluster.folder, "unread.toml")
-        with open(path, "w") as config:
-            config.write(render_config(sections))
-        log_path = os.path.join(self.cluster.folder, "unread.log")
+        unread = self.cluster.another_mosaic("unread", log_buffer="1KiB", log_rate_limit=0)
+        port, log_path = unread.port, unread.log_path
         os.mkfifo(log_path)
-        unread = MosaicProcess(path, port, log_path)
         unread.log_text = lambda: "(not read)"
         reader = os.open(log_path, os.O_RDWR | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)

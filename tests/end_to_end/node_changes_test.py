@@ -11,8 +11,8 @@ import unittest
 
 import psycopg2
 
-from harness.cluster import EndToEndTest, render_config
-from harness.mosaic_process import MosaicProcess, run_mosaic
+from harness.cluster import EndToEndTest
+from harness.mosaic_process import run_mosaic
 from harness.postgres_node import APP_USER, PostgresNode
 from harness.processes import reserve_port, spawn, wait_until
 from harness.wire_client import ServerError, WireClient, query
@@ -95,6 +95,13 @@ class NodeChanges(EndToEndTest):
         self.addCleanup(node.stop)
         node.start()
         return node
+
+    def relay_to(self, node):
+        """A process between Mosaic and the node, and the port at which it listens."""
+        port = reserve_port()
+        relay = spawn([sys.executable, "-B", RELAY, str(port), str(node.port)], os.path.join(self.cluster.folder, "relay.log"))
+        self.addCleanup(relay.kill)
+        return relay, port
 
     def lists(self, node):
         """The file lists it from now on, before the others."""
@@ -189,18 +196,12 @@ class NodeChanges(EndToEndTest):
     def test_all_proxies_take_what_one_is_told(self):
         node = self.spare("pg7")
         self.lists(node)
-        port = reserve_port()
-        sections = dict(self.cluster.sections, listen={"address": "127.0.0.1", "port": port})
-        sections["mosaic"] = dict(sections["mosaic"], state_dir=os.path.join(self.cluster.folder, "state2"))
-        path = os.path.join(self.cluster.folder, "second.toml")
-        with open(path, "w") as config:
-            config.write(render_config(sections))
-        second = MosaicProcess(path, port, os.path.join(self.cluster.folder, "second.log"))
+        second = self.cluster.another_mosaic("second")
         self.addCleanup(second.kill)
         second.start()
 
         def state_there():
-            connection = psycopg2.connect(**dict(self.cluster.address("operator", "mosaic"), port=port))
+            connection = psycopg2.connect(**dict(self.cluster.address("operator", "mosaic"), port=second.port))
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute("SHOW NODES WHERE name = pg7")
@@ -361,10 +362,7 @@ CREATE TRIGGER stamp BEFORE INSERT ON regions FOR EACH ROW EXECUTE FUNCTION stam
         self.cluster.console("RELOAD")
 
     def test_an_address_changes_under_load(self):
-        port = reserve_port()
-        relay = spawn([sys.executable, "-B", RELAY, str(port), str(self.cluster.nodes[1].port)],
-                      os.path.join(self.cluster.folder, "relay.log"))
-        self.addCleanup(relay.kill)
+        _, port = self.relay_to(self.cluster.nodes[1])
         section = self.cluster.sections["nodes.pg2"]
         own = section["port"]
         self.addCleanup(section.update, host="127.0.0.1", port=own)
@@ -391,10 +389,7 @@ CREATE TRIGGER stamp BEFORE INSERT ON regions FOR EACH ROW EXECUTE FUNCTION stam
         self.assertEqual(traffic.wrong, [])
 
     def test_a_node_that_is_cut_off_is_reached_at_its_new_address(self):
-        port = reserve_port()
-        relay = spawn([sys.executable, "-B", RELAY, str(port), str(self.cluster.nodes[1].port)],
-                      os.path.join(self.cluster.folder, "relay.log"))
-        self.addCleanup(relay.kill)
+        relay, port = self.relay_to(self.cluster.nodes[1])
         section = self.cluster.sections["nodes.pg2"]
         own = section["port"]
         section["port"] = port

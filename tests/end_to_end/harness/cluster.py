@@ -215,6 +215,15 @@ class Cluster:
         finally:
             connection.close()
 
+    def another_mosaic(self, name, **mosaic):
+        """A second process on the same nodes and catalog, with these keys of [mosaic]; not started."""
+        port = reserve_port()
+        settings = dict({"workers": 1, "state_dir": os.path.join(self.folder, f"{name}-state")}, **mosaic)
+        path = os.path.join(self.folder, f"{name}.toml")
+        with open(path, "w") as config:
+            config.write(render_config(dict(self.sections, listen={"address": "127.0.0.1", "port": port}, mosaic=settings)))
+        return MosaicProcess(path, port, os.path.join(self.folder, f"{name}.log"))
+
     def log_so_far(self):
         """The log with all that has happened by now: lines are written a little later, in their order."""
         mark = f"mark{next(_MARKS)}"
