@@ -252,6 +252,9 @@ void Worker::on_node_change(routing::NodeId node) {
   for (auto& [user, pools] : pools_) {
     if (pools.by_node[node.value]) pools.by_node[node.value]->on_node_change();
   }
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].client) slots_[i].client->on_node_change(node);
+  }
 }
 
 pool::ConnectionPool* Worker::find_room(const pool::RoomRequest& request) {

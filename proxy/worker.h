@@ -104,6 +104,7 @@ class Worker {
   UserPools& acquire_pools(const std::string& user);
   pool::ConnectionPool& pool_of(UserPools& pools, routing::NodeId node);
   pool::NodeLoads& node_loads() { return node_loads_; }
+  bool is_node_up(routing::NodeId node) const { return healths_[node.value]->is_up(); }
   void on_heard(routing::NodeId node) { heard_ms_[node.value] = loop_.now_ms(); }
   void remove(ClientHandle handle);  // at the end of the turn
   // Calls its end_turn() when all events of this turn have been handled.

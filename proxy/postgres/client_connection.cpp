@@ -132,6 +132,13 @@ void ClientConnection::on_shutdown() {
   finish_turn();
 }
 
+void ClientConnection::on_node_change(routing::NodeId node) {
+  if (is_removed_ || server_ == nullptr || lease_.node != node.value) return;
+  if (worker_.is_node_up(node) || !pump_->session().may_go_elsewhere()) return;
+  lose_server();
+  finish_turn();
+}
+
 void ClientConnection::close_now(std::string_view why) {
   on_client_gone(why);
   if (server_ != nullptr) end_lease(LeaseEnd::kDiscard);

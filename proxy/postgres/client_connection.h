@@ -42,6 +42,7 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void on_cancel_request();
   void on_tick(uint64_t now_ms);
   void on_shutdown();
+  void on_node_change(routing::NodeId node);
   void close_now(std::string_view why);  // at once, without a word
   void turn_away();                      // there are too many, before it has said anything
   ClientReport report(uint64_t now_ms, bool with_statement) const;

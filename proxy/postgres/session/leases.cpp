@@ -347,12 +347,21 @@ void Session::go_on_without_server(const Error& error) {
 }
 
 // A log-in, or a statement that any node answers or describes alike, does not depend on one node.
+bool Session::any_node_will_do() const {
+  return waiting_.phase_after == Phase::kWelcome || waiting_.refusal ||
+         (waiting_.route && waiting_.route->target == Route::Target::kAnyNode);
+}
+
+bool Session::may_go_elsewhere() const {
+  return phase_ == Phase::kPreparing && (any_node_will_do() || waiting_.is_describing());
+}
+
 bool Session::ask_next_node(const Error& error) {
-  const bool any_node_will_do = waiting_.phase_after == Phase::kWelcome || waiting_.refusal ||
-                                (waiting_.route && waiting_.route->target == Route::Target::kAnyNode);
+  const bool any_node_will_do = this->any_node_will_do();
   if (!any_node_will_do && !waiting_.is_describing()) return false;
-  if (error.sqlstate != sqlstate::kNodeDown && error.sqlstate != sqlstate::kLoginRefused &&
-      error.sqlstate != sqlstate::kTooManyConnections)
+  constexpr std::string_view kOfOneNode[] = {sqlstate::kNodeDown, sqlstate::kLoginRefused,
+                                             sqlstate::kTooManyConnections, sqlstate::kConnectionFailure};
+  if (std::find(std::begin(kOfOneNode), std::end(kOfOneNode), error.sqlstate) == std::end(kOfOneNode))
     return false;
   const uint32_t nodes = catalog().node_count();
   while (++waiting_.attempts < nodes) {

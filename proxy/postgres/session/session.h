@@ -104,6 +104,8 @@ class Session {
   bool is_pinned() const { return !leg_.remains.pins.is_empty(); }
   // A statement runs, or waits to run.
   bool is_busy() const;
+  // Its server is only being prepared for what another node would do as well: it may be lost unseen.
+  bool may_go_elsewhere() const;
   size_t prepared_statements() const { return statements_.size(); }
   size_t owed_replies() const { return leg_.owed().size(); }  // by the server
   // What it runs or waits to run; between statements the last one. Times by environment.clock.
@@ -279,6 +281,7 @@ class Session {
   void on_server_prepared();
   void on_assigned();
   void go_on_without_server(const routing::Error& error);
+  bool any_node_will_do() const;
   bool ask_next_node(const routing::Error& error);
   void fail_again();
   void on_failed_again(char status);

@@ -185,7 +185,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   leg_.local_bytes().clear();
   statements_.drop_portals();
   portals_.effects.clear();
-  waiting_.route.reset();
+  if (before != Phase::kPreparing) waiting_.route.reset();
   view_.roll_back(nullptr);
   begin_group();
   if (before != Phase::kPreparing) copy_.reset();
@@ -207,7 +207,12 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
     come_to_rest();  // the client has its answer
     return;
   }
+  if (before == Phase::kPreparing && ask_next_node(loss)) {
+    enter(Phase::kWaiting);
+    return;
+  }
   if (before == Phase::kPreparing || before == Phase::kSearching) {
+    waiting_.route.reset();
     go_on_without_server(loss);
     return;
   }

@@ -351,6 +351,41 @@ TEST(SessionPortable, says_a_segments_settings_again) {
   EXPECT_NE(s.memory.settings->find("work_mem"), nullptr);
 }
 
+TEST(SessionPortable, prepares_elsewhere_what_any_node_answers_when_its_server_is_lost_first) {
+  SessionScript s;
+  s.send("SET work_mem = '1MB'");
+  s.answer({"SET"}, 'I');
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  s.memory.settings = s.name_values.empty();  // another server
+  EXPECT_EQ(s.query("SELECT 1"), Intake::kLater);
+  const std::string first = s.grant();
+  ASSERT_EQ(s.session->phase(), Session::Phase::kPreparing);
+  EXPECT_TRUE(s.session->may_go_elsewhere());
+  s.to_server(), s.to_client();
+  s.session->on_server_lost(routing::Error{"08006", "connection was lost", "", ""}, false);
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kDiscard);
+  s.memory.settings = s.name_values.empty();  // another server
+  EXPECT_NE(s.grant(), first);
+  s.answer({"SET"}, 'I');
+  EXPECT_EQ(s.query("SELECT 1"), Intake::kTaken);
+  EXPECT_THAT(s.to_server(), ElementsAre("Query SELECT 1"));
+  EXPECT_TRUE(s.to_client().empty());
+}
+
+TEST(SessionPortable, tells_of_a_server_that_is_lost_before_a_statement_of_its_shard) {
+  SessionScript s;
+  s.send("SET work_mem = '1MB'");
+  s.answer({"SET"}, 'I');
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kReturn);
+  s.memory.settings = s.name_values.empty();  // another server
+  EXPECT_EQ(s.query("SELECT 1 FROM media WHERE user_id = " + std::to_string(s.user_on("pg2"))),
+            Intake::kLater);
+  EXPECT_EQ(s.grant(), "pg2");
+  EXPECT_FALSE(s.session->may_go_elsewhere());
+  s.session->on_server_lost(routing::Error{"08006", "connection was lost", "", ""}, false);
+  EXPECT_FALSE(s.wants_lease());
+}
+
 TEST(SessionPortable, stays_in_the_segment_that_fails_while_it_is_to_move) {
   SessionScript s;
   s.send_extended("SELECT 1 / 0");
