@@ -3,11 +3,13 @@
 // The console turns them into rows. Times of day are Unix microseconds, durations microseconds.
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "pool/node_health.h"
+#include "proxy/shard_gate.h"
 #include "routing/ids.h"
 #include "routing/postgres/router.h"
 
@@ -91,6 +93,9 @@ struct WorkerReport {
   std::vector<routing::ShapeStatistics> shapes;
   uint64_t logins_failed = 0, clients_refused = 0, refused_statements = 0, pinned_sessions = 0;
   uint64_t bound_queries = 0, unbound_queries = 0, healed_statements = 0;  // see SessionEnvironment
+  uint64_t replayed_statements = 0;  // refused by a node that their shard has left, and sent where it is
+  ShardGate::Counts gate;
+  std::map<uint32_t, uint32_t> clients_at_gate;  // by shard
   uint64_t rested_servers = 0, looked_servers = 0, moved_transactions = 0;
   uint64_t described_from_cache = 0, statement_cache_bytes = 0, statement_evictions = 0;
   uint64_t statements = 0, statement_cache_bytes_max = 0;

@@ -204,6 +204,7 @@ void Worker::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
       if (pools.by_node[i]) pools.by_node[i]->set_in_use(is_in_use);
     }
   }
+  gate_.on_map(*environment_.catalog, loop_.now_ms());
 }
 
 void Worker::apply_limits() {
@@ -281,6 +282,7 @@ void Worker::on_tick() {
   const uint64_t now_ms = loop_.now_ms();
   ++ticks_;
   if (listener_) listener_->on_tick();
+  gate_.on_tick(*environment_.catalog, gate_limits(), now_ms);
   for (auto& [user, pools] : pools_) {
     for (auto& pool : pools.by_node) {
       if (pool) pool->on_tick(now_ms, pools.clients > 0);
@@ -353,6 +355,9 @@ WorkerReport Worker::report(const ReportRequest& request) {
   report.bound_queries = environment_.bound_queries;
   report.unbound_queries = environment_.unbound_queries;
   report.healed_statements = environment_.healed_statements;
+  report.replayed_statements = environment_.replayed_statements;
+  report.gate = gate_.counts();
+  report.clients_at_gate = gate_.clients_by_shard();
   report.rested_servers = environment_.rested_servers;
   report.looked_servers = environment_.looked_servers;
   report.moved_transactions = environment_.moved_transactions;

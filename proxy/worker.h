@@ -28,6 +28,7 @@
 #include "proxy/proxy.h"
 #include "proxy/proxy_settings.h"
 #include "proxy/report.h"
+#include "proxy/shard_gate.h"
 
 namespace mosaic::proxy {
 
@@ -104,6 +105,10 @@ class Worker {
   UserPools& acquire_pools(const std::string& user);
   pool::ConnectionPool& pool_of(UserPools& pools, routing::NodeId node);
   pool::NodeLoads& node_loads() { return node_loads_; }
+  ShardGate& gate() { return gate_; }
+  ShardGate::Limits gate_limits() const {
+    return {settings_.pool.max_waiting_clients, settings_.pool.query_wait_timeout_ms};
+  }
   bool is_node_up(routing::NodeId node) const { return healths_[node.value]->is_up(); }
   void on_heard(routing::NodeId node) { heard_ms_[node.value] = loop_.now_ms(); }
   void remove(ClientHandle handle);  // at the end of the turn
@@ -143,6 +148,7 @@ class Worker {
   QueryBinder binder_;
   routing::BufferStock buffers_;
   pool::NodeLoads node_loads_;
+  ShardGate gate_;
   std::vector<uint64_t> heard_ms_;            // by node: when a server last sent something
   std::unique_ptr<pool::NodeProber> prober_;  // of the whole process: the first worker's
   SessionEnvironment environment_;

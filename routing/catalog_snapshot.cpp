@@ -36,30 +36,46 @@ std::string shard_schema_name(std::string_view prefix, ShardId shard, uint32_t s
   return fmt::format("{}{:0{}}", prefix, shard.value, width);
 }
 
-CatalogSnapshot::CatalogSnapshot(Parts parts) : parts_(std::move(parts)) {
-  schemas_.reserve(parts_.shard_nodes.size());
-  for (uint32_t shard = 0; shard < shard_count(); ++shard) {
-    schemas_.push_back(shard_schema_name(parts_.schema_prefix, ShardId{shard}, shard_count()));
+CatalogSnapshot::CatalogSnapshot(Parts parts) : epoch_(parts.epoch), places_(std::move(parts.places)) {
+  auto fixed = std::make_shared<Fixed>();
+  fixed->parts = std::move(parts);
+  Parts& kept = fixed->parts;
+  fixed->schemas.reserve(places_.size());
+  for (uint32_t shard = 0; shard < shard_count(); ++shard)
+    fixed->schemas.push_back(shard_schema_name(kept.schema_prefix, ShardId{shard}, shard_count()));
+  for (size_t i = 0; i < kept.tables.size(); ++i)
+    fixed->table_index.emplace(kept.tables[i].name, static_cast<int>(i));
+  if (kept.functions == nullptr) kept.functions = FunctionClasses::unread();
+  fixed->tables_fingerprint = fingerprint_of(kept.tables, *kept.functions);
+  fixed->has_shadowed_tables = std::any_of(kept.tables.begin(), kept.tables.end(),
+                                           [](const Table& table) { return table.is_shadowed(); });
+  fixed_ = std::move(fixed);
+}
+
+std::shared_ptr<const CatalogSnapshot> CatalogSnapshot::with_places(
+    const std::vector<ShardPlaceChange>& changes) const {
+  std::vector<ShardPlace> places = places_;
+  Epoch epoch = epoch_;
+  for (const auto& [shard, place] : changes) {
+    if (shard.value >= places.size() || place.epoch.value < places[shard.value].epoch.value) continue;
+    places[shard.value] = place;
+    epoch.value = std::max(epoch.value, place.epoch.value);
   }
-  for (size_t i = 0; i < parts_.tables.size(); ++i)
-    table_index_.emplace(parts_.tables[i].name, static_cast<int>(i));
-  if (parts_.functions == nullptr) parts_.functions = FunctionClasses::unread();
-  tables_fingerprint_ = fingerprint_of(parts_.tables, *parts_.functions);
-  has_shadowed_tables_ = std::any_of(parts_.tables.begin(), parts_.tables.end(),
-                                     [](const Table& table) { return table.is_shadowed(); });
+  return std::shared_ptr<const CatalogSnapshot>(new CatalogSnapshot(fixed_, epoch, std::move(places)));
 }
 
 std::string_view CatalogSnapshot::search_path_of(std::string_view role) const {
-  auto at = parts_.search_paths.find(role);
-  if (at == parts_.search_paths.end()) at = parts_.search_paths.find("");
-  return at == parts_.search_paths.end() ? std::string_view("\"$user\", public")
-                                         : std::string_view(at->second);
+  auto at = parts().search_paths.find(role);
+  if (at == parts().search_paths.end()) at = parts().search_paths.find("");
+  return at == parts().search_paths.end() ? std::string_view("\"$user\", public")
+                                          : std::string_view(at->second);
 }
 
 std::optional<ShardId> CatalogSnapshot::first_shard_on(NodeId node) const {
-  const auto at = std::find(parts_.shard_nodes.begin(), parts_.shard_nodes.end(), node);
-  if (at == parts_.shard_nodes.end()) return std::nullopt;
-  return ShardId{static_cast<uint32_t>(at - parts_.shard_nodes.begin())};
+  const auto at = std::find_if(places_.begin(), places_.end(),
+                               [&](const ShardPlace& place) { return place.node == node; });
+  if (at == places_.end()) return std::nullopt;
+  return ShardId{static_cast<uint32_t>(at - places_.begin())};
 }
 
 uint32_t CatalogSnapshot::count_nodes_in_use() const {
@@ -76,8 +92,8 @@ std::optional<NodeId> CatalogSnapshot::next_node_in_use(NodeId from) const {
 }
 
 int CatalogSnapshot::find_table(std::string_view name) const {
-  const auto at = table_index_.find(name);
-  return at == table_index_.end() ? -1 : at->second;
+  const auto at = fixed_->table_index.find(name);
+  return at == fixed_->table_index.end() ? -1 : at->second;
 }
 
 }  // namespace mosaic::routing

@@ -5,6 +5,7 @@
 namespace mosaic::routing::sqlstate {
 
 // Ours: why a statement could not be routed.
+inline constexpr const char* kShardFenced = "MZ001";       // by a node: the shard is moving away from it
 inline constexpr const char* kNoShardKey = "MZ010";        // nothing in the statement tells the shard
 inline constexpr const char* kManyShards = "MZ011";        // the statement would need several shards
 inline constexpr const char* kKeyConflict = "MZ012";       // a write whose keys contradict each other
@@ -32,6 +33,7 @@ inline constexpr const char* kInvalidAuthorization = "28000";
 inline constexpr const char* kInvalidPassword = "28P01";
 inline constexpr const char* kUnknownDatabase = "3D000";
 inline constexpr const char* kDuplicateStatement = "42P05";
+inline constexpr const char* kSerializationFailure = "40001";
 inline constexpr const char* kSyntaxError = "42601";
 inline constexpr const char* kInsufficientPrivilege = "42501";
 inline constexpr const char* kUndefinedObject = "42704";

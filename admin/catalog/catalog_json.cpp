@@ -69,6 +69,7 @@ std::string to_json(const CatalogState& state) {
                    {"id_epoch_ms", layout.id_epoch_ms},
                    {"default_node", layout.default_node},
                    {"shard_nodes", state.shard_nodes},
+                   {"shard_epochs", state.shard_epochs},
                    {"nodes", state.nodes},
                    {"tables", json::array()}};
   for (const CatalogTable& table : state.tables) document["tables"].push_back(json_of(table));
@@ -90,6 +91,7 @@ Result<CatalogState> parse_catalog_json(std::string_view text) {
     state.layout.id_epoch_ms = document.at("id_epoch_ms").get<int64_t>();
     state.layout.default_node = document.at("default_node").get<std::string>();
     state.shard_nodes = document.at("shard_nodes").get<std::vector<std::string>>();
+    state.shard_epochs = document.value("shard_epochs", std::vector<uint64_t>(state.shard_nodes.size(), 1));
     for (const json& entry : document.at("tables")) state.tables.push_back(table_of(entry));
     state.nodes = document.contains("nodes") ? document.at("nodes").get<std::vector<std::string>>()
                                              : nodes_with_data(state);

@@ -48,6 +48,7 @@ struct CatalogState {
   uint64_t epoch = 0;
   bool is_complete = false;              // init has finished
   std::vector<std::string> shard_nodes;  // by shard
+  std::vector<uint64_t> shard_epochs;    // by shard: that of its last change
   std::vector<std::string> nodes;        // in use: prepared by init and not removed since; sorted
   std::vector<CatalogTable> tables;      // by name
   bool operator==(const CatalogState&) const = default;

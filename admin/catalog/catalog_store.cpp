@@ -122,11 +122,12 @@ Result<CatalogState> CatalogStore::load_meta() {
 }
 
 Status CatalogStore::load_shards(CatalogState& state) {
-  auto rows = connection_.query(sql("SELECT shard, node FROM {s}.shards ORDER BY shard"));
+  auto rows = connection_.query(sql("SELECT shard, node, epoch FROM {s}.shards ORDER BY shard"));
   if (!rows) return rows.error();
   for (int row = 0; row < rows->count(); ++row) {
     if (rows->integer(row, 0) != row) return damaged(fmt::format("{}.shards lacks shard {}", schema_, row));
     state.shard_nodes.emplace_back(rows->text(row, 1));
+    state.shard_epochs.push_back(static_cast<uint64_t>(rows->integer(row, 2)));
   }
   return {};
 }

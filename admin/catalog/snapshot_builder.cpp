@@ -199,7 +199,10 @@ Result<std::shared_ptr<const CatalogSnapshot>> build_snapshot(const CatalogState
     return refuse("there are nodes with data that the configuration does not list",
                   fmt::format("{}", fmt::join(unlisted, "; ")),
                   "add a section [nodes.NAME] for each of them");
-  for (const std::string& name : state.shard_nodes) parts.shard_nodes.push_back(*find_node(config, name));
+  for (size_t shard = 0; shard < state.shard_nodes.size(); ++shard) {
+    const uint64_t epoch = shard < state.shard_epochs.size() ? state.shard_epochs[shard] : 1;
+    parts.places.push_back({*find_node(config, state.shard_nodes[shard]), {epoch}, false});
+  }
   if (state.shard_nodes.size() != state.layout.shard_count)
     return refuse(
         "the catalog's shard map is incomplete",

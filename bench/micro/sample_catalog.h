@@ -11,7 +11,7 @@ inline routing::CatalogSnapshot::Parts sample_parts(uint16_t shards) {
   parts.functions = routing::FunctionClasses::empty();  // read, and none may leave anything behind
   parts.node_names = {"pg1", "pg2", "pg3"};
   for (uint16_t shard = 0; shard < shards; ++shard) {
-    parts.shard_nodes.push_back(routing::NodeId{static_cast<uint16_t>(shard % 3)});
+    parts.places.push_back({routing::NodeId{static_cast<uint16_t>(shard % 3)}, {}, false});
   }
   for (const char* name : {"users", "media", "likes"}) {
     routing::Table table;

@@ -116,6 +116,18 @@ void ClientConnection::on_lease_failed(const Error& error) {
   finish_turn();
 }
 
+void ClientConnection::on_gate_open() {
+  pump_->on_gate_open();
+  finish_turn();
+}
+
+void ClientConnection::on_gate_failed(const Error& error) {
+  tell_lease_failed(error);
+  lease_.asked_us = 0;
+  pump_->on_lease_failed(error);
+  finish_turn();
+}
+
 void ClientConnection::on_cancel_request() {
   if (!pump_ || is_closing_) return;
   pump_->on_cancel_request();
@@ -269,6 +281,15 @@ void ClientConnection::hand_to_console() {
 FramePump::LeaseAnswer ClientConnection::ask_for_lease(const LeaseRequest& request) {
   pool_ = &worker_.pool_of(*pools_, request.node);
   lease_.is_any_node_good = request.is_any_node_good;
+  if (ShardGate::must_wait(request, *worker_.environment().catalog)) {
+    const auto error = worker_.gate().wait(*this, request, worker_.gate_limits(), worker_.loop().now_ms());
+    if (error) {
+      tell_lease_failed(*error);
+    } else {
+      lease_.asked_us = worker_.environment().clock.now_us();
+    }
+    return {std::nullopt, error};
+  }
   const auto grant = pool_->acquire(*this, request.preferred);
   if (grant.server != nullptr) {
     worker_.node_loads().begin(request.node);
@@ -284,6 +305,7 @@ FramePump::LeaseAnswer ClientConnection::ask_for_lease(const LeaseRequest& reque
 }
 
 void ClientConnection::stop_waiting() {
+  worker_.gate().leave(*this);
   if (waiting_in() == nullptr) return;
   worker_.node_loads().end(waiting_in()->node());
   waiting_in()->stop_waiting(*this);
@@ -508,6 +530,7 @@ void ClientConnection::report_statement(ClientReport& report) const {
   report.owed_replies = static_cast<uint32_t>(session.owed_replies());
   report.unsent_bytes = stream_ ? stream_->pending_bytes() : 0;
   report.waits_for = waiting_in() != nullptr ? "pool"
+                     : is_at_gate()          ? "move"
                      : !has_reply_room()     ? "client_read"
                      : report.is_running     ? "server"
                                              : "client";
@@ -539,6 +562,9 @@ ClientReport ClientConnection::report(uint64_t now_ms, bool with_statement) cons
     report.state = "waiting";
     report.wait_us = (now_ms - waiting_since_ms()) * 1000;
     report.node = waiting_in()->node().value;
+  } else if (is_at_gate()) {
+    report.state = "waiting";
+    report.node = pool_->node().value;
   } else if (session.is_pinned()) {
     report.state = "pinned";
   } else if (server_ != nullptr && session.phase() == Session::Phase::kReady) {

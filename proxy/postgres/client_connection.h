@@ -17,6 +17,7 @@
 #include "proxy/postgres/frame_pump.h"
 #include "proxy/postgres/login/login.h"
 #include "proxy/report.h"
+#include "proxy/shard_gate.h"
 
 namespace mosaic::proxy {
 
@@ -32,6 +33,7 @@ struct ClientHandle {
 class ClientConnection final : public pool::SocketWatcher::Handler,
                                public pool::ServerConnection::Holder,
                                public pool::Waiter,
+                               public ShardGate::Client,
                                public FramePump::Driver {
  public:
   ClientConnection(Worker& worker, ClientHandle handle, int fd, std::string address, uint16_t port);
@@ -61,6 +63,8 @@ class ClientConnection final : public pool::SocketWatcher::Handler,
   void on_server_lost() override;
   void on_lease(pool::ServerConnection& server) override;
   void on_lease_failed(const routing::Error& error) override;
+  void on_gate_open() override;
+  void on_gate_failed(const routing::Error& error) override;
   bool can_use_any_node() const override { return lease_.is_any_node_good; }
 
   // For the pump. Back-pressure: a client that does not read its replies is not asked for more statements.

@@ -77,6 +77,12 @@ void FramePump::on_lease_failed(const Error& error) {
   pump_client();
 }
 
+void FramePump::on_gate_open() {
+  session_.on_gate_open();
+  run_actions();
+  pump_client();
+}
+
 void FramePump::on_server_lost(const Error& error) {
   session_.on_server_lost(error, server_body_remaining_ > 0 && is_forwarding_body_);
   server_body_remaining_ = 0;

@@ -68,6 +68,7 @@ class FramePump {
   ServerBytes on_server_bytes(std::string_view bytes, routing::ByteBuffer& partial);
   void on_lease(const Lease& lease);
   void on_lease_failed(const routing::Error& error);
+  void on_gate_open();
   void on_server_lost(const routing::Error& error);
   // Nothing of it waits any more, what is said to it goes to `discarded`.
   void on_client_lost(routing::ByteBuffer& discarded);

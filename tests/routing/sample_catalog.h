@@ -15,7 +15,7 @@ inline CatalogSnapshot::Parts sample_parts() {
   parts.node_names = {"pg1", "pg2", "pg3"};
   parts.default_node = NodeId{0};
   for (uint16_t shard = 0; shard < 64; ++shard)
-    parts.shard_nodes.push_back(NodeId{static_cast<uint16_t>(shard % 3)});
+    parts.places.push_back({NodeId{static_cast<uint16_t>(shard % 3)}, {}, false});
   constexpr uint32_t kInt8 = 20, kText = 25, kUuid = 2950;
   const auto sharded = [](std::string name, std::string key, std::string id, KeyType type) {
     Table table;

@@ -46,11 +46,20 @@ void Session::pop_expectation() {
 void Session::flush_local_replies() {
   ExpectationQueue& owed = leg_.owed();
   while (!owed.is_empty() && owed.front().kind == Kind::kLocal) {
-    outbox_.to_client->append(leg_.local_bytes().data(), owed.front().local_bytes);
+    const std::string_view bytes(leg_.local_bytes().data(), owed.front().local_bytes);
+    if (!bytes.empty()) end_attempt_with(bytes[0]);
+    outbox_.to_client->append(bytes);
     leg_.local_bytes().consume(owed.front().local_bytes);
     pop_expectation();
   }
   if (owed.is_empty() && phase_ == Phase::kDraining) enter(waiting_.phase_after);
+}
+
+// A reply of this type is about to be told: what its message asked for is settled, or the attempt is over.
+void Session::end_attempt_with(char type) {
+  if (type == '1') return attempt_.settle_first('P');
+  if (type == '3') return attempt_.settle_first('C');
+  attempt_.stop();
 }
 
 // What was assumed of a message that was skipped, or that failed.
@@ -115,13 +124,17 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
   switch (header.type) {
     case 'D':  // DataRow
       if (is_own) return Verdict::kBody;
-      return front != nullptr && front->is_ours ? Verdict::kDrop : Verdict::kForward;
+      if (front != nullptr && front->is_ours) return Verdict::kDrop;
+      attempt_.stop();
+      return Verdict::kForward;
     case 'd':  // CopyData
     case 'c':  // CopyDone
     case 'H':  // CopyOutResponse
-    case 'A':  // NotificationResponse
     case 'V':  // FunctionCallResponse
     case 'W':  // CopyBothResponse
+      attempt_.stop();
+      return Verdict::kForward;
+    case 'A':  // NotificationResponse
       return Verdict::kForward;
     case 'N':
       if (front == nullptr) return Verdict::kForward;
@@ -130,10 +143,10 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
     case 'T':
     case 'n':
       if (is_own) return Verdict::kDrop;
-      if (front != nullptr && front->is_bound)  // a simple query knows no NoData
-        return header.type == 'n' ? Verdict::kDrop : Verdict::kForward;
-      return front != nullptr &&
-                     (front->kind == Kind::kDescribeStatement || front->kind == Kind::kDescribePortal)
+      // A simple query knows no NoData.
+      if (front != nullptr && front->is_bound && header.type == 'n') return Verdict::kDrop;
+      return attempt_.is_kept() || (front != nullptr && (front->kind == Kind::kDescribeStatement ||
+                                                         front->kind == Kind::kDescribePortal))
                  ? Verdict::kBody
                  : Verdict::kForward;
     case 't':
@@ -203,7 +216,8 @@ Session::Verdict Session::on_own_body(char type, std::string_view body) {
 Session::Verdict Session::on_completion(char type, std::string_view body) {
   Expectation& front = leg_.owed().front();
   const bool is_ours = front.is_ours;
-  if (!is_ours || front.kind == Kind::kBind) attempt_.stop();
+  const bool is_held = type == '2' && attempt_.holds_replies();
+  if (!is_ours && !is_held) end_attempt_with(type);
   const bool is_prepare = front.kind == Kind::kExecute || front.kind == Kind::kQuery;
   if ((front.kind == Kind::kParse || is_prepare) && front.statement != nullptr) {
     front.statement->is_accepted = true;
@@ -225,12 +239,21 @@ Session::Verdict Session::on_completion(char type, std::string_view body) {
   if (front.kind == Kind::kQuery) return Verdict::kForward;
   if (!is_ours) {
     // Forwarded before the replies of ours that follow it: appended here to keep the order.
-    routing::FrameWriter frame(*outbox_.to_client, type);
-    outbox_.to_client->append(body);
+    tell_or_hold(type, body);
   }
   pop_expectation();
   flush_local_replies();
+  if (leg_.owed().is_empty()) attempt_.stop();
   return Verdict::kDrop;
+}
+
+void Session::tell_or_hold(char type, std::string_view body) {
+  if (type != '1' && type != '3') {
+    if (attempt_.holds_replies()) return attempt_.hold(type, body);
+    attempt_.stop();
+  }
+  routing::FrameWriter frame(*outbox_.to_client, type);
+  outbox_.to_client->append(body);
 }
 
 // The part that just completed confirms its effects.
@@ -283,7 +306,6 @@ Session::Verdict Session::on_parameter_status(std::string_view body) {
 
 Session::Verdict Session::on_description(char type, std::string_view body) {
   Expectation& front = leg_.owed().front();
-  attempt_.stop();
   if (front.kind == Kind::kDescribeStatement && front.statement != nullptr) {
     PreparedStatement& statement = *front.statement;
     if (type == 't') leg_.description.clear();
@@ -293,23 +315,20 @@ Session::Verdict Session::on_description(char type, std::string_view body) {
     }
     if (type == 't') {
       if (const auto types = routing::parse_parameter_description(body)) statement.parameter_types = *types;
-      return Verdict::kForward;
     }
     // Whole at once: other clients share the statement, and this server may be lost between the two.
     // What nobody else sees yet is not for them.
-    if (!parses_unlike_others() && !has_temporary()) {
+    if (type != 't' && !parses_unlike_others() && !has_temporary()) {
       statement.description.assign(leg_.description.view());
       statement.schema_version = environment_.statements->schema_version();
     }
   }
-  if (type == 't') return Verdict::kForward;
-  if (front.kind != Kind::kDescribeStatement && front.kind != Kind::kDescribePortal) return Verdict::kForward;
-  {
-    routing::FrameWriter frame(*outbox_.to_client, type);
-    outbox_.to_client->append(body);
-  }
+  tell_or_hold(type, body);
+  if (type == 't' || (front.kind != Kind::kDescribeStatement && front.kind != Kind::kDescribePortal))
+    return Verdict::kDrop;
   pop_expectation();
   flush_local_replies();
+  if (leg_.owed().is_empty()) attempt_.stop();
   return Verdict::kDrop;
 }
 
@@ -335,7 +354,7 @@ Session::Verdict Session::on_error(std::string_view body) {
   copy_.reset();
   if (tells_of_changed_schema(body) && environment_.statements->is_current(front.key.statement))
     on_schema_change();  // somebody has changed tables behind our back
-  if (may_try_again(front, body)) {
+  if (is_fenced(front, body) || may_try_again(front, body)) {
     group_.has_error = false;
     group_.is_retrying = true;
     if (front.kind == Kind::kQuery) {  // its ReadyForQuery follows
@@ -352,6 +371,8 @@ Session::Verdict Session::on_error(std::string_view body) {
   if (front.kind != Kind::kQuery) end_timing_of_failed();
   if (front.effects && front.effects->refusal) {
     routing::append_error(*outbox_.to_client, *front.effects->refusal);
+  } else if (routing::parse_error_fields(body).sqlstate == routing::sqlstate::kShardFenced) {
+    routing::append_error(*outbox_.to_client, moved_error());
   } else {
     forward_error(body);
   }

@@ -61,7 +61,7 @@ bool Session::send_bound(const routing::AnalyzedStatement& statement, const rout
     cache.release(prepared);
     return false;
   }
-  attempt_.start();
+  attempt_.start(transaction_.is_open());
   routing::ByteBuffer& out = leg_.out();
   out.truncate(query_at);
   if (!server_has_it) send_parse(prepared, false, route, true);
@@ -94,7 +94,7 @@ void Session::keep_bound_tag(std::string_view body) {
 // Whether the messages of this attempt are to be sent again, unseen by the client, and notes what is to be
 // different then.
 bool Session::may_try_again(const Expectation& front, std::string_view body) {
-  if (!attempt_.is_kept()) return false;
+  if (!attempt_.is_kept() || attempt_.is_in_transaction()) return false;
   const bool is_bound_query = !leg_.owed().is_empty() && leg_.owed().back().is_bound;
   const routing::Error error = routing::parse_error_fields(body);
   const std::string& sqlstate = error.sqlstate;

@@ -166,6 +166,7 @@ void Session::route_copy() {
 }
 
 Session::Verdict Session::on_copy_in_response() {
+  attempt_.stop();
   ExpectationQueue& owed = leg_.owed();
   const bool is_extended = !owed.is_empty() && owed.front().kind != Kind::kQuery;
   const bool was_unrouted = copy_ && copy_->has_look_ahead();

@@ -267,6 +267,7 @@ Session::Intake Session::on_close(std::string_view body) {
 
 Session::Intake Session::on_flush() {
   if (statements_.owed() != nullptr && settle_parse(false) == Intake::kLater) return Intake::kLater;
+  attempt_.on_flush();
   if (leg_.is_busy()) leg_.send_flush();
   outbox_.flush_client = true;
   return Intake::kTaken;

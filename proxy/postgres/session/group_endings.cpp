@@ -45,6 +45,10 @@ Session::Verdict Session::on_ready(char status) {
   assert(front.kind == Kind::kSync || front.kind == Kind::kQuery || front.kind == Kind::kOwnQuery);
   const bool is_own = front.kind == Kind::kOwnQuery || (front.kind == Kind::kSync && front.is_ours);
   const Purpose purpose = front.purpose;
+  if (!group_.is_retrying && !is_own) {
+    attempt_.stop();
+    fence_.was_denied = false;
+  }
   if (!group_.is_retrying) end_timing(front, group_.has_error ? TimingEnd::kFailed : TimingEnd::kCompleted);
   if (front.is_bound && !group_.is_retrying) {
     outbox_.to_client->append(leg_.local_bytes().data(), front.local_bytes);
@@ -52,7 +56,9 @@ Session::Verdict Session::on_ready(char status) {
     environment_.buffers->take_back(leg_.local_bytes());
   }
   pop_expectation();
-  if (group_.is_retrying) {
+  if (group_.fenced_shard) {
+    try_elsewhere(status);
+  } else if (group_.is_retrying) {
     try_again();
   } else if (is_own) {
     on_own_ready(purpose, status);

@@ -62,6 +62,12 @@ Session::Server Session::need_server(const Route& route, const std::optional<poo
   }
   times_.waiting_us = environment_.clock.now_us();
   ask_for_server(route.node, preferred, route.target == Route::Target::kAnyNode || waiting_.is_describing());
+  if (route.target == Route::Target::kShard && !waiting_.is_describing()) {
+    LeaseRequest& request = *outbox_.lease_request;
+    request.shard = route.shard;
+    request.is_read = route.is_read && !transaction_.is_open();
+    if (fence_.shard == route.shard) request.refused_at = fence_.refused_at;
+  }
   return Server::kWaiting;
 }
 
@@ -114,9 +120,7 @@ void Session::leave_node() {
 
 void Session::on_left(char status) {
   // What ran before in the same segment may have left more than its ROLLBACK takes back.
-  if (transaction_.traces.has(routing::Trace::kUnknown) || !transaction_.pins.is_empty() ||
-      !transaction_.untold_settings.empty())
-    leg_.remains.is_unclean = true;
+  if (transaction_.may_leave_traces()) leg_.remains.is_unclean = true;
   if (transaction_.traces.has(routing::Trace::kSequences)) leg_.server().has_used_sequences = true;
   if (group_.has_error) {
     // The client has been told; it stays in what the server says it is in.
@@ -213,6 +217,7 @@ Error Session::other_node_error(const Route& route) const {
 // --- a server is there ---
 
 void Session::on_lease(pool::ServerMemory& server) {
+  fence_.refused_at = {};
   assert(phase_ == Phase::kWaiting && !leg_.is_held());
   leg_.attach(server);
   leg_.remains.is_unclean = false;
@@ -298,8 +303,9 @@ void Session::resume() {
 
 // Before a message of the client's goes to its server.
 void Session::begin_on_leg(bool may_be_repeated) {
-  const bool is_first = !leg_.is_busy() && leg_.status() == 'I' && !transaction_.is_open();
-  if (is_first && may_be_repeated && transaction_.said().empty()) attempt_.start();
+  const bool is_first = !leg_.is_busy() && !transaction_.is_bound() && leg_.status() != 'E';
+  const bool can_be_said_again = leg_.status() == 'I' || !transaction_.said().empty();
+  if (is_first && may_be_repeated && can_be_said_again) attempt_.start(transaction_.is_open());
   if (!transaction_.said().empty() && !transaction_.is_told()) {
     for (const std::string& text : transaction_.said()) leg_.send_statement(text, true);
     view_.follow(leg_.server().settings);

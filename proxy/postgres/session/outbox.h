@@ -17,7 +17,10 @@ namespace mosaic::proxy {
 struct LeaseRequest {
   routing::NodeId node;
   std::optional<pool::StatementKey> preferred;  // rather a connection that has this statement prepared
-  bool is_any_node_good = false;  // another node would do, and will be asked for when this one fails
+  bool is_any_node_good = false;          // another node would do, and will be asked for when this one fails
+  std::optional<routing::ShardId> shard;  // of what is to run there
+  bool is_read = false;                   // which changes nothing
+  routing::Epoch refused_at;  // the shard's node refused it while the map said this; 0: it did not
 };
 
 enum class LeaseEnd : uint8_t {

@@ -22,8 +22,6 @@ namespace sqlstate = routing::sqlstate;
 
 namespace {
 
-constexpr std::string_view kParseComplete("1\0\0\0\4", 5);
-
 // PostgreSQL, analyze_requires_snapshot() in analyze.c: what commands mean is not looked at before they run.
 bool takes_snapshot_to_parse(const AnalyzedStatement& statement) {
   const auto& parts = statement.plan->parts;

@@ -27,7 +27,7 @@ Session::Session(SessionEnvironment& environment, Outbox& outbox)
       leg_(outbox),
       view_(*environment.name_values),
       statements_(*environment.statements),
-      attempt_(*environment.buffers) {}
+      attempt_(*environment.buffers, outbox) {}
 
 Session::~Session() {
   while (!leg_.owed().is_empty()) pop_expectation();
@@ -148,8 +148,8 @@ void Session::close_with(const Error& error) {
 }
 
 void Session::begin_statement() {
-  if (!leg_.is_held() && !transaction_.is_open() && catalog_ != environment_.catalog)
-    catalog_ = environment_.catalog;
+  const bool may_be_anywhere = !transaction_.is_open() || !transaction_.is_bound();
+  if (!leg_.is_held() && may_be_anywhere && catalog_ != environment_.catalog) catalog_ = environment_.catalog;
 }
 
 AnalyzedStatement Session::analyze(std::string_view text) {
@@ -282,7 +282,7 @@ Session::Intake Session::send_query(const AnalyzedStatement& statement, const Ro
   }
   if (comes_behind_ours(statement)) return Intake::kLater;
   const bool may_bind = may_bind_query();
-  begin_on_leg();
+  begin_on_leg(true);
   tell_of_what_ran_here(statement);
   clear_foreign_sequences(statement);
   const size_t query_at = leg_.out().size();

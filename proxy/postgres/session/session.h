@@ -5,12 +5,12 @@
 // ClientView, ClientStatements, CopyIn, Attempt. No part knows the session.
 //
 // The files: session.cpp (events, simple queries), segments.cpp (what counts up to a Sync), refusals.cpp,
-// leases.cpp (which server, from asking to leaving), prepared_transactions.cpp, parsing.cpp (Parse),
-// binding.cpp (Bind), extended_protocol.cpp (Describe ... Sync), server_statements.cpp (which server has
-// which statement, under which name), sql_prepared.cpp (PREPARE and EXECUTE of SQL), bound_query.cpp (simple
-// queries as prepared statements), answers.cpp (what servers answer), group_endings.cpp (ReadyForQuery, and
-// bringing servers to rest), local_statements.cpp (statements answered here), copying.cpp (COPY in),
-// counting.cpp (how many, how long), session_ending.cpp (how it all ends).
+// leases.cpp (which server, from asking to leaving), moved_shards.cpp, prepared_transactions.cpp, parsing.cpp
+// (Parse), binding.cpp (Bind), extended_protocol.cpp (Describe ... Sync), server_statements.cpp (which server
+// has which statement, under which name), sql_prepared.cpp (PREPARE and EXECUTE of SQL), bound_query.cpp
+// (simple queries as prepared statements), answers.cpp (what servers answer), group_endings.cpp
+// (ReadyForQuery, and bringing servers to rest), local_statements.cpp (statements answered here), copying.cpp
+// (COPY in), counting.cpp (how many, how long), session_ending.cpp (how it all ends).
 
 #include <cstdint>
 #include <memory>
@@ -38,6 +38,8 @@ namespace mosaic::proxy {
 
 // ParameterDescription and NoData: no parameters, no rows.
 inline constexpr std::string_view kDescribedAsNothing("t\0\0\0\6\0\0n\0\0\0\4", 12);
+
+inline constexpr std::string_view kParseComplete("1\0\0\0\4", 5);
 
 class Session {
  public:
@@ -86,6 +88,8 @@ class Session {
   // --- events from the pool ---
   void on_lease(pool::ServerMemory& server);
   void on_lease_failed(const routing::Error& error);
+  // Instead of a lease: what was asked for is to be looked at again.
+  void on_gate_open();
 
   // --- events from the server ---
   Verdict on_server_frame(const routing::FrameHeader& header);
@@ -163,17 +167,24 @@ class Session {
     bool has_error = false;
     bool skips_until_sync = false;
     bool has_settling_failed = false;
-    bool changes_settings = false;      // what is parsed now is parsed under settings not confirmed yet
-    bool has_run_here = false;          // statements were answered here
-    bool has_our_snapshot = false;      // a server has taken one for a message that takes none
-    bool may_recover = false;           // the end of a failed transaction is under way
-    bool has_reset_start_up = false;    // servers have another default than the client
-    bool is_reading_in_doubt = false;   // what was sent may change how text is read
-    bool tells_no_ready = false;        // it ends for a simple query that is still to be answered
-    bool is_retrying = false;           // its messages will be sent again
-    bool is_as_written = false;         // in the client's own words
-    bool is_described_unnamed = false;  // the statement described last is the server's unnamed one
+    bool changes_settings = false;     // what is parsed now is parsed under settings not confirmed yet
+    bool has_run_here = false;         // statements were answered here
+    bool has_our_snapshot = false;     // a server has taken one for a message that takes none
+    bool may_recover = false;          // the end of a failed transaction is under way
+    bool has_reset_start_up = false;   // servers have another default than the client
+    bool is_reading_in_doubt = false;  // what was sent may change how text is read
+    bool tells_no_ready = false;       // it ends for a simple query that is still to be answered
+    bool is_retrying = false;          // its messages will be sent again
+    bool is_as_written = false;        // in the client's own words
+    std::optional<routing::ShardId> fenced_shard;  // they go to where it is now
+    bool is_described_unnamed = false;             // the statement described last is the server's unnamed one
     pool::StatementKey described_key;
+  };
+  // What a node has refused because the shard is leaving it, until it runs.
+  struct Fence {
+    routing::ShardId shard;
+    routing::Epoch refused_at;  // of its place then; 0: nothing is refused
+    bool was_denied = false;    // by privileges, which may really be missing
   };
   struct PortalEffects {
     std::string portal;
@@ -294,6 +305,11 @@ class Session {
   routing::Error other_node_error(const routing::Route& route) const;
   void end_lease(LeaseEnd end);
 
+  // moved_shards.cpp
+  bool is_fenced(Expectation& front, std::string_view body);
+  routing::Error moved_error() const;
+  void try_elsewhere(char status);
+
   // prepared_transactions.cpp
   bool ends_prepared_transaction(const routing::AnalyzedStatement& statement) const;
   void search_prepared_transaction(const routing::AnalyzedStatement& statement);
@@ -378,6 +394,8 @@ class Session {
   // answers.cpp
   void pop_expectation();
   void flush_local_replies();
+  void end_attempt_with(char type);
+  void tell_or_hold(char type, std::string_view body);
   void skip_to_sync();
   void undo(Expectation& expectation);
   void complete_part(Expectation& expectation, char type, std::string_view tag);
@@ -445,6 +463,7 @@ class Session {
   Waiting waiting_;
   Group group_;
   ServerPortals portals_;
+  Fence fence_;
   Analysis analysis_;
   StatementTimes times_;
   int last_shard_ = -1;

@@ -22,6 +22,11 @@ class Transaction {
   bool is_open() const { return is_open_; }
   bool is_bound() const { return is_bound_; }
   void bind() { is_bound_ = bound_since_ready_ = is_bound_behind_chain_ = true; }
+  // What bound it was refused, and nothing else was said since.
+  void unbind() { is_bound_ = was_bound_ = bound_since_ready_ = is_bound_behind_chain_ = false; }
+  bool may_leave_traces() const {
+    return traces.has(routing::Trace::kUnknown) || !pins.is_empty() || !untold_settings.empty();
+  }
   // Its server was lost: it can only be ended.
   bool is_lost() const { return loss_ != nullptr; }
   const routing::Error& loss() const { return *loss_; }

@@ -46,7 +46,7 @@ TEST(RoutePlacement, refuses_one_statement_over_several_nodes) {
 TEST(RoutePlacement, writes_reference_tables_while_there_is_one_node) {
   CatalogSnapshot::Parts parts = sample_parts();
   parts.node_names = {"pg1"};
-  for (NodeId& node : parts.shard_nodes) node = NodeId{0};
+  for (ShardPlace& place : parts.places) place.node = NodeId{0};
   const CatalogSnapshot one_node(std::move(parts));
   Router router(RouterLimits{});
   for (const char* text : {"INSERT INTO countries VALUES ('x')", "TRUNCATE countries"}) {

@@ -162,7 +162,7 @@ TEST(Router, keeps_plans_when_only_the_map_changes) {
   Router router(RouterLimits{});
   CatalogSnapshot::Parts parts = testing::sample_parts();
   const CatalogSnapshot before(parts);
-  for (NodeId& node : parts.shard_nodes) node = NodeId{1};
+  for (ShardPlace& place : parts.places) place.node = NodeId{1};
   const CatalogSnapshot after(std::move(parts));
   constexpr std::string_view kText = "SELECT * FROM media WHERE user_id = 5";
   router.analyze(kText, before);

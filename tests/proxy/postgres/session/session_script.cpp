@@ -114,7 +114,7 @@ std::shared_ptr<const routing::CatalogSnapshot> script_catalog() {
   parts.functions = routing::FunctionClasses::empty();
   parts.node_names = {"pg1", "pg2"};
   for (uint32_t shard = 0; shard < 8; ++shard)
-    parts.shard_nodes.push_back({static_cast<uint16_t>(shard / 4)});
+    parts.places.push_back({{static_cast<uint16_t>(shard / 4)}, {}, false});
   const auto sharded = [](const char* name, const char* id) {
     routing::Table table;
     table.name = name;
@@ -236,6 +236,12 @@ std::string SessionScript::grant() {
   session->on_lease(memory);
   redeliver();
   return node;
+}
+
+void SessionScript::open_gate() {
+  outbox.lease_request.reset();
+  session->on_gate_open();
+  redeliver();
 }
 
 void SessionScript::server(char type, std::string_view body) {

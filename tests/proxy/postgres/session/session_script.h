@@ -38,6 +38,8 @@ class SessionScript {
 
   // Grants the lease that the session asked for; returns the node's name.
   std::string grant();
+  // The session need not wait for its shard any more.
+  void open_gate();
   bool wants_lease() const { return outbox.lease_request.has_value(); }
   std::string wanted_node() const;
 

@@ -1,0 +1,84 @@
+// A session whose shard moves to another node: it waits while the shard is held, and what the old node
+// refused is sent again where the shard is now. The old node refuses by a trigger (MZ001) and, once the shard
+// has gone, by privileges (42501); either way nothing has been executed.
+
+#include <fmt/format.h>
+
+#include <cassert>
+
+#include "proxy/postgres/session/session.h"
+#include "routing/postgres/wire/messages.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::proxy {
+
+using routing::Error;
+using routing::ShardId;
+namespace sqlstate = routing::sqlstate;
+
+// Whether the server has refused this attempt because its shard is about to go, or has gone.
+bool Session::is_fenced(Expectation& front, std::string_view body) {
+  if (!attempt_.is_kept() || last_shard_ < 0 || !leg_.remains.pins.is_empty()) return false;
+  const std::string sqlstate = routing::parse_error_fields(body).sqlstate;
+  const ShardId shard{static_cast<uint32_t>(last_shard_)};
+  if (sqlstate != sqlstate::kShardFenced) {
+    // Where privileges are really missing, the second refusal is the client's.
+    if (sqlstate != sqlstate::kInsufficientPrivilege || fence_.was_denied) return false;
+    fence_.was_denied = true;
+  }
+  group_.fenced_shard = shard;
+  // A Parse that the client sent before there was a server is not sent again: it counts as done, and what is
+  // wrong with it another server will say.
+  if (front.kind == Kind::kParse && !front.is_ours && !attempt_.begins_with('P')) {
+    if (front.effects) front.effects->names.clear();
+    outbox_.to_client->append(kParseComplete);
+  }
+  return true;
+}
+
+// What a client is told that can not be sent again: something else was done in its transaction before.
+Error Session::moved_error() const {
+  return Error{sqlstate::kSerializationFailure,
+               fmt::format("could not serialize access: shard {} is moving to another node", last_shard_),
+               "The transaction had begun before the shard was closed there; nothing of it is kept.",
+               "The transaction might succeed if retried."};
+}
+
+// The server has answered all of the attempt and the shard is not here: it is begun again elsewhere.
+void Session::try_elsewhere(char status) {
+  ++environment_.replayed_statements;
+  const ShardId shard = *group_.fenced_shard;
+  fence_.shard = shard;
+  fence_.refused_at = catalog().place_of(shard).epoch;
+  const bool is_in_transaction = attempt_.is_in_transaction();
+  flush_local_replies();
+  statements_.drop_portals();
+  portals_.effects.clear();
+  attempt_.hand_over(outbox_.redeliver);
+  begin_group();
+  waiting_.phase_after = Phase::kReady;
+  if (is_in_transaction) {
+    transaction_.unbind();
+  } else {
+    if (transaction_.may_leave_traces()) leg_.remains.is_unclean = true;
+    transaction_.reset();
+  }
+  if (status == 'I') {
+    view_.roll_back(&leg_.server().settings);
+    leave();
+    return;
+  }
+  leg_.send_own_query(Purpose::kTakeBack, "ROLLBACK");
+  enter(Phase::kLeaving);
+}
+
+// The shard is open again, or somewhere else, or it is time to ask once more: the message at hand is looked
+// at again, with the newest map.
+void Session::on_gate_open() {
+  assert(phase_ == Phase::kWaiting && !leg_.is_held());
+  waiting_.route.reset();
+  fence_.refused_at = {};
+  go_on_elsewhere();
+}
+
+}  // namespace mosaic::proxy
