@@ -79,7 +79,9 @@ Service::Service(Config config, EventLog& events)
 }
 
 Service::~Service() {
+  if (moves_) moves_->stop();
   if (const auto watching = watcher()) watching->stop();
+  follower_.reset();
   if (proxy_) {
     // Its workers hand clients to the console, and the console asks it for reports: the workers end first,
     // the object last.
@@ -125,6 +127,7 @@ Status Service::start() {
   if (Status status = proxy_->start(); !status) return status;
   identity_ = identity_of_this_process(proxy_->listen_port());
   watch({std::move(found->state), std::move(definitions), {}});
+  moves_ = std::make_unique<MoveService>([this] { return config(); }, identity_.id, &events_);
   events_.record(Event(Severity::kInfo, "started")
                      .add("version", mosaic_version())
                      .add("address", config_->proxy.listen_address)
@@ -194,9 +197,8 @@ Status Service::take(Config config, const CatalogKnowledge& known) {
   {
     const std::lock_guard lock(mutex_);
     config_ = std::move(taken);
-    catalog_ = *snapshot;
   }
-  proxy_->publish(std::move(*snapshot));
+  publish(**snapshot);
   return {};
 }
 
@@ -204,15 +206,28 @@ void Service::watch(CatalogKnowledge known) {
   auto made = std::make_shared<CatalogWatcher>(
       *config(), identity_, std::move(known), schema_changed_,
       [this] { return proxy_->schema_changes().count(); },
-      [this](std::shared_ptr<const routing::CatalogSnapshot> newer) {
-        {
-          const std::lock_guard lock(mutex_);
-          catalog_ = newer;
-        }
-        proxy_->publish(std::move(newer));
-      });
+      [this](const std::shared_ptr<const routing::CatalogSnapshot>& newer) { publish(*newer); });
+  {
+    const std::lock_guard lock(mutex_);
+    watcher_.swap(made);
+  }
+  follower_ = std::make_unique<MapFollower>(
+      *config(), [this](const std::vector<routing::ShardPlaceChange>& changes) { publish_places(changes); });
+}
+
+void Service::publish(const routing::CatalogSnapshot& built) {
   const std::lock_guard lock(mutex_);
-  watcher_.swap(made);
+  std::vector<routing::ShardPlaceChange> known;
+  for (uint32_t shard = 0; shard < catalog_->shard_count(); ++shard)
+    known.push_back({{shard}, catalog_->place_of({shard})});
+  catalog_ = built.with_places(known);
+  proxy_->publish(catalog_);
+}
+
+void Service::publish_places(const std::vector<routing::ShardPlaceChange>& changes) {
+  const std::lock_guard lock(mutex_);
+  catalog_ = catalog_->with_places(changes);
+  proxy_->publish(catalog_);
 }
 
 Status Service::change_node(const NodeChange& change, const Say& say, const StopSignal& stop) {
@@ -286,6 +301,7 @@ void Service::shut_down(proxy::ShutdownMode mode) {
     const std::lock_guard lock(reload_mutex_);
     is_stopping_ = true;
   }
+  if (moves_) moves_->stop();
   watcher()->stop();
   proxy_->shut_down(mode);
 }
@@ -318,6 +334,10 @@ ConsoleBackend Service::console_backend() {
   backend.change_node = [this](const NodeChange& change, const Say& say, const StopSignal& stop) {
     return change_node(change, say, stop);
   };
+  backend.move = [this](const MoveCommand& command, const Say& say, const StopSignal& stop) {
+    return moves_->run(command, say, stop);
+  };
+  backend.moves = [this] { return moves_->list(); };
   backend.shut_down = [](proxy::ShutdownMode mode) { kill(getpid(), signal_of(mode)); };
   return backend;
 }

@@ -7,9 +7,11 @@
 #include <mutex>
 
 #include "admin/catalog/catalog_watcher.h"
+#include "admin/catalog/map_follower.h"
 #include "admin/config/config.h"
 #include "admin/console/console_server.h"
 #include "admin/event_log.h"
+#include "admin/move/move_service.h"
 #include "admin/node_change.h"
 #include "admin/stop_signal.h"
 #include "proxy/proxy.h"
@@ -46,6 +48,10 @@ class Service {
   routing::Status remove_node(const NodeChange& change, const Say& say, const StopSignal& stop);
   routing::Status wait_for_use(const std::string& node, bool is_in_use, const StopSignal& stop) const;
   void watch(CatalogKnowledge known);
+  // Gives the data plane what is known of tables and nodes anew, or of some shards' places; what is newer of
+  // the other stays.
+  void publish(const routing::CatalogSnapshot& built);
+  void publish_places(const std::vector<routing::ShardPlaceChange>& changes);
   std::shared_ptr<CatalogWatcher> watcher() const;
   ConsoleBackend console_backend();
   std::shared_ptr<const routing::CatalogSnapshot> catalog() const;
@@ -61,6 +67,8 @@ class Service {
   std::unique_ptr<proxy::Proxy> proxy_;
   std::unique_ptr<ConsoleServer> console_;
   std::shared_ptr<CatalogWatcher> watcher_;
+  std::unique_ptr<MapFollower> follower_;  // made anew with each configuration
+  std::unique_ptr<MoveService> moves_;
 };
 
 }  // namespace mosaic::admin

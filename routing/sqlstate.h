@@ -6,6 +6,7 @@ namespace mosaic::routing::sqlstate {
 
 // Ours: why a statement could not be routed.
 inline constexpr const char* kShardFenced = "MZ001";       // by a node: the shard is moving away from it
+inline constexpr const char* kStaleMover = "MZ002";        // another mover has taken the move over
 inline constexpr const char* kNoShardKey = "MZ010";        // nothing in the statement tells the shard
 inline constexpr const char* kManyShards = "MZ011";        // the statement would need several shards
 inline constexpr const char* kKeyConflict = "MZ012";       // a write whose keys contradict each other

@@ -69,10 +69,6 @@ BEGIN
   PERFORM pg_catalog.pg_notify('{1}', TG_TABLE_NAME);
   RETURN NULL;
 END $$;
-CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.meta
-  FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
-CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.shards
-  FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
 -- By row: an UPDATE that finds nothing to change must not wake the proxies, who make it whenever they are woken.
 CREATE TRIGGER announce AFTER INSERT OR UPDATE OR DELETE ON {0}.tables
   FOR EACH ROW EXECUTE FUNCTION {0}.announce_change();
@@ -96,11 +92,91 @@ BEGIN
   IF NOT EXISTS (SELECT FROM {0}.nodes WHERE name = new_node) THEN
     RAISE EXCEPTION 'node "%" is not in use', new_node USING HINT = 'ADD NODE prepares it';
   END IF;
-  UPDATE {0}.shards SET node = new_node, epoch = new_epoch WHERE shard = changed_shard;
+  UPDATE {0}.shards SET node = new_node, epoch = new_epoch, held_until = NULL WHERE shard = changed_shard;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no shard %', changed_shard;
   END IF;
   RETURN new_epoch;
+END $$;
+)sql";
+
+// {0}: schema, {1}: channel of the map. The epoch alone is no news of the first trigger's: whoever follows the map
+// learns it with the shard.
+constexpr std::string_view kMovesDdl = R"sql(
+ALTER TABLE {0}.shards ADD COLUMN IF NOT EXISTS held_until timestamptz;
+COMMENT ON COLUMN {0}.shards.held_until IS 'Until then new transactions that may write to the shard wait in the proxies';
+CREATE OR REPLACE TRIGGER announce AFTER INSERT OR DELETE OR UPDATE OF format, cluster_id, shard_count,
+  shard_function, schema_prefix, id_shard_bits, id_sequence_bits, id_epoch_ms, default_node, schema_digest,
+  init_finished_at ON {0}.meta FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
+CREATE OR REPLACE TRIGGER announce AFTER INSERT OR DELETE OR UPDATE OF node ON {0}.shards
+  FOR EACH STATEMENT EXECUTE FUNCTION {0}.announce_change();
+
+CREATE OR REPLACE FUNCTION {0}.announce_shard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_catalog.pg_notify('{1}', pg_catalog.concat_ws(' ', NEW.shard, NEW.epoch,
+    greatest(0, ceil(extract(epoch FROM NEW.held_until - pg_catalog.clock_timestamp()) * 1000))::bigint, NEW.node));
+  RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER announce_shard AFTER UPDATE ON {0}.shards
+  FOR EACH ROW EXECUTE FUNCTION {0}.announce_shard();
+
+CREATE TABLE IF NOT EXISTS {0}.moves (
+  move        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  shard       integer NOT NULL,
+  source      text NOT NULL,
+  target      text NOT NULL,
+  state       text NOT NULL DEFAULT 'planned',
+  wish        text NOT NULL DEFAULT '',
+  options     jsonb NOT NULL DEFAULT '{{}}',
+  facts       jsonb NOT NULL DEFAULT '{{}}',
+  progress    jsonb NOT NULL DEFAULT '{{}}',
+  message     text NOT NULL DEFAULT '',
+  attempts    integer NOT NULL DEFAULT 0,
+  mover       text NOT NULL DEFAULT '',
+  lease       bigint NOT NULL DEFAULT 0,
+  lease_until timestamptz,
+  created_at  timestamptz NOT NULL DEFAULT now(),
+  changed_at  timestamptz NOT NULL DEFAULT now(),
+  finished_at timestamptz
+);
+COMMENT ON TABLE {0}.moves IS 'Moves of shards, under way and done; lease is the token of the mover that works on it';
+CREATE UNIQUE INDEX IF NOT EXISTS moves_of_a_shard ON {0}.moves (shard) WHERE finished_at IS NULL;
+
+-- Each of what follows fails for a mover that another has taken over from.
+CREATE OR REPLACE FUNCTION {0}.check_lease(held_move bigint, held_lease bigint) RETURNS {0}.moves LANGUAGE plpgsql AS $$
+DECLARE
+  found_move {0}.moves;
+BEGIN
+  SELECT * INTO found_move FROM {0}.moves WHERE move = held_move AND lease = held_lease FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'move % has another mover now', held_move USING ERRCODE = 'MZ002';
+  END IF;
+  RETURN found_move;
+END $$;
+
+CREATE OR REPLACE FUNCTION {0}.hold_shard(held_move bigint, held_lease bigint, for_ms bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  new_epoch bigint;
+  changed integer := ({0}.check_lease(held_move, held_lease)).shard;
+BEGIN
+  UPDATE {0}.meta SET epoch = epoch + 1 RETURNING epoch INTO new_epoch;
+  UPDATE {0}.shards SET epoch = new_epoch,
+    held_until = CASE WHEN for_ms > 0 THEN clock_timestamp() + for_ms * interval '1 ms' END WHERE shard = changed;
+  RETURN new_epoch;
+END $$;
+
+-- The point of no return: the one place where a move changes the map.
+CREATE OR REPLACE FUNCTION {0}.switch_shard(held_move bigint, held_lease bigint, old_state text, new_state text,
+  to_node text, more_facts jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  found_move {0}.moves := {0}.check_lease(held_move, held_lease);
+BEGIN
+  IF found_move.state <> old_state THEN
+    RAISE EXCEPTION 'move % is %, not %', held_move, found_move.state, old_state USING ERRCODE = 'MZ002';
+  END IF;
+  UPDATE {0}.moves SET state = new_state, facts = facts || more_facts, changed_at = now() WHERE move = held_move;
+  RETURN {0}.assign_shard(found_move.shard, to_node);
 END $$;
 )sql";
 
@@ -136,7 +212,12 @@ END $$;
 }  // namespace
 
 std::string catalog_ddl(const std::string& schema) {
-  return fmt::format(kCatalogDdl, schema, kCatalogChannel) + catalog_nodes_ddl(schema);
+  return fmt::format(kCatalogDdl, schema, kCatalogChannel) + catalog_nodes_ddl(schema) +
+         catalog_moves_ddl(schema);
+}
+
+std::string catalog_moves_ddl(const std::string& schema) {
+  return fmt::format(kMovesDdl, schema, kMapChannel);
 }
 
 std::string catalog_nodes_ddl(const std::string& schema) { return fmt::format(kNodesDdl, schema); }

@@ -64,6 +64,15 @@ struct CatalogConfig {
   uint32_t heartbeat_interval_ms = 0;
 };
 
+// [moves]: of shards between nodes. Times in milliseconds.
+struct MovesConfig {
+  uint32_t parallel_moves = 0;
+  uint64_t retained_wal_bytes = 0;
+  uint32_t lock_timeout_ms = 0;
+  uint32_t catch_up_timeout_ms = 0;
+  uint32_t lease_ms = 0;
+};
+
 struct Config {
   std::string path;    // as given on the command line
   std::string folder;  // absolute; relative paths in the file start here
@@ -73,6 +82,7 @@ struct Config {
   std::vector<TableConfig> tables;  // in the file's order
   ShardsConfig shards;
   CatalogConfig catalog;
+  MovesConfig moves;
   std::string default_node;  // unlisted tables and catalog queries
   std::vector<std::string> application_users;
   // Functions, and extensions whose functions all, leave nothing in a session: an operator's word for those

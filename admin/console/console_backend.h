@@ -9,6 +9,7 @@
 #include "admin/config/config.h"
 #include "admin/console/node_locks.h"
 #include "admin/event_log.h"
+#include "admin/move/move_command.h"
 #include "admin/node_change.h"
 #include "admin/stop_signal.h"
 #include "proxy/proxy.h"
@@ -25,6 +26,9 @@ struct ConsoleBackend {
   std::function<std::vector<NodeLocks>()> locks;
   // Says what it does, takes as long as that takes; `stop` ends it.
   std::function<routing::Status(const NodeChange&, const Say&, const StopSignal& stop)> change_node;
+  // Likewise.
+  std::function<routing::Status(const MoveCommand&, const Say&, const StopSignal& stop)> move;
+  std::function<routing::Result<std::vector<MoveRow>>()> moves;
   EventLog* events = nullptr;  // never null in a process
   std::function<void(proxy::ShutdownMode)> shut_down;
 };

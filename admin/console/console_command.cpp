@@ -1,5 +1,7 @@
 #include "admin/console/console_command.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <vector>
@@ -12,6 +14,7 @@ namespace {
 
 using routing::Error;
 using routing::Result;
+using routing::Status;
 using Kind = ConsoleCommand::Kind;
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
@@ -96,8 +99,14 @@ class Words {
 
 Error syntax_error(const std::string& message) {
   return Error{routing::sqlstate::kSyntaxError, message, "",
-               "the console knows SHOW, EXPLAIN ROUTE, ADD NODE, REMOVE NODE, RELOAD and SHUTDOWN; SHOW HELP "
-               "lists them"};
+               "the console knows SHOW, EXPLAIN ROUTE, MOVE, DRAIN, ADD NODE, REMOVE NODE, RELOAD and SHUTDOWN; "
+               "SHOW HELP lists them"};
+}
+
+bool parse_number(const std::string& text, uint64_t& number) {
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && at == end;
 }
 
 Result<ConsoleCommand> parse_show(Words& words) {
@@ -105,6 +114,12 @@ Result<ConsoleCommand> parse_show(Words& words) {
   const auto view = words.next();
   if (!view) return syntax_error("SHOW needs the name of a view");
   command.view = lower(view->text);
+  if (command.view == "move") {
+    const auto number = words.next();
+    if (!number || !parse_number(number->text, command.move.move) || !words.is_at_end())
+      return syntax_error("expected SHOW MOVE number; SHOW MOVES lists them");
+    return command;
+  }
   if (words.take_keyword("where")) {
     const auto column = words.next();
     const bool has_equals = words.peek() == "=";
@@ -129,9 +144,7 @@ Result<ConsoleCommand> parse_show(Words& words) {
     const auto count = words.next();
     uint64_t limit = 0;
     if (!count) return syntax_error("expected LIMIT number");
-    const char* end = count->text.data() + count->text.size();
-    const auto [at, error] = std::from_chars(count->text.data(), end, limit);
-    if (error != std::errc() || at != end)
+    if (!parse_number(count->text, limit))
       return syntax_error("expected LIMIT number, got \"" + count->text + "\"");
     command.filter.limit = limit;
   }
@@ -167,6 +180,84 @@ Result<ConsoleCommand> parse_node_change(Words& words, bool is_removal) {
   return command;
 }
 
+// "(option = value, ...)" behind WITH, or nothing.
+Status parse_move_options(Words& words, MoveOptions& options) {
+  if (!words.take_keyword("with")) return {};
+  if (words.peek() != "(") return syntax_error("expected WITH (option = value, ...)");
+  words.next();
+  while (true) {
+    const auto name = words.next();
+    const bool has_equals = words.peek() == "=";
+    if (has_equals) words.next();
+    const auto value = words.next();
+    if (!name || !has_equals || !value) return syntax_error("expected WITH (option = value, ...)");
+    if (Status status = set_option(lower(name->text), value->is_quoted ? value->text : lower(value->text), options);
+        !status)
+      return status;
+    const auto end = words.next();
+    if (end && end->text == ")") return {};
+    if (!end || end->text != ",") return syntax_error("expected WITH (option = value, ...)");
+  }
+}
+
+// "1-20,40" comes as words and commas.
+std::string take_shards(Words& words) {
+  std::string text;
+  while (true) {
+    const auto word = words.next();
+    if (!word) return text;
+    text += word->text;
+    if (words.peek() != ",") return text;
+    text += words.next()->text;
+  }
+}
+
+Result<ConsoleCommand> parse_move(Words& words, bool is_check) {
+  const std::string form = is_check ? "expected CHECK MOVE SHARD number TO node"
+                                    : "expected MOVE SHARD number TO node [WITH (option = value, ...)]";
+  ConsoleCommand command{.kind = Kind::kMove};
+  command.move.kind = is_check ? MoveCommand::Kind::kCheck : MoveCommand::Kind::kMove;
+  if (!words.take_keyword("shard") && !words.take_keyword("shards")) return syntax_error(form);
+  auto shards = parse_shards(take_shards(words));
+  if (!shards) return shards.error();
+  command.move.shards = std::move(*shards);
+  if (!words.take_keyword("to")) return syntax_error(form);
+  const auto node = words.next();
+  if (!node) return syntax_error(form);
+  command.move.node = node->text;
+  if (Status status = parse_move_options(words, command.move.options); !status) return status.error();
+  if (!words.is_at_end()) return syntax_error(form);
+  return command;
+}
+
+Result<ConsoleCommand> parse_drain(Words& words) {
+  const char* form = "expected DRAIN NODE name [WITH (option = value, ...)] [DRY RUN]";
+  ConsoleCommand command{.kind = Kind::kMove};
+  command.move.kind = MoveCommand::Kind::kDrain;
+  if (!words.take_keyword("node")) return syntax_error(form);
+  const auto node = words.next();
+  if (!node) return syntax_error(form);
+  command.move.node = node->text;
+  if (Status status = parse_move_options(words, command.move.options); !status) return status.error();
+  if (words.take_keyword("dry")) {
+    if (!words.take_keyword("run")) return syntax_error(form);
+    command.move.is_dry_run = true;
+  }
+  if (!words.is_at_end()) return syntax_error(form);
+  return command;
+}
+
+// PAUSE MOVE 7.
+Result<ConsoleCommand> parse_move_change(Words& words, MoveCommand::Kind kind) {
+  const std::string form = fmt::format("expected {} number", to_text(kind));
+  ConsoleCommand command{.kind = Kind::kMove};
+  command.move.kind = kind;
+  const auto number = words.take_keyword("move") ? words.next() : std::nullopt;
+  if (!number || !words.is_at_end()) return syntax_error(form);
+  if (!parse_number(number->text, command.move.move)) return syntax_error(form);
+  return command;
+}
+
 // What drivers say at connect. Anything else would be a setting of ours, and those come from the file.
 Result<ConsoleCommand> parse_set(Words& words) {
   static constexpr std::string_view kAccepted[] = {
@@ -179,6 +270,24 @@ Result<ConsoleCommand> parse_set(Words& words) {
     return Error{routing::sqlstate::kUndefinedObject, "\"" + name->text + "\" can not be set on the console",
                  "", "change the configuration file and RELOAD"};
   return ConsoleCommand{.kind = Kind::kIgnored, .tag = "SET"};
+}
+
+// Nothing: it is about something else.
+std::optional<Result<ConsoleCommand>> parse_about_moves(Words& words, const std::string& verb) {
+  if (verb == "move") return parse_move(words, false);
+  if (verb == "drain") return parse_drain(words);
+  if (verb == "check") {
+    if (words.take_keyword("move")) return parse_move(words, true);
+    return Result<ConsoleCommand>(syntax_error("expected CHECK MOVE SHARD number TO node"));
+  }
+  constexpr std::pair<std::string_view, MoveCommand::Kind> kVerbs[] = {
+      {"pause", MoveCommand::Kind::kPause}, {"resume", MoveCommand::Kind::kResume},
+      {"cancel", MoveCommand::Kind::kCancel}, {"undo", MoveCommand::Kind::kUndo},
+      {"finish", MoveCommand::Kind::kFinish}, {"wait", MoveCommand::Kind::kWait}};
+  for (const auto& [name, kind] : kVerbs) {
+    if (verb == name) return parse_move_change(words, kind);
+  }
+  return std::nullopt;
 }
 
 std::string_view without_end(std::string_view text) {
@@ -197,6 +306,10 @@ Result<ConsoleCommand> parse_console_command(std::string_view text) {
   if (verb == "set") return parse_set(words);
   if (verb == "shutdown") return parse_shutdown(words);
   if (verb == "add" || verb == "remove") return parse_node_change(words, verb == "remove");
+  if (auto move = parse_about_moves(words, verb)) {
+    if (*move) (*move)->statement = without_end(text);
+    return std::move(*move);
+  }
   if (verb == "explain") {
     if (!words.take_keyword("route") || words.is_at_end())
       return syntax_error("expected EXPLAIN ROUTE statement");

@@ -3,6 +3,7 @@
 //
 //   SHOW view [WHERE column = value] [ORDER BY column [ASC|DESC]] [LIMIT n]
 //   EXPLAIN ROUTE statement
+//   MOVE SHARD ... (see move_command.h)
 //   ADD NODE name [DRY RUN] | REMOVE NODE name [DRY RUN]
 //   RELOAD | SHUTDOWN [WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS] | SET name = value | BEGIN | COMMIT | ROLLBACK
 
@@ -11,6 +12,7 @@
 #include <string_view>
 
 #include "admin/console/view_table.h"
+#include "admin/move/move_command.h"
 #include "admin/node_change.h"
 #include "routing/result.h"
 
@@ -31,6 +33,7 @@ struct ConsoleCommand {
     kExplainRoute,
     kReload,
     kChangeNode,
+    kMove,
     kShutdown,         // at once
     kShutdownServers,  // WAIT_FOR_SERVERS
     kShutdownClients,  // WAIT_FOR_CLIENTS
@@ -39,8 +42,9 @@ struct ConsoleCommand {
   Kind kind = Kind::kEmpty;
   std::string view;       // kShow: lower case
   ViewFilter filter;      // kShow
-  std::string statement;  // kExplainRoute: verbatim
+  std::string statement;  // kExplainRoute, kMove: verbatim
   NodeChange change;      // kChangeNode
+  MoveCommand move;       // kMove
   std::string tag;        // kIgnored: the CommandComplete tag
 };
 

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "admin/console/views/view_builders.h"
 #include "admin/console/views/view_registry.h"
 #include "admin/route_explanation.h"
 #include "admin/version.h"
@@ -165,6 +166,8 @@ Status ConsoleSession::execute(const ConsoleCommand& command) {
       return {};
     case kChangeNode:
       return change_node(command.change);
+    case kMove:
+      return move(command);
     case kShutdown:
     case kShutdownServers:
     case kShutdownClients:
@@ -185,13 +188,7 @@ Status ConsoleSession::change_node(const NodeChange& change) {
   const char* verb = change.is_removal ? "REMOVE NODE" : "ADD NODE";
   if (Status status = require_admin(verb); !status) return status;
   tell_command(fmt::format("{} {}{}", verb, change.node, change.is_dry_run ? " DRY RUN" : ""));
-  const Status status = backend_.change_node(
-      change,
-      [this](const std::string& line) {
-        routing::append_notice(out_, {routing::sqlstate::kSuccess, line, "", ""});
-        flush();
-      },
-      stop_);
+  const Status status = backend_.change_node(change, notices(), stop_);
   if (!status) {
     backend_.events->record(pool::Event(pool::Severity::kWarning, "console_command_failed")
                                 .add("client", client_.id)
@@ -203,7 +200,33 @@ Status ConsoleSession::change_node(const NodeChange& change) {
   return {};
 }
 
+// Lines of a long command, as it goes on.
+Say ConsoleSession::notices() {
+  return [this](const std::string& line) {
+    routing::append_notice(out_, {routing::sqlstate::kSuccess, line, "", ""});
+    flush();
+  };
+}
+
+Status ConsoleSession::move(const ConsoleCommand& command) {
+  const std::string verb(to_text(command.move.kind));
+  const bool changes_nothing =
+      command.move.kind == MoveCommand::Kind::kWait || command.move.kind == MoveCommand::Kind::kCheck;
+  if (Status status = require_admin(verb.c_str()); !status) return status;
+  if (!changes_nothing) tell_command(command.statement);
+  if (Status status = backend_.move(command.move, notices(), stop_); !status) {
+    backend_.events->record(pool::Event(pool::Severity::kWarning, "console_command_failed")
+                                .add("client", client_.id)
+                                .add("command", command.statement)
+                                .add("reason", status.error().to_line()));
+    return status;
+  }
+  routing::append_command_complete(out_, verb);
+  return {};
+}
+
 Status ConsoleSession::show(const ConsoleCommand& command) {
+  if (command.view == "move") return show_one_move(command.move.move);
   const View* view = find_view(command.view);
   if (view == nullptr)
     return Error{routing::sqlstate::kUndefinedObject, "there is no view \"" + command.view + "\"", "",
@@ -212,6 +235,17 @@ Status ConsoleSession::show(const ConsoleCommand& command) {
   if (Status status = apply_filter(command.filter, table); !status) return status;
   append_table(table, "SHOW");
   return {};
+}
+
+Status ConsoleSession::show_one_move(uint64_t id) {
+  const auto moves = backend_.moves();
+  if (!moves) return moves.error();
+  for (const MoveRow& move : *moves) {
+    if (move.id != id) continue;
+    append_table(show_move(move), "SHOW");
+    return {};
+  }
+  return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no move {}", id), "", "SHOW MOVES lists them"};
 }
 
 Status ConsoleSession::explain(const ConsoleCommand& command) {

@@ -35,6 +35,9 @@ class ConsoleSession {
   routing::Status show(const ConsoleCommand& command);
   routing::Status explain(const ConsoleCommand& command);
   routing::Status change_node(const NodeChange& change);
+  routing::Status move(const ConsoleCommand& command);
+  routing::Status show_one_move(uint64_t id);
+  Say notices();
   routing::Status require_admin(const char* command) const;
   void append_table(const ViewTable& table, std::string_view tag);
   bool flush();

@@ -484,7 +484,7 @@ Status InitRunner::finish_nodes() {
 Status InitRunner::take_into_use() {
   Connection& catalog = connections_.at(config_.catalog.node);
   const std::string& schema = config_.catalog.schema;
-  std::string script = "BEGIN;\n" + catalog_nodes_ddl(schema);
+  std::string script = "BEGIN;\n" + catalog_nodes_ddl(schema) + catalog_moves_ddl(schema);
   std::set<std::string> names(nodes_in_use_.begin(), nodes_in_use_.end());
   for (const NodeConfig* node : nodes_) names.insert(node->address.name);
   for (const std::string& name : names)
@@ -492,7 +492,7 @@ Status InitRunner::take_into_use() {
                           routing::quote_literal(name));
   if (const std::string& user = config_.catalog.user;
       user != config_.find_node(config_.catalog.node)->admin_user)
-    script += fmt::format("GRANT SELECT ON {}.nodes TO {};\n", schema, routing::quote_identifier(user));
+    script += fmt::format("GRANT SELECT ON {0}.nodes, {0}.moves TO {1};\n", schema, routing::quote_identifier(user));
   if (Status status = catalog.execute(script + "COMMIT;\n"); !status) return status;
   source_.reset();
   return {};

@@ -130,6 +130,8 @@ Result<Connection> Connection::open(const ConnectionTarget& target, const WaitLi
   add("options", target.options);
   add("application_name", application);
   add("client_encoding", encoding);
+  const std::string replication = target.is_replication ? "database" : "";
+  add("replication", replication);
   names.push_back(nullptr);
   values.push_back(nullptr);
 
@@ -196,7 +198,7 @@ Result<Rows> Connection::take_results() {
     Rows taken(result);
     if (is_failure(PQresultStatus(result))) {
       if (!error) error = error_of(result);
-    } else {
+    } else if (!rows || PQnfields(result) > 0) {
       rows = std::move(taken);
     }
   }
@@ -219,6 +221,11 @@ Status Connection::execute(const std::string& statements) {
   if (PQsendQuery(connection_.get(), statements.c_str()) == 0) return lost();
   if (auto rows = take_results(); !rows) return rows.error();
   return {};
+}
+
+Result<Rows> Connection::run(const std::string& statements) {
+  if (PQsendQuery(connection_.get(), statements.c_str()) == 0) return lost();
+  return take_results();
 }
 
 Status Connection::begin_copy(const std::string& statement) {
@@ -244,7 +251,29 @@ Status Connection::put_rows(const char* bytes, int count) {
   }
 }
 
-Status Connection::copy_rows(const std::string& copy_out, Connection& target, const std::string& copy_in) {
+// libpq's own buffer has no limit: whoever reads faster than the target takes would fill the memory.
+Status Connection::flush_rows() {
+  const auto deadline = deadline_after(limits_.query);
+  while (true) {
+    const int unsent = PQflush(connection_.get());
+    if (unsent < 0) return lost();
+    if (unsent == 0) return {};
+    const Wake wake = wait_for(PQsocket(connection_.get()), POLLIN | POLLOUT, deadline, limits_.stop);
+    if (wake != Wake::kReady) return cut_short(wake, "a COPY");
+    if (PQconsumeInput(connection_.get()) == 0) return lost();
+  }
+}
+
+Status Connection::copy_rows(const std::string& copy_out, Connection& target, const std::string& copy_in,
+                             const OnCopied& on_copied) {
+  constexpr uint64_t kFlushBytes = 256 << 10;
+  uint64_t rows = 0, bytes = 0;  // since the last flush
+  const auto flush = [&]() -> Status {
+    if (Status status = target.flush_rows(); !status) return status;
+    if (on_copied && rows > 0) on_copied(rows, bytes);
+    rows = bytes = 0;
+    return {};
+  };
   if (Status status = begin_copy(copy_out); !status) return status;
   if (Status status = target.begin_copy(copy_in); !status) return status;
   while (true) {
@@ -259,10 +288,15 @@ Status Connection::copy_rows(const std::string& copy_out, Connection& target, co
       if (PQconsumeInput(connection_.get()) == 0) return lost();
       continue;
     }
-    const Status status = target.put_rows(row, count);
+    Status status = target.put_rows(row, count);
     PQfreemem(row);
     if (!status) return status;
+    ++rows;
+    bytes += static_cast<uint64_t>(count);
+    if (bytes >= kFlushBytes) status = flush();
+    if (!status) return status;
   }
+  if (Status status = flush(); !status) return status;
   if (auto sent = take_results(); !sent) return sent.error();
   if (PQputCopyEnd(target.connection_.get(), nullptr) < 0) return target.lost();
   if (auto taken = target.take_results(); !taken) return taken.error();
@@ -280,6 +314,20 @@ Result<bool> Connection::wait_for_notification(std::chrono::milliseconds limit, 
     if (has_any) return true;
     const Wake wake = wait_for(PQsocket(connection_.get()), POLLIN, deadline, limits_.stop, look_up);
     if (wake != Wake::kReady) return false;
+    if (PQconsumeInput(connection_.get()) == 0) return lost();
+  }
+}
+
+Result<std::optional<Notification>> Connection::next_notification(std::chrono::milliseconds limit) {
+  const auto deadline = Clock::now() + limit;
+  while (true) {
+    if (PGnotify* notification = PQnotifies(connection_.get())) {
+      Notification taken{notification->relname, notification->extra};
+      PQfreemem(notification);
+      return std::optional(std::move(taken));
+    }
+    const Wake wake = wait_for(PQsocket(connection_.get()), POLLIN, deadline, limits_.stop);
+    if (wake != Wake::kReady) return std::optional<Notification>();
     if (PQconsumeInput(connection_.get()) == 0) return lost();
   }
 }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@ struct ConnectionTarget {
   std::string password;         // empty: what libpq finds
   std::string passfile;         // empty: libpq's default
   std::string options;          // PostgreSQL settings: "-c name=value"
+  bool is_replication = false;  // takes commands of the streaming replication protocol as well
   std::string to_text() const;  // "postgres@127.0.0.1:5432/app", for messages
 };
 
@@ -51,6 +53,11 @@ class Rows {
   std::shared_ptr<pg_result> result_;
 };
 
+struct Notification {
+  std::string channel;
+  std::string payload;
+};
+
 class Connection {
  public:
   static routing::Result<Connection> open(const ConnectionTarget& target, const WaitLimits& limits);
@@ -68,13 +75,20 @@ class Connection {
   routing::Result<Rows> query(const std::string& statement, const Values& parameters = {});
   // One or several statements separated by semicolons, in one round trip; results are dropped.
   routing::Status execute(const std::string& statements);
+  // The same, with the rows of the last that has any.
+  routing::Result<Rows> run(const std::string& statements);
   // Hands what `copy_out` (COPY ... TO STDOUT) gives here to `copy_in` (COPY ... FROM STDIN) at `target`.
-  // After an error neither connection's transaction is of any more use.
-  routing::Status copy_rows(const std::string& copy_out, Connection& target, const std::string& copy_in);
+  // After an error neither connection's transaction is of any more use. `on_copied` is told now and then how
+  // many more rows and bytes have gone, and may take its time.
+  using OnCopied = std::function<void(uint64_t rows, uint64_t bytes)>;
+  routing::Status copy_rows(const std::string& copy_out, Connection& target, const std::string& copy_in,
+                            const OnCopied& on_copied = {});
   // Waits for a notification on any channel that this connection listens to. False: none came in time, or
   // stopped, or `look_up` is raised. Errors: the connection is lost.
   routing::Result<bool> wait_for_notification(std::chrono::milliseconds limit,
                                               const StopSignal* look_up = nullptr);
+  // The next one, in their order; nothing where the other returns false.
+  routing::Result<std::optional<Notification>> next_notification(std::chrono::milliseconds limit);
 
  private:
   Connection(pg_conn* connection, WaitLimits limits);
@@ -84,6 +98,7 @@ class Connection {
   routing::Result<Rows> take_results();
   routing::Status begin_copy(const std::string& statement);
   routing::Status put_rows(const char* bytes, int count);
+  routing::Status flush_rows();
   routing::Error lost() const;
 
   struct Close {

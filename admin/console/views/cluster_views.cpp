@@ -105,10 +105,12 @@ ViewTable show_shards(const ViewContext& context) {
     for (size_t i = 0; i < std::min(queries.size(), worker.shard_queries.size()); ++i)
       queries[i] += worker.shard_queries[i];
   }
-  ViewTable table{columns({"shard#", "schema", "node", "query_count#"}), {}};
-  for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard)
-    table.rows.push_back(row(shard, catalog->schema_of({shard}),
-                             catalog->node_name(catalog->node_of({shard})), queries[shard]));
+  ViewTable table{columns({"shard#", "schema", "node", "query_count#", "epoch#", "state"}), {}};
+  for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard) {
+    const routing::ShardPlace& place = catalog->place_of({shard});
+    table.rows.push_back(row(shard, catalog->schema_of({shard}), catalog->node_name(place.node), queries[shard],
+                             place.epoch.value, place.is_held ? "held" : "open"));
+  }
   return table;
 }
 

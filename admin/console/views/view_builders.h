@@ -43,6 +43,9 @@ ViewTable show_shape_texts(const ViewContext& context);
 ViewTable show_heat(const ViewContext& context);
 // lock_views.cpp
 ViewTable show_blockers(const ViewContext& context);
+// move_views.cpp
+ViewTable show_moves(const ViewContext& context);
+ViewTable show_move(const MoveRow& move);
 // limit_views.cpp
 ViewTable show_limits(const ViewContext& context);
 // process_views.cpp

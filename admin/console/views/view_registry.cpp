@@ -35,6 +35,7 @@ constexpr View kViews[] = {
      show_heat},
     {"limits", "limits: their values, what is used of them now and at most, and how often they were met",
      show_limits},
+    {"moves", "moves of shards, under way and done; SHOW MOVE n tells all of one", show_moves},
     {"nodes", "PostgreSQL nodes: state, connections, traffic", show_nodes},
     {"proxies", "all proxies that the catalog knows", show_proxies},
     {"shape_cache", "the caches of statement shapes: hit rate, evictions, parse time, bytes, per worker",

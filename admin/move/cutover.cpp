@@ -1,0 +1,165 @@
+#include "admin/move/cutover.h"
+
+#include <fmt/format.h>
+
+#include "admin/move/fault_points.h"
+#include "routing/postgres/wire/messages.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::admin {
+
+using routing::Error;
+using routing::quote_literal;
+using routing::Status;
+
+namespace {
+
+constexpr std::string_view kLockNotAvailable = "55P03", kDeadlock = "40P01";
+// A hold ends by itself, in every proxy, should nobody be left to end it.
+constexpr uint32_t kHoldMs = 2'000;
+
+uint64_t us_since(std::chrono::steady_clock::time_point began) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began).count());
+}
+
+}  // namespace
+
+Cutover::Cutover(const Config& config, MoveStore& store, MoveNodes& nodes, const MoveScripts& scripts, MoveRow& row,
+                 Side from)
+    : config_(config),
+      store_(store),
+      nodes_(nodes),
+      scripts_(scripts),
+      row_(row),
+      from_(from),
+      way_(from == Side::kSource ? Way::kForward : Way::kBack) {}
+
+Status Cutover::connect() {
+  auto source = nodes_.connection(from_);
+  if (!source) return source.error();
+  auto target = nodes_.connection(to());
+  if (!target) return target.error();
+  source_ = *source;
+  target_ = *target;
+  return target_->execute("LISTEN " + scripts_.lane(way_));
+}
+
+Cutover::Result Cutover::attempt(MoveState to_state, bool is_rehearsal) {
+  ++row_.progress.attempts;
+  if (Status status = connect(); !status) return fail(status.error());
+  return run(to_state, is_rehearsal);
+}
+
+Cutover::Result Cutover::run(MoveState to_state, bool is_rehearsal) {
+  const auto began = Clock::now();
+  Status status = store_.hold(row_, kHoldMs);
+  if (status) status = pass_fault_point("cutover.held");
+  if (status) status = close_source();
+  const uint64_t fence_us = us_since(began);
+  if (status && !is_changed_) status = pass_fault_point("cutover.closed");
+  if (status && !is_changed_) status = wait_for_marker();
+  if (status && !is_changed_) status = pass_fault_point("cutover.marker");
+  if (status && !is_changed_ && !is_rehearsal) status = open_target();
+  if (status && !is_changed_ && !is_rehearsal) status = pass_fault_point("cutover.opened");
+  if (!status) return fail(status.error());
+  if (is_changed_ || is_rehearsal) {
+    if (Status back = take_back(); !back) return fail(back.error());
+    if (is_changed_) return Result::kChanged;
+    row_.progress.write_pause_us = us_since(began);
+    row_.progress.fence_us = fence_us;
+    return Result::kAgain;
+  }
+  row_.progress.write_pause_us = us_since(began);
+  row_.progress.fence_us = fence_us;
+  status = store_.flip(row_, to_state, node_name(to()));
+  if (!status) {
+    if (status.error().sqlstate == routing::sqlstate::kStaleMover) return Result::kTakenOver;
+    row_.message = status.error().to_line();
+    return Result::kUnknown;
+  }
+  row_.progress.write_pause_us = us_since(began);
+  row_.progress.blockers.clear();
+  row_.message.clear();
+  if (!pass_fault_point("cutover.flipped")) return Result::kUnknown;
+  return Result::kSwitched;
+}
+
+Cutover::Result Cutover::fail(const Error& error) {
+  if (error.sqlstate == routing::sqlstate::kStaleMover) return Result::kTakenOver;
+  row_.message = error.to_line();
+  if (error.sqlstate == kLockNotAvailable || error.sqlstate == kDeadlock) {
+    // Nothing was done: whoever waits goes on at once.
+    if (store_.release(row_) && source_->execute("ROLLBACK")) {
+      note_blockers();
+      return Result::kAgain;
+    }
+  }
+  if (Status back = take_back(); !back) {
+    if (back.error().sqlstate == routing::sqlstate::kStaleMover) return Result::kTakenOver;
+    row_.message += fmt::format("; and it is not taken back yet: {}", back.error().to_line());
+    return Result::kUnknown;
+  }
+  return Result::kAgain;
+}
+
+Status Cutover::close_source() {
+  auto next = source_->query(fmt::format("SELECT coalesce(max(marker), 0) + 1 FROM {}", scripts_.lane_table(way_)));
+  if (!next) return next.error();
+  marker_ = next->text(0, 0);
+  auto closed = source_->run(scripts_.close(row_.lease, marker_, way_, config_.moves.lock_timeout_ms));
+  if (!closed) return closed.error();
+  is_changed_ = way_ == Way::kForward && closed->text(0, 0) != row_.facts.fingerprint;
+  sequences_.clear();
+  if (row_.facts.sequences.empty()) return {};
+  auto sequences = source_->query(scripts_.read_sequences());
+  if (!sequences) return sequences.error();
+  sequences_ = sequences->text(0, 0);
+  return {};
+}
+
+Status Cutover::wait_for_marker() {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(config_.moves.catch_up_timeout_ms);
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    if (left.count() <= 0)
+      return Error{routing::sqlstate::kWaitTimeout,
+                   fmt::format("node {} had not caught up within {} ms", node_name(to()), config_.moves.catch_up_timeout_ms),
+                   "", ""};
+    auto notification = target_->next_notification(left);
+    if (!notification) return notification.error();
+    if (*notification && (*notification)->channel == scripts_.lane(way_) && (*notification)->payload == marker_) return {};
+  }
+}
+
+Status Cutover::open_target() {
+  auto opened = target_->run(scripts_.open(row_.lease, sequences_));
+  if (!opened) return opened.error();
+  if (way_ == Way::kForward) row_.facts.switched_lsn = opened->text(0, 0);
+  return {};
+}
+
+Status Cutover::take_back() {
+  // What was under way on a connection that has failed is not known: new ones.
+  nodes_.forget();
+  if (Status status = connect(); !status) return status;
+  if (Status status = target_->execute(scripts_.close_again(row_.lease)); !status) return status;
+  if (Status status = pass_fault_point("cutover.undone"); !status) return status;
+  if (auto opened = source_->run(scripts_.open(row_.lease, "")); !opened) return opened.error();
+  return store_.release(row_);
+}
+
+// Who has written to the shard and not ended yet.
+void Cutover::note_blockers() {
+  auto connection = nodes_.open(from_);
+  if (!connection) return;
+  auto rows = connection->query(
+      "SELECT string_agg(DISTINCT format('pid %s (%s, %s) for %s s: %s', a.pid, a.usename, coalesce(a.client_addr::text || ':' || "
+      "a.client_port, 'local'), extract(epoch FROM now() - a.xact_start)::int, left(a.query, 60)), '; ') FROM pg_locks l JOIN "
+      "pg_stat_activity a ON a.pid = l.pid JOIN pg_class c ON c.oid = l.relation WHERE c.relnamespace = $1::regnamespace AND "
+      "l.granted AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND a.pid <> pg_backend_pid()",
+      {scripts_.quoted_schema()});
+  if (rows && rows->count() > 0) row_.progress.blockers = rows->text(0, 0);
+}
+
+}  // namespace mosaic::admin

@@ -1,0 +1,673 @@
+#include "admin/move/mover.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+
+#include "admin/catalog/catalog_schema.h"
+#include "admin/move/fault_points.h"
+#include "admin/move/move_objects.h"
+#include "admin/move/preflight.h"
+#include "admin/move/schema_dump.h"
+#include "admin/move/shard_comparison.h"
+#include "admin/move/shard_copy.h"
+#include "routing/catalog_snapshot.h"
+#include "routing/postgres/wire/messages.h"
+#include "routing/sqlstate.h"
+
+namespace mosaic::admin {
+
+using routing::Error;
+using routing::quote_literal;
+using routing::Result;
+using routing::Status;
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr int kTurnMs = 200;  // how often what runs in the background is looked at
+constexpr uint32_t kRetryMinMs = 100, kRetryMaxMs = 5'000;
+constexpr milliseconds kMarkerLimit{5'000};
+// The target follows closely enough to be switched to when a marker takes no longer.
+constexpr std::chrono::microseconds kCaughtUp{500'000};
+
+bool is_lost_connection(const Error& error) {
+  return error.sqlstate == routing::sqlstate::kConnectionFailure || error.sqlstate.starts_with("57P") ||
+         error.sqlstate.starts_with("08");
+}
+
+}  // namespace
+
+Mover::Mover(Config config, MoveStore store, MoveRow row, pool::EventSink* events)
+    : config_(std::move(config)),
+      id_(row.id),
+      store_(std::move(store)),
+      row_(std::move(row)),
+      events_(events),
+      nodes_(config_, row_, interrupt_),
+      scripts_(row_, schema(), config_.catalog.schema),
+      wish_(row_.wish) {}
+
+Mover::~Mover() {
+  stop();
+  keeper_stop_.raise();
+  if (keeper_.joinable()) keeper_.join();
+}
+
+std::string Mover::schema() const {
+  return routing::shard_schema_name(config_.shards.schema_prefix, row_.shard, config_.shards.count);
+}
+
+void Mover::stop() {
+  stop_.raise();
+  interrupt_.raise();
+}
+
+void Mover::tell(const char* name, pool::Severity severity) const {
+  if (events_ == nullptr) return;
+  pool::Event event(severity, name);
+  event.add("move", row_.id).add("shard", row_.shard.value).add("source", row_.source).add("target", row_.target);
+  event.add("state", to_text(row_.state));
+  if (!row_.message.empty()) event.add("message", row_.message);
+  if (row_.progress.write_pause_us > 0) event.add_seconds("write_pause_s", row_.progress.write_pause_us);
+  events_->record(event);
+}
+
+// The lease, and what an operator wishes; on a connection and a thread of its own.
+void Mover::keep_lease() {
+  auto renewed = Clock::now();
+  std::optional<MoveStore> store;
+  while (!keeper_stop_.wait_ms(kTurnMs)) {
+    if (Clock::now() - renewed > milliseconds(config_.moves.lease_ms)) return stop();
+    if (!store) {
+      auto opened = MoveStore::open(config_, &keeper_stop_);
+      if (!opened) continue;
+      store.emplace(std::move(*opened));
+    }
+    const auto began = Clock::now();
+    auto row = store->find(id_);
+    Status status = row ? store->renew(row_, config_.moves.lease_ms) : Status(row.error());
+    if (!status && status.error().sqlstate == routing::sqlstate::kStaleMover) return stop();
+    if (!status) {
+      store.reset();
+      continue;
+    }
+    renewed = began;
+    const std::lock_guard lock(mutex_);
+    if (row->wish == "cancel" && wish_ != "cancel") interrupt_.raise();
+    wish_ = row->wish;
+  }
+}
+
+void Mover::run() {
+  keeper_ = std::thread([this] { keep_lease(); });
+  tell("move_taken", pool::Severity::kInfo);
+  while (!stop_.is_raised() && !is_final(row_.state)) {
+    if (const auto wish = wished()) {
+      if (const auto following = next(row_.state, *wish)) {
+        if (!enter(*following)) break;
+        continue;
+      }
+    }
+    const auto began = Clock::now();
+    const Outcome outcome = work();
+    row_.progress.phase_us[std::string(to_text(row_.state))] +=
+        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began).count());
+    if (outcome.is_over) break;
+    const auto following = next(row_.state, outcome.event);
+    if (following && *following != row_.state) {
+      if (!enter(*following)) break;
+      continue;
+    }
+    ++tries_;
+    static_cast<void>(store_.save_progress(row_));
+    if (row_.state == MoveState::kSoaking) continue;
+    stop_.wait_ms(static_cast<int>(std::min(kRetryMaxMs, kRetryMinMs << std::min(tries_, 10u))));
+    if (!stop_.is_raised()) interrupt_.reset();
+  }
+  if (!is_final(row_.state)) static_cast<void>(store_.give_up(row_));
+  keeper_stop_.raise();
+  keeper_.join();
+  snapshot_holder_.reset();
+}
+
+// False: this mover is not to go on.
+bool Mover::enter(MoveState state) {
+  while (true) {
+    const Status saved = store_.save(row_, state);
+    if (saved) break;
+    if (saved.error().sqlstate == routing::sqlstate::kStaleMover || stop_.wait_ms(kRetryMinMs)) return false;
+    auto opened = MoveStore::open(config_, &stop_);
+    if (opened) store_ = std::move(*opened);
+  }
+  row_.wish.clear();
+  row_.state = state;
+  tries_ = 0;
+  if (!stop_.is_raised()) interrupt_.reset();
+  tell("move_state", state == MoveState::kAborting ? pool::Severity::kWarning : pool::Severity::kInfo);
+  return true;
+}
+
+std::optional<MoveEvent> Mover::wished() {
+  const std::lock_guard lock(mutex_);
+  row_.wish = wish_;
+  if (wish_ == "cancel") return MoveEvent::kCancel;
+  if (wish_ == "undo") return MoveEvent::kUndo;
+  if (wish_ == "finish") return MoveEvent::kFinish;
+  return std::nullopt;
+}
+
+Mover::Outcome Mover::later(MoveEvent event) { return {event, false}; }
+
+Mover::Outcome Mover::outcome_of(const Error& error, MoveEvent otherwise) {
+  nodes_.forget();
+  if (error.sqlstate == routing::sqlstate::kStaleMover) return {MoveEvent::kAgain, true};
+  if (error.sqlstate == routing::sqlstate::kQueryCanceled && interrupt_.is_raised()) return later();
+  row_.message = error.to_line();
+  return later(is_lost_connection(error) ? MoveEvent::kAgain : otherwise);
+}
+
+Mover::Outcome Mover::work() {
+  {
+    // An operator's pause holds what has not begun yet; what must not wait is done.
+    const std::lock_guard lock(mutex_);
+    if (wish_ == "pause" && row_.state < MoveState::kCutover) {
+      row_.message = "paused by an operator";
+      return later();
+    }
+  }
+  if (!is_guarded_) {
+    if (Status status = guard_nodes(); !status) return outcome_of(status.error());
+  }
+  switch (row_.state) {
+    case MoveState::kPlanned:
+      return later(MoveEvent::kDone);
+    case MoveState::kPreparing:
+      return prepare();
+    case MoveState::kCopying:
+      return copy();
+    case MoveState::kIndexing:
+      return index();
+    case MoveState::kCatchingUp:
+      return catch_up();
+    case MoveState::kVerifying:
+      return verify();
+    case MoveState::kReady:
+      return make_way_back();
+    case MoveState::kCutover:
+      return cut_over(Side::kSource, MoveState::kSwitched);
+    case MoveState::kSwitched:
+      return switch_lanes();
+    case MoveState::kSoaking:
+      return soak();
+    case MoveState::kUndoing:
+      return cut_over(Side::kTarget, MoveState::kUndone);
+    case MoveState::kUndone:
+      return clear_up(Side::kTarget, "abort.dropped", "abort.schema");
+    case MoveState::kFinishing:
+      return clear_up(Side::kSource, "finish.dropped", "finish.schema");
+    case MoveState::kAborting:
+      return clear_up(Side::kTarget, "abort.dropped", "abort.schema");
+    case MoveState::kComplete:
+    case MoveState::kReturned:
+    case MoveState::kAborted:
+      break;
+  }
+  return {MoveEvent::kAgain, true};
+}
+
+// --- preparing ---
+
+// Whatever an attempt before has made goes first.
+Mover::Outcome Mover::prepare() {
+  snapshot_holder_.reset();
+  if (const Outcome cleared = clear_up(Side::kTarget, "", ""); cleared.event != MoveEvent::kDone) return cleared;
+  auto findings = find_obstacles(nodes_, schema());
+  if (!findings) return outcome_of(findings.error());
+  for (const MoveFinding& finding : *findings) {
+    if (!finding.is_blocking) continue;
+    row_.message = finding.what + (finding.hint.empty() ? "" : "; " + finding.hint);
+    return later(MoveEvent::kFailed);
+  }
+  if (Status status = read_shard(); !status) return outcome_of(status.error(), MoveEvent::kFailed);
+  Status status = guard_nodes();  // clearing up has taken that away
+  if (status) status = make_target(pre_data_);
+  if (status) status = make_source();
+  if (!status) return outcome_of(status.error(), MoveEvent::kFailed);
+  auto snapshot = make_slot();
+  if (!snapshot) return outcome_of(snapshot.error(), MoveEvent::kFailed);
+  snapshot_ = *snapshot;
+  auto target = nodes_.connection(Side::kTarget);
+  if (!target) return outcome_of(target.error());
+  status = (*target)->execute(
+      scripts_.subscription(Way::kForward, connection_text(nodes_.target(Side::kSource), true)));
+  if (status) status = pass_fault_point("prepare.subscribed");
+  if (!status) return outcome_of(status.error(), MoveEvent::kFailed);
+  row_.message.clear();
+  return later(MoveEvent::kDone);
+}
+
+// From now on no mover before this one changes anything on the nodes.
+Status Mover::guard_nodes() {
+  for (const Side side : {Side::kSource, Side::kTarget}) {
+    auto node = nodes_.connection(side);
+    if (!node) return node.error();
+    if (Status status = (*node)->execute(scripts_.guard(row_.lease)); !status) return status;
+  }
+  is_guarded_ = true;
+  return pass_fault_point("prepare.guarded");
+}
+
+Status Mover::read_shard() {
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return source.error();
+  auto dump = dump_schema(nodes_.target(Side::kSource), schema(), interrupt_);
+  if (!dump) return dump.error();
+  MoveFacts facts;
+  pre_data_ = std::move(dump->pre_data);
+  facts.post_data = std::move(dump->post_data);
+  auto tables = (*source)->query(std::string(kMoveTablesQuery), {scripts_.quoted_schema()});
+  if (!tables) return tables.error();
+  row_.progress = {};
+  for (int i = 0; i < tables->count(); ++i) {
+    MoveTable table;
+    table.name = tables->text(i, 0);
+    table.bytes = static_cast<uint64_t>(tables->integer(i, 1));
+    table.pages = static_cast<uint64_t>(tables->integer(i, 2));
+    table.is_binary = tables->text(i, 3) == "t";
+    if (Status status = read_names(tables->text(i, 4), table.key); !status) return status;
+    table.has_key = !table.key.empty();
+    row_.progress.bytes_total += table.bytes;
+    facts.tables.push_back(std::move(table));
+  }
+  auto sequences = (*source)->query(std::string(kMoveSequencesQuery), {scripts_.quoted_schema()});
+  if (!sequences) return sequences.error();
+  for (int i = 0; i < sequences->count(); ++i) facts.sequences.emplace_back(sequences->text(i, 0));
+  auto grants = (*source)->query(std::string(kMoveGrantsQuery), {scripts_.quoted_schema()});
+  if (!grants) return grants.error();
+  facts.grant_write = grants->text(0, 0);
+  facts.revoke_write = grants->text(0, 1);
+  facts.grant_read = grants->text(0, 2);
+  facts.revoke_read = grants->text(0, 3);
+  auto fingerprint = (*source)->query(scripts_.fingerprint());
+  if (!fingerprint) return fingerprint.error();
+  facts.fingerprint = fingerprint->text(0, 0);
+  row_.facts = std::move(facts);
+  return pass_fault_point("prepare.dumped");
+}
+
+// Born closed.
+Status Mover::make_target(const std::string& pre_data) {
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return source.error();
+  auto record = (*source)->query(
+      fmt::format("SELECT digest, grantees FROM {}.shard_schemas WHERE shard = $1", config_.catalog.schema),
+      {std::to_string(row_.shard.value)});
+  if (!record) return record.error();
+  std::string script = scripts_.begin_guarded(row_.lease) + scripts_.fence_function(true) + pre_data + "\n";
+  for (const MoveTable& table : row_.facts.tables) script += scripts_.fence_trigger(table.name);
+  script += row_.facts.revoke_write + "\n" + row_.facts.revoke_read + "\n" + scripts_.marker_table(Way::kForward, true) +
+            scripts_.marker_table(Way::kBack, false);
+  if (record->count() > 0)
+    script += fmt::format("INSERT INTO {}.shard_schemas (shard, digest, grantees) VALUES ({}, {}, {});\n",
+                          config_.catalog.schema, row_.shard.value, quote_literal(record->text(0, 0)),
+                          quote_literal(record->text(0, 1)));
+  auto target = nodes_.open(Side::kTarget);  // the dump changes the session's settings
+  if (!target) return target.error();
+  if (Status status = target->execute(script + "COMMIT;\n"); !status) return status;
+  return pass_fault_point("prepare.target");
+}
+
+Status Mover::make_source() {
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return source.error();
+  Status status = (*source)->execute(scripts_.begin_guarded(row_.lease) + scripts_.fence_function(false) +
+                                     scripts_.marker_table(Way::kForward, false) +
+                                     scripts_.marker_table(Way::kBack, true) + "COMMIT;\n");
+  if (!status) return status;
+  // A trigger needs a lock that writers wait behind: table by table, asking briefly.
+  for (const MoveTable& table : row_.facts.tables) {
+    status = execute_patiently(**source, scripts_.fence_trigger(table.name));
+    if (!status) return status;
+  }
+  if (status = pass_fault_point("prepare.source"); !status) return status;
+  status = (*source)->execute(scripts_.publication(Way::kForward));
+  if (!status) return status;
+  return pass_fault_point("prepare.published");
+}
+
+// Waits for all transactions that write at this moment; who they are is told meanwhile.
+Result<std::string> Mover::make_slot() {
+  auto holder = nodes_.open(Side::kSource, "", true);
+  if (!holder) return holder.error();
+  snapshot_holder_.emplace(std::move(*holder));
+  auto made = std::async(std::launch::async, [&] {
+    return snapshot_holder_->run(
+        fmt::format("CREATE_REPLICATION_SLOT \"{}\" LOGICAL pgoutput (SNAPSHOT 'export')", scripts_.lane(Way::kForward)));
+  });
+  auto source = nodes_.connection(Side::kSource);
+  while (made.wait_for(milliseconds(kTurnMs)) != std::future_status::ready) {
+    if (!source) continue;
+    auto rows = (*source)->query(
+        "SELECT coalesce(string_agg(format('pid %s (%s) for %s s', pid, usename, extract(epoch FROM now() - xact_start)::int), '; '), "
+        "'') FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND xact_start < now() - interval '1 s'");
+    if (rows) row_.progress.blockers = rows->text(0, 0);
+    row_.message = "waits for transactions that were open on the source before it";
+    static_cast<void>(store_.save_progress(row_));
+  }
+  row_.progress.blockers.clear();
+  auto slot = made.get();
+  if (!slot) return slot.error();
+  const std::string snapshot(slot->text(0, 2));
+  if (Status status = pass_fault_point("prepare.slot"); !status) return status.error();
+  return snapshot;
+}
+
+// --- copying ... ready ---
+
+// Errors: the source keeps more log for the move than it may.
+Status Mover::watch_source(Connection& source) {
+  auto retained = retained_wal(source, scripts_, Way::kForward);
+  if (!retained) return retained.error();
+  row_.progress.retained_wal_bytes = *retained;
+  if (*retained <= config_.moves.retained_wal_bytes) return {};
+  return Error{routing::sqlstate::kLimitExceeded,
+               fmt::format("node {} keeps {} bytes of log for the move", row_.source, *retained),
+               fmt::format("moves.max_retained_wal = {}", config_.moves.retained_wal_bytes),
+               "move when there are fewer writes, with more connections (parallel), or raise the limit"};
+}
+
+Mover::Outcome Mover::copy() {
+  if (!snapshot_holder_) {  // it was another process's
+    row_.message = "the copy is begun anew: whoever held its snapshot is gone";
+    return later(MoveEvent::kLost);
+  }
+  if (Status status = pass_fault_point("copy.begun"); !status) return outcome_of(status.error(), MoveEvent::kLost);
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return outcome_of(source.error());
+  ShardCopy copy(nodes_, scripts_, row_, snapshot_);
+  const auto began = Clock::now();
+  auto done = std::async(std::launch::async, [&] { return copy.run(); });
+  Status watched;
+  while (done.wait_for(milliseconds(kTurnMs)) != std::future_status::ready) {
+    {
+      const std::lock_guard lock(mutex_);
+      copy.set_paused(wish_ == "pause");
+    }
+    row_.progress.rows = copy.rows();
+    row_.progress.bytes = copy.bytes();
+    const auto ms = std::chrono::duration_cast<milliseconds>(Clock::now() - began).count();
+    row_.progress.rate_bytes = copy.bytes() * 1000 / static_cast<uint64_t>(std::max<int64_t>(1, ms));
+    if (watched) watched = watch_source(**source);
+    if (!watched) interrupt_.raise();
+    static_cast<void>(store_.save_progress(row_));
+  }
+  const Status copied = done.get();
+  row_.progress.rows = copy.rows();
+  row_.progress.bytes = copy.bytes();
+  snapshot_holder_.reset();
+  if (!watched) return outcome_of(watched.error(), MoveEvent::kFailed);
+  // The snapshot is gone either way.
+  if (!copied) {
+    const Outcome outcome = outcome_of(copied.error(), MoveEvent::kFailed);
+    return outcome.event == MoveEvent::kAgain && !outcome.is_over ? later(MoveEvent::kLost) : outcome;
+  }
+  if (Status status = pass_fault_point("copy.done"); !status) return outcome_of(status.error(), MoveEvent::kLost);
+  row_.message.clear();
+  return later(MoveEvent::kDone);
+}
+
+// In one transaction, which says that it is done: whoever goes on knows.
+Mover::Outcome Mover::index() {
+  auto target = nodes_.open(Side::kTarget, "-c maintenance_work_mem=256MB");
+  if (!target) return outcome_of(target.error());
+  const std::string mark = fmt::format("{}.{}indexed", config_.catalog.schema, scripts_.prefix());
+  auto marked = target->query("SELECT to_regclass($1) IS NOT NULL", {mark});
+  if (!marked) return outcome_of(marked.error());
+  if (marked->text(0, 0) != "t") {
+    const Status made = target->execute(scripts_.begin_guarded(row_.lease) + row_.facts.post_data +
+                                        fmt::format("\nCREATE TABLE {} ();\nCOMMIT;", mark));
+    if (!made) return outcome_of(made.error(), MoveEvent::kFailed);
+  }
+  for (const MoveTable& table : row_.facts.tables) {
+    if (Status status = target->execute("ANALYZE " + scripts_.table(table.name)); !status)
+      return outcome_of(status.error());
+  }
+  if (Status status = pass_fault_point("index.done"); !status) return outcome_of(status.error());
+  return later(MoveEvent::kDone);
+}
+
+Mover::Outcome Mover::catch_up() {
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return outcome_of(source.error());
+  auto target = nodes_.connection(Side::kTarget);
+  if (!target) return outcome_of(target.error());
+  auto fault = find_lane_fault(**source, **target, scripts_, Way::kForward, false);
+  if (!fault) return outcome_of(fault.error());
+  if (!fault->empty()) {
+    row_.message = *fault;
+    return later(MoveEvent::kLost);
+  }
+  Status status = (*target)->execute(fmt::format("LISTEN {0}; ALTER SUBSCRIPTION {0} ENABLE", scripts_.lane(Way::kForward)));
+  if (status) status = pass_fault_point("catch_up.enabled");
+  if (!status) return outcome_of(status.error());
+  while (!interrupt_.is_raised()) {
+    auto took = send_marker(**source, **target, scripts_, Way::kForward, kMarkerLimit);
+    if (took) {
+      row_.progress.marker_us = static_cast<uint64_t>(took->count());
+      if (*took <= kCaughtUp) break;
+    } else if (took.error().sqlstate != routing::sqlstate::kWaitTimeout) {
+      return outcome_of(took.error());
+    }
+    fault = find_lane_fault(**source, **target, scripts_, Way::kForward, true);
+    if (!fault) return outcome_of(fault.error());
+    if (!fault->empty()) {
+      row_.message = *fault;
+      return later(MoveEvent::kFailed);
+    }
+    if (status = watch_source(**source); !status) return outcome_of(status.error(), MoveEvent::kFailed);
+    row_.message = "the target has not caught up yet";
+    static_cast<void>(store_.save_progress(row_));
+  }
+  if (status = pass_fault_point("catch_up.marker"); !status) return outcome_of(status.error());
+  row_.message.clear();
+  return later(interrupt_.is_raised() ? MoveEvent::kAgain : MoveEvent::kDone);
+}
+
+Mover::Outcome Mover::verify() {
+  if (row_.options.verify == MoveOptions::Verify::kOff) return later(MoveEvent::kDone);
+  auto source = nodes_.open(Side::kSource);
+  if (!source) return outcome_of(source.error());
+  auto target = nodes_.open(Side::kTarget);
+  if (!target) return outcome_of(target.error());
+  if (Status status = target->execute("LISTEN " + scripts_.lane(Way::kForward)); !status) return outcome_of(status.error());
+  auto compared = compare_shard(*source, *target, scripts_, row_, Way::kForward);
+  if (!compared) return outcome_of(compared.error());
+  row_.progress.compared_rows = compared->rows;
+  row_.progress.differences = compared->differences.size();
+  if (!compared->differences.empty()) {
+    row_.message = fmt::format("the copy differs from the source: {}", fmt::join(compared->differences, "; "));
+    return later(MoveEvent::kFailed);
+  }
+  if (Status status = pass_fault_point("verify.done"); !status) return outcome_of(status.error());
+  return later(MoveEvent::kDone);
+}
+
+// The slot on the target is made before anybody writes there, so that all of it can be taken back.
+Mover::Outcome Mover::make_way_back() {
+  row_.facts.has_way_back = false;
+  if (row_.options.soak_ms == 0) return later(MoveEvent::kDone);
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return outcome_of(source.error());
+  auto target = nodes_.connection(Side::kTarget);
+  if (!target) return outcome_of(target.error());
+  Status status = drop_subscription(**source, scripts_, Way::kBack);
+  if (status) status = drop_slot(**target, scripts_, Way::kBack);
+  if (status)
+    status = (*target)->execute(fmt::format("DROP PUBLICATION IF EXISTS {};\n{}", scripts_.lane(Way::kBack),
+                                            scripts_.publication(Way::kBack)));
+  if (!status) return outcome_of(status.error());
+  auto slot = (*target)->query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", {scripts_.lane(Way::kBack)});
+  if (!slot) return outcome_of(slot.error());
+  if (status = pass_fault_point("ready.slot"); !status) return outcome_of(status.error());
+  status = (*source)->execute(scripts_.subscription(Way::kBack, connection_text(nodes_.target(Side::kTarget), true)));
+  if (status) status = pass_fault_point("ready.subscribed");
+  if (!status) return outcome_of(status.error());
+  row_.facts.has_way_back = true;
+  return later(MoveEvent::kDone);
+}
+
+// --- the switch ---
+
+Mover::Outcome Mover::cut_over(Side from, MoveState to_state) {
+  Cutover cutover(config_, store_, nodes_, scripts_, row_, from);
+  if (tries_ == 0) {
+    // Whoever was here before may have left both sides closed, or only the hold.
+    if (Status status = cutover.take_back(); !status) return outcome_of(status.error());
+    const Way way = from == Side::kSource ? Way::kForward : Way::kBack;
+    const Side to = from == Side::kSource ? Side::kTarget : Side::kSource;
+    auto fault = find_lane_fault(**nodes_.connection(from), **nodes_.connection(to), scripts_, way, true);
+    if (!fault) return outcome_of(fault.error());
+    if (!fault->empty()) {
+      row_.message = *fault;
+      return later(from == Side::kSource ? MoveEvent::kLost : MoveEvent::kFailed);
+    }
+  }
+  switch (cutover.attempt(to_state, false)) {
+    case Cutover::Result::kSwitched:
+      return later(MoveEvent::kDone);
+    case Cutover::Result::kAgain:
+      return later();
+    case Cutover::Result::kTakenOver:
+      return {MoveEvent::kAgain, true};
+    case Cutover::Result::kChanged:
+      row_.message = "the shard's definitions were changed while it was copied: it is copied anew";
+      return later(MoveEvent::kLost);
+    case Cutover::Result::kUnknown:
+      break;
+  }
+  return settle_unknown(to_state);
+}
+
+// Both sides stay as they are until the row can be read.
+Mover::Outcome Mover::settle_unknown(MoveState to_state) {
+  while (!stop_.wait_ms(kTurnMs)) {
+    auto opened = MoveStore::open(config_, &stop_);
+    if (!opened) continue;
+    store_ = std::move(*opened);
+    auto found = store_.find(id_);
+    if (!found) continue;
+    if (found->lease != row_.lease) return {MoveEvent::kAgain, true};
+    if (found->state == to_state) return later(MoveEvent::kDone);
+    tries_ = 0;  // what was done is taken back first
+    return later();
+  }
+  return {MoveEvent::kAgain, true};
+}
+
+// The map says the target. Only forward from here.
+Mover::Outcome Mover::switch_lanes() {
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return outcome_of(source.error());
+  auto target = nodes_.connection(Side::kTarget);
+  if (!target) return outcome_of(target.error());
+  Status status = (*source)->execute(scripts_.refuse_reads(row_.lease));
+  if (status) status = pass_fault_point("switched.closed");
+  if (status) status = (*target)->execute(scripts_.open(row_.lease, ""));
+  if (status) status = pass_fault_point("switched.opened");
+  if (status) status = drop_subscription(**target, scripts_, Way::kForward);
+  if (status) status = drop_slot(**source, scripts_, Way::kForward);
+  if (status) status = pass_fault_point("switched.dropped");
+  if (!status) return outcome_of(status.error());
+  if (!row_.facts.has_way_back) return later(MoveEvent::kDone);
+  const std::string lane = scripts_.lane(Way::kBack);
+  auto enabled = (*source)->query("SELECT subenabled, oid FROM pg_subscription WHERE subname = $1", {lane});
+  if (!enabled) return outcome_of(enabled.error());
+  if (enabled->count() > 0 && enabled->text(0, 0) != "t") {
+    // What came to the target by the forward lane is here already: the way back begins behind it.
+    auto advanced = (*source)->query("SELECT pg_replication_origin_advance($1, $2)",
+                                     {fmt::format("pg_{}", enabled->text(0, 1)), row_.facts.switched_lsn});
+    if (!advanced) return outcome_of(advanced.error());
+    status = (*source)->execute(fmt::format("ALTER SUBSCRIPTION {} ENABLE", lane));
+    if (!status) return outcome_of(status.error());
+  }
+  if (status = pass_fault_point("switched.back"); !status) return outcome_of(status.error());
+  row_.message.clear();
+  return later(MoveEvent::kDone);
+}
+
+Mover::Outcome Mover::soak() {
+  if (!row_.facts.has_way_back) return later(MoveEvent::kDone);
+  if (Status status = pass_fault_point("soak.begun"); !status) return outcome_of(status.error());
+  auto row = store_.find(id_);
+  if (!row) {
+    auto opened = MoveStore::open(config_, &stop_);
+    if (opened) store_ = std::move(*opened);
+    return later();
+  }
+  if (row->in_state_ms >= row_.options.soak_ms) return later(MoveEvent::kDone);
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return outcome_of(source.error());
+  auto target = nodes_.connection(Side::kTarget);
+  if (!target) return outcome_of(target.error());
+  auto fault = find_lane_fault(**target, **source, scripts_, Way::kBack, true);
+  if (!fault) return outcome_of(fault.error());
+  auto retained = retained_wal(**target, scripts_, Way::kBack);
+  if (!retained) return outcome_of(retained.error());
+  row_.progress.retained_wal_bytes = *retained;
+  if (fault->empty() && *retained > config_.moves.retained_wal_bytes)
+    *fault = fmt::format("node {} kept {} bytes of log for it", row_.target, *retained);
+  if (!fault->empty()) {
+    row_.facts.has_way_back = false;
+    row_.message = "UNDO is not possible any more: " + *fault;
+    tell("move_way_back_lost", pool::Severity::kWarning);
+    return later(MoveEvent::kDone);
+  }
+  row_.message = "UNDO MOVE brings it back";
+  interrupt_.wait_ms(kTurnMs);
+  return later();
+}
+
+// --- the end ---
+
+// All of the move's own objects on both nodes, then the copy that lost.
+Mover::Outcome Mover::clear_up(Side loser, const char* dropped_point, const char* schema_point) {
+  snapshot_holder_.reset();
+  const Side winner = loser == Side::kSource ? Side::kTarget : Side::kSource;
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return outcome_of(source.error());
+  auto target = nodes_.connection(Side::kTarget);
+  if (!target) return outcome_of(target.error());
+  Connection& kept = winner == Side::kSource ? **source : **target;
+  Connection& lost = loser == Side::kSource ? **source : **target;
+  auto place = store_.node_of(row_.shard);
+  if (!place) return outcome_of(place.error());
+  if (*place != nodes_.node(winner).address.name) {
+    row_.message = fmt::format("the map says that the shard is on node {}: nothing is dropped", *place);
+    return later();
+  }
+  auto fence = kept.query("SELECT to_regprocedure($1) IS NOT NULL",
+                          {fmt::format("{}.{}fence()", config_.catalog.schema, scripts_.prefix())});
+  if (!fence) return outcome_of(fence.error());
+  Status status;
+  if (fence->text(0, 0) == "t") {  // an attempt that nobody has taken back may have closed it
+    if (auto opened = kept.run(scripts_.open(row_.lease, "")); !opened) status = opened.error();
+  }
+  if (status && row_.state == MoveState::kAborting) status = store_.release(row_);
+  if (status) status = drop_subscription(**target, scripts_, Way::kForward);
+  if (status) status = drop_subscription(**source, scripts_, Way::kBack);
+  if (status) status = drop_slot(**source, scripts_, Way::kForward);
+  if (status) status = drop_slot(**target, scripts_, Way::kBack);
+  if (status) status = pass_fault_point(dropped_point);
+  if (status) status = drop_shard(lost, scripts_, schema(), config_.catalog.schema, row_.shard);
+  if (status) status = pass_fault_point(schema_point);
+  if (status) status = drop_objects(lost, scripts_, config_.catalog.schema);
+  if (status) status = drop_objects(kept, scripts_, config_.catalog.schema);
+  if (!status) return outcome_of(status.error());
+  is_guarded_ = false;
+  return later(MoveEvent::kDone);
+}
+
+}  // namespace mosaic::admin
