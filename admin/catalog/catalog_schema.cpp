@@ -100,8 +100,8 @@ BEGIN
 END $$;
 )sql";
 
-// {0}: schema, {1}: channel of the map. The epoch alone is no news of the first trigger's: whoever follows the map
-// learns it with the shard.
+// {0}: schema, {1}: channel of the map. The epoch alone is no news of the first trigger's: whoever follows
+// the map learns it with the shard.
 constexpr std::string_view kMovesDdl = R"sql(
 ALTER TABLE {0}.shards ADD COLUMN IF NOT EXISTS held_until timestamptz;
 COMMENT ON COLUMN {0}.shards.held_until IS 'Until then new transactions that may write to the shard wait in the proxies';

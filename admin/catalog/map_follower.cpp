@@ -69,10 +69,11 @@ Status MapFollower::follow(Connection& connection) {
 
 Status MapFollower::read_map(Connection& connection) {
   // The column is younger than some catalogs.
-  auto rows = connection.query(fmt::format(
-      "SELECT shard, epoch, greatest(0, coalesce(extract(epoch FROM (to_jsonb(s) ->> 'held_until')::timestamptz - now()) * 1000, "
-      "0))::bigint, node FROM {}.shards s",
-      config_.catalog.schema));
+  auto rows =
+      connection.query(fmt::format("SELECT shard, epoch, greatest(0, coalesce(extract(epoch FROM "
+                                   "(to_jsonb(s) ->> 'held_until')::timestamptz - now()) * 1000, "
+                                   "0))::bigint, node FROM {}.shards s",
+                                   config_.catalog.schema));
   if (!rows) return rows.error();
   std::vector<ShardPlaceChange> changes;
   for (int row = 0; row < rows->count(); ++row) {

@@ -1,7 +1,7 @@
 #pragma once
-// Follows the shard map alone, shard by shard, over a connection of its own: what CatalogWatcher reads beside it
-// takes its time, and a flip must not wait. Owns one thread. A catalog that is down changes nothing, and what
-// was missed meanwhile is read when it is back.
+// Follows the shard map alone, shard by shard, over a connection of its own: what CatalogWatcher reads beside
+// it takes its time, and a flip must not wait. Owns one thread. A catalog that is down changes nothing, and
+// what was missed meanwhile is read when it is back.
 
 #include <chrono>
 #include <functional>

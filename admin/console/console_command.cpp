@@ -98,9 +98,10 @@ class Words {
 };
 
 Error syntax_error(const std::string& message) {
-  return Error{routing::sqlstate::kSyntaxError, message, "",
-               "the console knows SHOW, EXPLAIN ROUTE, MOVE, DRAIN, ADD NODE, REMOVE NODE, RELOAD and SHUTDOWN; "
-               "SHOW HELP lists them"};
+  return Error{
+      routing::sqlstate::kSyntaxError, message, "",
+      "the console knows SHOW, EXPLAIN ROUTE, MOVE, DRAIN, ADD NODE, REMOVE NODE, RELOAD and SHUTDOWN; "
+      "SHOW HELP lists them"};
 }
 
 bool parse_number(const std::string& text, uint64_t& number) {
@@ -191,7 +192,8 @@ Status parse_move_options(Words& words, MoveOptions& options) {
     if (has_equals) words.next();
     const auto value = words.next();
     if (!name || !has_equals || !value) return syntax_error("expected WITH (option = value, ...)");
-    if (Status status = set_option(lower(name->text), value->is_quoted ? value->text : lower(value->text), options);
+    if (Status status =
+            set_option(lower(name->text), value->is_quoted ? value->text : lower(value->text), options);
         !status)
       return status;
     const auto end = words.next();
@@ -281,7 +283,7 @@ std::optional<Result<ConsoleCommand>> parse_about_moves(Words& words, const std:
     return Result<ConsoleCommand>(syntax_error("expected CHECK MOVE SHARD number TO node"));
   }
   constexpr std::pair<std::string_view, MoveCommand::Kind> kVerbs[] = {
-      {"pause", MoveCommand::Kind::kPause}, {"resume", MoveCommand::Kind::kResume},
+      {"pause", MoveCommand::Kind::kPause},   {"resume", MoveCommand::Kind::kResume},
       {"cancel", MoveCommand::Kind::kCancel}, {"undo", MoveCommand::Kind::kUndo},
       {"finish", MoveCommand::Kind::kFinish}, {"wait", MoveCommand::Kind::kWait}};
   for (const auto& [name, kind] : kVerbs) {

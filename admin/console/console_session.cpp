@@ -245,7 +245,8 @@ Status ConsoleSession::show_one_move(uint64_t id) {
     append_table(show_move(move), "SHOW");
     return {};
   }
-  return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no move {}", id), "", "SHOW MOVES lists them"};
+  return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no move {}", id), "",
+               "SHOW MOVES lists them"};
 }
 
 Status ConsoleSession::explain(const ConsoleCommand& command) {

@@ -492,7 +492,8 @@ Status InitRunner::take_into_use() {
                           routing::quote_literal(name));
   if (const std::string& user = config_.catalog.user;
       user != config_.find_node(config_.catalog.node)->admin_user)
-    script += fmt::format("GRANT SELECT ON {0}.nodes, {0}.moves TO {1};\n", schema, routing::quote_identifier(user));
+    script += fmt::format("GRANT SELECT ON {0}.nodes, {0}.moves TO {1};\n", schema,
+                          routing::quote_identifier(user));
   if (Status status = catalog.execute(script + "COMMIT;\n"); !status) return status;
   source_.reset();
   return {};

@@ -20,13 +20,14 @@ constexpr uint32_t kHoldMs = 2'000;
 
 uint64_t us_since(std::chrono::steady_clock::time_point began) {
   return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began).count());
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began)
+          .count());
 }
 
 }  // namespace
 
-Cutover::Cutover(const Config& config, MoveStore& store, MoveNodes& nodes, const MoveScripts& scripts, MoveRow& row,
-                 Side from)
+Cutover::Cutover(const Config& config, MoveStore& store, MoveNodes& nodes, const MoveScripts& scripts,
+                 MoveRow& row, Side from)
     : config_(config),
       store_(store),
       nodes_(nodes),
@@ -104,7 +105,8 @@ Cutover::Result Cutover::fail(const Error& error) {
 }
 
 Status Cutover::close_source() {
-  auto next = source_->query(fmt::format("SELECT coalesce(max(marker), 0) + 1 FROM {}", scripts_.lane_table(way_)));
+  auto next =
+      source_->query(fmt::format("SELECT coalesce(max(marker), 0) + 1 FROM {}", scripts_.lane_table(way_)));
   if (!next) return next.error();
   marker_ = next->text(0, 0);
   auto closed = source_->run(scripts_.close(row_.lease, marker_, way_, config_.moves.lock_timeout_ms));
@@ -124,11 +126,14 @@ Status Cutover::wait_for_marker() {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0)
       return Error{routing::sqlstate::kWaitTimeout,
-                   fmt::format("node {} had not caught up within {} ms", node_name(to()), config_.moves.catch_up_timeout_ms),
+                   fmt::format("node {} had not caught up within {} ms", node_name(to()),
+                               config_.moves.catch_up_timeout_ms),
                    "", ""};
     auto notification = target_->next_notification(left);
     if (!notification) return notification.error();
-    if (*notification && (*notification)->channel == scripts_.lane(way_) && (*notification)->payload == marker_) return {};
+    if (*notification && (*notification)->channel == scripts_.lane(way_) &&
+        (*notification)->payload == marker_)
+      return {};
   }
 }
 
@@ -154,9 +159,12 @@ void Cutover::note_blockers() {
   auto connection = nodes_.open(from_);
   if (!connection) return;
   auto rows = connection->query(
-      "SELECT string_agg(DISTINCT format('pid %s (%s, %s) for %s s: %s', a.pid, a.usename, coalesce(a.client_addr::text || ':' || "
-      "a.client_port, 'local'), extract(epoch FROM now() - a.xact_start)::int, left(a.query, 60)), '; ') FROM pg_locks l JOIN "
-      "pg_stat_activity a ON a.pid = l.pid JOIN pg_class c ON c.oid = l.relation WHERE c.relnamespace = $1::regnamespace AND "
+      "SELECT string_agg(DISTINCT format('pid %s (%s, %s) for %s s: %s', a.pid, a.usename, "
+      "coalesce(a.client_addr::text || ':' || "
+      "a.client_port, 'local'), extract(epoch FROM now() - a.xact_start)::int, left(a.query, 60)), '; ') "
+      "FROM pg_locks l JOIN "
+      "pg_stat_activity a ON a.pid = l.pid JOIN pg_class c ON c.oid = l.relation WHERE c.relnamespace = "
+      "$1::regnamespace AND "
       "l.granted AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND a.pid <> pg_backend_pid()",
       {scripts_.quoted_schema()});
   if (rows && rows->count() > 0) row_.progress.blockers = rows->text(0, 0);

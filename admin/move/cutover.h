@@ -1,7 +1,7 @@
 #pragma once
-// The switch itself: bounded attempts, each of which closes one side, waits until the other has the last change,
-// opens that and changes the map; or takes it all back. Exactly one side is open at any moment that a client
-// can see, whoever dies when.
+// The switch itself: bounded attempts, each of which closes one side, waits until the other has the last
+// change, opens that and changes the map; or takes it all back. Exactly one side is open at any moment that a
+// client can see, whoever dies when.
 
 #include <chrono>
 #include <string>
@@ -15,14 +15,15 @@ namespace mosaic::admin {
 class Cutover {
  public:
   // From `from` to the other side. Everything outlives it.
-  Cutover(const Config& config, MoveStore& store, MoveNodes& nodes, const MoveScripts& scripts, MoveRow& row, Side from);
+  Cutover(const Config& config, MoveStore& store, MoveNodes& nodes, const MoveScripts& scripts, MoveRow& row,
+          Side from);
 
   enum class Result : uint8_t {
     kSwitched,
-    kAgain,    // not this time; row.message says why
-    kUnknown,  // whether the map was changed: both sides stay closed until it can be read
+    kAgain,      // not this time; row.message says why
+    kUnknown,    // whether the map was changed: both sides stay closed until it can be read
     kTakenOver,  // by another mover
-    kChanged,  // the shard's definitions are others than those that were copied
+    kChanged,    // the shard's definitions are others than those that were copied
   };
   // `to_state`: of the row, together with the map. `is_rehearsal`: all but the change of the map.
   Result attempt(MoveState to_state, bool is_rehearsal);

@@ -57,12 +57,12 @@ Faults& faults() {
 
 const std::vector<std::string>& fault_point_names() {
   static const std::vector<std::string> names = {
-      "prepare.guarded",  "prepare.dumped",   "prepare.target",  "prepare.source",   "prepare.published",
-      "prepare.slot",     "prepare.subscribed", "copy.begun",    "copy.table",       "copy.done",
-      "index.done",       "catch_up.enabled", "catch_up.marker", "verify.done",      "ready.slot",
-      "ready.subscribed", "cutover.held",     "cutover.closed",  "cutover.marker",   "cutover.opened",
-      "cutover.flipped",  "cutover.undone",   "switched.closed", "switched.opened",  "switched.dropped",
-      "switched.back",    "soak.begun",       "finish.dropped",  "finish.schema",    "abort.dropped",
+      "prepare.guarded",  "prepare.dumped",     "prepare.target",  "prepare.source",  "prepare.published",
+      "prepare.slot",     "prepare.subscribed", "copy.begun",      "copy.table",      "copy.done",
+      "index.done",       "catch_up.enabled",   "catch_up.marker", "verify.done",     "ready.slot",
+      "ready.subscribed", "cutover.held",       "cutover.closed",  "cutover.marker",  "cutover.opened",
+      "cutover.flipped",  "cutover.undone",     "switched.closed", "switched.opened", "switched.dropped",
+      "switched.back",    "soak.begun",         "finish.dropped",  "finish.schema",   "abort.dropped",
       "abort.schema"};
   return names;
 }
@@ -70,8 +70,10 @@ const std::vector<std::string>& fault_point_names() {
 Status check_fault_points() {
   const Faults& all = faults();
   if (all.mistake.empty()) return {};
-  return Error{routing::sqlstate::kConfigError, "MOSAIC_FAULT is not point:action[,point:action]", all.mistake,
-               fmt::format("actions are kill, stop, drop and delay; points are {}", fmt::join(fault_point_names(), ", "))};
+  return Error{routing::sqlstate::kConfigError, "MOSAIC_FAULT is not point:action[,point:action]",
+               all.mistake,
+               fmt::format("actions are kill, stop, drop and delay; points are {}",
+                           fmt::join(fault_point_names(), ", "))};
 }
 
 Status pass_fault_point(const char* point) {
@@ -95,7 +97,8 @@ Status pass_fault_point(const char* point) {
       std::this_thread::sleep_for(std::chrono::seconds(1));
       break;
     case Action::kDrop:
-      return Error{routing::sqlstate::kConnectionFailure, fmt::format("MOSAIC_FAULT: dropped at {}", point), "", ""};
+      return Error{routing::sqlstate::kConnectionFailure, fmt::format("MOSAIC_FAULT: dropped at {}", point),
+                   "", ""};
   }
   return {};
 }

@@ -49,8 +49,9 @@ std::optional<uint64_t> bytes_per_second(std::string_view text) {
   if (!quantity) return std::nullopt;
   std::string unit = quantity->unit;
   if (unit.ends_with("/s")) unit.resize(unit.size() - 2);
-  constexpr std::pair<std::string_view, double> kUnits[] = {{"", 1},      {"b", 1},         {"kb", 1e3},       {"mb", 1e6},
-                                                            {"gb", 1e9},  {"kib", 1024},    {"mib", 1048576.0}, {"gib", 1073741824.0}};
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"", 1},     {"b", 1},      {"kb", 1e3},        {"mb", 1e6},
+      {"gb", 1e9}, {"kib", 1024}, {"mib", 1048576.0}, {"gib", 1073741824.0}};
   for (const auto& [name, factor] : kUnits) {
     if (unit == name) return static_cast<uint64_t>(quantity->value * factor);
   }
@@ -60,10 +61,11 @@ std::optional<uint64_t> bytes_per_second(std::string_view text) {
 std::optional<uint64_t> milliseconds_of(std::string_view text) {
   const auto quantity = quantity_of(text);
   if (!quantity) return std::nullopt;
-  constexpr std::pair<std::string_view, double> kUnits[] = {{"", 1e3},     {"s", 1e3},   {"sec", 1e3}, {"ms", 1},
-                                                            {"min", 6e4},  {"h", 3.6e6}, {"d", 8.64e7}};
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"", 1e3}, {"s", 1e3}, {"sec", 1e3}, {"ms", 1}, {"min", 6e4}, {"h", 3.6e6}, {"d", 8.64e7}};
   for (const auto& [name, factor] : kUnits) {
-    if (quantity->unit == name && quantity->value * factor < 1e12) return static_cast<uint64_t>(quantity->value * factor);
+    if (quantity->unit == name && quantity->value * factor < 1e12)
+      return static_cast<uint64_t>(quantity->value * factor);
   }
   return std::nullopt;
 }

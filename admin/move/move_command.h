@@ -21,7 +21,7 @@ struct MoveCommand {
   std::vector<routing::ShardId> shards;  // kMove, kCheck
   std::string node;                      // kMove, kCheck: to; kDrain: from
   MoveOptions options;
-  uint64_t move = 0;  // the others
+  uint64_t move = 0;        // the others
   bool is_dry_run = false;  // kDrain
 };
 

@@ -10,8 +10,9 @@ using State = MoveState;
 using Event = MoveEvent;
 
 constexpr std::array<std::string_view, 17> kNames = {
-    "planned", "preparing", "copying",  "indexing", "catching_up", "verifying", "ready",    "cutover", "switched",
-    "soaking", "undoing",   "undone",   "finishing", "aborting",   "complete",  "returned", "aborted"};
+    "planned",   "preparing", "copying",  "indexing", "catching_up", "verifying",
+    "ready",     "cutover",   "switched", "soaking",  "undoing",     "undone",
+    "finishing", "aborting",  "complete", "returned", "aborted"};
 
 // What follows when a state's work is done.
 State after(State state) {
@@ -89,7 +90,8 @@ std::optional<State> next(State state, Event event) {
     case Event::kFinish:
       return state == State::kSoaking ? std::optional(State::kFinishing) : std::nullopt;
     case Event::kBackImpossible:
-      return state == State::kSoaking || state == State::kUndoing ? std::optional(State::kSoaking) : std::nullopt;
+      return state == State::kSoaking || state == State::kUndoing ? std::optional(State::kSoaking)
+                                                                  : std::nullopt;
   }
   return std::nullopt;
 }

@@ -30,7 +30,8 @@ Result<Connection> MoveNodes::open(Side side, const std::string& options, bool i
 Result<Connection*> MoveNodes::connection(Side side) {
   std::optional<Connection>& kept = side == Side::kSource ? source_ : target_;
   if (!kept) {
-    auto opened = open(side, "-c search_path=pg_catalog -c idle_in_transaction_session_timeout=0 -c statement_timeout=0");
+    auto opened = open(
+        side, "-c search_path=pg_catalog -c idle_in_transaction_session_timeout=0 -c statement_timeout=0");
     if (!opened) return opened.error();
     kept = std::move(*opened);
   }

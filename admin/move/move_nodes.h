@@ -1,6 +1,6 @@
 #pragma once
-// The two nodes of a move, as its mover sees them: connections for its own work, opened when they are needed and
-// again when they were lost. One thread.
+// The two nodes of a move, as its mover sees them: connections for its own work, opened when they are needed
+// and again when they were lost. One thread.
 
 #include <chrono>
 #include <memory>
@@ -28,7 +28,8 @@ class MoveNodes {
   routing::Result<Connection*> connection(Side side);
   void forget() { source_.reset(), target_.reset(); }
   // One more, for work of its own. `options` and `limit` (0: none) as in Connection.
-  routing::Result<Connection> open(Side side, const std::string& options = "", bool is_replication = false) const;
+  routing::Result<Connection> open(Side side, const std::string& options = "",
+                                   bool is_replication = false) const;
   const StopSignal& interrupt() const { return interrupt_; }
 
  private:

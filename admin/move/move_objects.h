@@ -1,6 +1,6 @@
 #pragma once
-// What a move makes on its nodes, found by name: the lanes that carry changes, and the clearing up of all of it,
-// whoever made it and however far it had come. Each function may be called again after it has failed.
+// What a move makes on its nodes, found by name: the lanes that carry changes, and the clearing up of all of
+// it, whoever made it and however far it had come. Each function may be called again after it has failed.
 
 #include <chrono>
 #include <string>
@@ -14,11 +14,12 @@ namespace mosaic::admin {
 routing::Status execute_patiently(Connection& node, const std::string& statements);
 
 // Sends a marker and waits until the other side has it. Errors: kWaitTimeout when it did not come in time.
-routing::Result<std::chrono::microseconds> send_marker(Connection& from, Connection& to, const MoveScripts& scripts,
-                                                       Way way, std::chrono::milliseconds limit);
+routing::Result<std::chrono::microseconds> send_marker(Connection& from, Connection& to,
+                                                       const MoveScripts& scripts, Way way,
+                                                       std::chrono::milliseconds limit);
 // Why the lane can not be relied on any more; empty: it can. `is_enabled`: it should be running.
-routing::Result<std::string> find_lane_fault(Connection& from, Connection& to, const MoveScripts& scripts, Way way,
-                                             bool is_enabled);
+routing::Result<std::string> find_lane_fault(Connection& from, Connection& to, const MoveScripts& scripts,
+                                             Way way, bool is_enabled);
 // Log that the slot keeps on its node, in bytes.
 routing::Result<uint64_t> retained_wal(Connection& from, const MoveScripts& scripts, Way way);
 

@@ -137,7 +137,8 @@ routing::Status read_json(std::string_view options, std::string_view facts, std:
     row.progress = progress_of(json::parse(progress));
     return {};
   } catch (const json::exception& error) {
-    return routing::Error{routing::sqlstate::kConfigError, "unreadable row of the catalog's moves", error.what(), ""};
+    return routing::Error{routing::sqlstate::kConfigError, "unreadable row of the catalog's moves",
+                          error.what(), ""};
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// One move as the catalog keeps it: what was asked for, how far it is, what is to be remembered. Plain values.
+// One move as the catalog keeps it: what was asked for, how far it is, what is to be remembered. Plain
+// values.
 
 #include <cstdint>
 #include <map>
@@ -15,46 +16,46 @@ namespace mosaic::admin {
 // WITH (...) of MOVE.
 struct MoveOptions {
   enum class Verify : uint8_t { kFull, kSample, kOff };
-  uint32_t parallel = 2;               // connections that copy
-  uint64_t rate_bytes = 0;             // copied per second; 0: no limit
-  uint64_t soak_ms = 600'000;          // how long the way back is kept
+  uint32_t parallel = 2;       // connections that copy
+  uint64_t rate_bytes = 0;     // copied per second; 0: no limit
+  uint64_t soak_ms = 600'000;  // how long the way back is kept
   Verify verify = Verify::kFull;
 };
 
 // What one side of a move must know to be closed and opened; read of the source when it is prepared.
 struct MoveTable {
-  std::string name;       // as in pg_class.relname
-  uint64_t bytes = 0;     // of its heap
+  std::string name;    // as in pg_class.relname
+  uint64_t bytes = 0;  // of its heap
   uint64_t pages = 0;
-  bool has_key = false;   // a primary key
-  bool is_binary = false;  // all its types have the same OID everywhere
-  std::vector<std::string> key;      // columns of the primary key
+  bool has_key = false;          // a primary key
+  bool is_binary = false;        // all its types have the same OID everywhere
+  std::vector<std::string> key;  // columns of the primary key
 };
 
 // Made by one mover, needed by whoever goes on.
 struct MoveFacts {
   std::vector<MoveTable> tables;
   std::vector<std::string> sequences;
-  std::string post_data;    // SQL: indexes, constraints, triggers
-  std::string fingerprint;  // of the schema when that was read
+  std::string post_data;                  // SQL: indexes, constraints, triggers
+  std::string fingerprint;                // of the schema when that was read
   std::string grant_write, revoke_write;  // SQL: the sequences
   std::string grant_read, revoke_read;    // SQL: the schema and its tables
-  std::string switched_lsn;  // of the target, when it was opened
+  std::string switched_lsn;               // of the target, when it was opened
   bool has_way_back = false;
 };
 
 // What an operator sees; also of a move that is over. Times in microseconds.
 struct MoveProgress {
   uint64_t rows = 0, bytes = 0, bytes_total = 0;
-  uint64_t rate_bytes = 0;            // per second, of late
-  uint64_t marker_us = 0;             // the latest round trip of a marker
-  uint64_t retained_wal_bytes = 0;    // that the slot keeps on the source
-  uint64_t write_pause_us = 0;        // from the hold until the map was flipped
-  uint64_t fence_us = 0;              // of it: until the source was fenced
-  uint64_t attempts = 0;              // of the cutover
+  uint64_t rate_bytes = 0;          // per second, of late
+  uint64_t marker_us = 0;           // the latest round trip of a marker
+  uint64_t retained_wal_bytes = 0;  // that the slot keeps on the source
+  uint64_t write_pause_us = 0;      // from the hold until the map was flipped
+  uint64_t fence_us = 0;            // of it: until the source was fenced
+  uint64_t attempts = 0;            // of the cutover
   uint64_t compared_rows = 0;
   uint64_t differences = 0;
-  std::string blockers;               // who keeps it waiting
+  std::string blockers;                      // who keeps it waiting
   std::map<std::string, uint64_t> phase_us;  // by state
 };
 
@@ -67,9 +68,9 @@ struct MoveRow {
   MoveOptions options;
   MoveFacts facts;
   MoveProgress progress;
-  std::string message;  // why it waits, or why it ended
-  std::string mover;    // the proxy that works on it
-  uint64_t lease = 0;   // its token
+  std::string message;     // why it waits, or why it ended
+  std::string mover;       // the proxy that works on it
+  uint64_t lease = 0;      // its token
   bool is_leased = false;  // it has told of itself lately
   std::string created_at, changed_at, finished_at;
   uint64_t in_state_ms = 0;
@@ -79,7 +80,8 @@ struct MoveRow {
 std::string to_json(const MoveOptions& options);
 std::string to_json(const MoveFacts& facts);
 std::string to_json(const MoveProgress& progress);
-routing::Status read_json(std::string_view options, std::string_view facts, std::string_view progress, MoveRow& row);
+routing::Status read_json(std::string_view options, std::string_view facts, std::string_view progress,
+                          MoveRow& row);
 
 // ["a", "b"]
 routing::Status read_names(std::string_view json, std::vector<std::string>& names);

@@ -91,8 +91,10 @@ std::string MoveScripts::guard(uint64_t lease) const {
   return fmt::format(
       "CREATE SCHEMA IF NOT EXISTS {0};\n"
       "CREATE TABLE IF NOT EXISTS {0}.move_guards (move bigint PRIMARY KEY, lease bigint NOT NULL);\n"
-      "CREATE OR REPLACE FUNCTION {0}.check_move_guard(held_move bigint, held_lease bigint) RETURNS void LANGUAGE "
-      "plpgsql AS $$ BEGIN UPDATE {0}.move_guards SET lease = lease WHERE move = held_move AND lease = held_lease; "
+      "CREATE OR REPLACE FUNCTION {0}.check_move_guard(held_move bigint, held_lease bigint) RETURNS void "
+      "LANGUAGE "
+      "plpgsql AS $$ BEGIN UPDATE {0}.move_guards SET lease = lease WHERE move = held_move AND lease = "
+      "held_lease; "
       "IF NOT FOUND THEN RAISE EXCEPTION 'move % has another mover now', held_move USING ERRCODE = 'MZ002'; "
       "END IF; END $$;\n"
       "INSERT INTO {0}.move_guards VALUES ({1}, {2}) ON CONFLICT (move) DO UPDATE SET lease = "
@@ -101,17 +103,17 @@ std::string MoveScripts::guard(uint64_t lease) const {
 }
 
 std::string MoveScripts::begin_guarded(uint64_t lease) const {
-  return fmt::format(
-      "BEGIN;\nSET LOCAL synchronous_commit = on;\nSELECT {}.check_move_guard({}, {});\n", catalog_, row_.id, lease);
+  return fmt::format("BEGIN;\nSET LOCAL synchronous_commit = on;\nSELECT {}.check_move_guard({}, {});\n",
+                     catalog_, row_.id, lease);
 }
 
 std::string MoveScripts::fence_function(bool is_closed) const {
-  const std::string body =
-      is_closed ? fmt::format(
-                      "RAISE EXCEPTION 'shard {} is moving to another node' USING ERRCODE = 'MZ001', HINT = 'connect "
-                      "through Mosaic, which knows where it is';",
-                      row_.shard.value)
-                : "RETURN NULL;";
+  const std::string body = is_closed ? fmt::format(
+                                           "RAISE EXCEPTION 'shard {} is moving to another node' USING "
+                                           "ERRCODE = 'MZ001', HINT = 'connect "
+                                           "through Mosaic, which knows where it is';",
+                                           row_.shard.value)
+                                     : "RETURN NULL;";
   return fmt::format(
       "CREATE OR REPLACE FUNCTION {}.{}fence() RETURNS trigger LANGUAGE plpgsql AS $mosaic$ BEGIN {} END "
       "$mosaic$;\n",
@@ -120,7 +122,8 @@ std::string MoveScripts::fence_function(bool is_closed) const {
 
 std::string MoveScripts::fence_trigger(const std::string& name) const {
   return fmt::format(
-      "CREATE TRIGGER {0}fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {1} FOR EACH STATEMENT EXECUTE "
+      "CREATE TRIGGER {0}fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {1} FOR EACH STATEMENT "
+      "EXECUTE "
       "FUNCTION {2}.{0}fence();\n",
       prefix_, table(name), catalog_);
 }
@@ -129,12 +132,13 @@ std::string MoveScripts::marker_table(Way way, bool is_receiving) const {
   std::string script = fmt::format("CREATE TABLE {} (marker bigint PRIMARY KEY);\n", lane_table(way));
   if (!is_receiving) return script;
   // The apply worker tells of it as soon as it has committed.
-  return script + fmt::format(
-                      "CREATE FUNCTION {0}_arrived() RETURNS trigger LANGUAGE plpgsql AS $mosaic$ BEGIN PERFORM "
-                      "pg_catalog.pg_notify('{1}', NEW.marker::text); RETURN NULL; END $mosaic$;\n"
-                      "CREATE TRIGGER arrived AFTER INSERT ON {0} FOR EACH ROW EXECUTE FUNCTION {0}_arrived();\n"
-                      "ALTER TABLE {0} ENABLE ALWAYS TRIGGER arrived;\n",
-                      lane_table(way), lane(way));
+  return script +
+         fmt::format(
+             "CREATE FUNCTION {0}_arrived() RETURNS trigger LANGUAGE plpgsql AS $mosaic$ BEGIN PERFORM "
+             "pg_catalog.pg_notify('{1}', NEW.marker::text); RETURN NULL; END $mosaic$;\n"
+             "CREATE TRIGGER arrived AFTER INSERT ON {0} FOR EACH ROW EXECUTE FUNCTION {0}_arrived();\n"
+             "ALTER TABLE {0} ENABLE ALWAYS TRIGGER arrived;\n",
+             lane_table(way), lane(way));
 }
 
 std::string MoveScripts::publication(Way way) const {
@@ -153,8 +157,9 @@ std::string MoveScripts::subscription(Way way, const std::string& connection_tex
 std::string MoveScripts::close(uint64_t lease, const std::string& marker, Way way,
                                uint32_t lock_timeout_ms) const {
   // Autovacuum holds a lock that yields only to who has waited for deadlock_timeout.
-  std::string script = begin_guarded(lease) + fmt::format("SET LOCAL lock_timeout = {};\nSET LOCAL deadlock_timeout = '5ms';\n",
-                                                          lock_timeout_ms);
+  std::string script =
+      begin_guarded(lease) +
+      fmt::format("SET LOCAL lock_timeout = {};\nSET LOCAL deadlock_timeout = '5ms';\n", lock_timeout_ms);
   if (!row_.facts.tables.empty()) {
     script += "LOCK TABLE ";
     for (size_t i = 0; i < row_.facts.tables.size(); ++i)
@@ -169,7 +174,8 @@ std::string MoveScripts::close(uint64_t lease, const std::string& marker, Way wa
 
 std::string MoveScripts::open(uint64_t lease, const std::string& values) const {
   return begin_guarded(lease) + (values.empty() ? "" : values + ";\n") + row_.facts.grant_write + "\n" +
-         row_.facts.grant_read + "\n" + fence_function(false) + "COMMIT;\nSELECT pg_current_wal_flush_lsn();\n";
+         row_.facts.grant_read + "\n" + fence_function(false) +
+         "COMMIT;\nSELECT pg_current_wal_flush_lsn();\n";
 }
 
 std::string MoveScripts::close_again(uint64_t lease) const {
@@ -177,8 +183,8 @@ std::string MoveScripts::close_again(uint64_t lease) const {
 }
 
 std::string MoveScripts::refuse_reads(uint64_t lease) const {
-  return begin_guarded(lease) + fence_function(true) + row_.facts.revoke_write + "\n" + row_.facts.revoke_read +
-         "\nCOMMIT;\n";
+  return begin_guarded(lease) + fence_function(true) + row_.facts.revoke_write + "\n" +
+         row_.facts.revoke_read + "\nCOMMIT;\n";
 }
 
 std::string MoveScripts::read_sequences() const {
@@ -186,12 +192,14 @@ std::string MoveScripts::read_sequences() const {
   std::string script = "SELECT 'SELECT ' || concat_ws(', '";
   for (const std::string& sequence : row_.facts.sequences) {
     const std::string name = table(sequence);
-    script += fmt::format(
-        ", (SELECT format('setval(%L, %s, %L)', {}, last_value, is_called) FROM {})", quote_literal(name), name);
+    script += fmt::format(", (SELECT format('setval(%L, %s, %L)', {}, last_value, is_called) FROM {})",
+                          quote_literal(name), name);
   }
   return script + ")";
 }
 
-std::string MoveScripts::fingerprint() const { return fmt::format(kFingerprint, quote_literal(quoted_schema())); }
+std::string MoveScripts::fingerprint() const {
+  return fmt::format(kFingerprint, quote_literal(quoted_schema()));
+}
 
 }  // namespace mosaic::admin

@@ -1,6 +1,6 @@
 #pragma once
-// The SQL of a move, as text. Every object has a name made of the move's number, so that whoever goes on with a
-// move, or clears up behind it, needs no memory of what was made.
+// The SQL of a move, as text. Every object has a name made of the move's number, so that whoever goes on with
+// a move, or clears up behind it, needs no memory of what was made.
 
 #include <string>
 #include <string_view>

@@ -99,7 +99,8 @@ void MoveService::take(MoveStore& store, const std::vector<MoveRow>& rows, const
   const auto working = std::count_if(rows.begin(), rows.end(), [&](const MoveRow& other) {
     return other.is_leased && other.mover == proxy_ && other.state != MoveState::kSoaking;
   });
-  const auto started = std::count_if(running_.begin(), running_.end(), [](const auto& running) { return !running->is_done; });
+  const auto started =
+      std::count_if(running_.begin(), running_.end(), [](const auto& running) { return !running->is_done; });
   const bool has_room = std::max(working, started - soaking(rows)) < config->moves.parallel_moves;
   if (!has_room && !is_switched(row.state)) return;
   if (config->find_node(row.source) == nullptr || config->find_node(row.target) == nullptr) return;
@@ -147,14 +148,15 @@ Status MoveService::run(const MoveCommand& command, const Say& say, const StopSi
 // --- MOVE, DRAIN ---
 
 // All of them, or none.
-Status MoveService::begin_all(const MoveCommand& command, const std::vector<ShardId>& shards, const Say& say) {
+Status MoveService::begin_all(const MoveCommand& command, const std::vector<ShardId>& shards,
+                              const Say& say) {
   std::vector<std::pair<ShardId, std::string>> moves;
   for (const ShardId shard : shards) moves.emplace_back(shard, command.node);
   return begin(moves, command.options, say);
 }
 
-Status MoveService::begin(const std::vector<std::pair<ShardId, std::string>>& moves, const MoveOptions& options,
-                          const Say& say) {
+Status MoveService::begin(const std::vector<std::pair<ShardId, std::string>>& moves,
+                          const MoveOptions& options, const Say& say) {
   const auto config = config_();
   for (const auto& [shard, node] : moves) {
     if (config->find_node(node) == nullptr)
@@ -189,20 +191,23 @@ Status MoveService::drain(const MoveCommand& command, const Say& say) {
   if (!store) return store.error();
   const std::string schema = config->catalog.schema;
   auto counts = store->connection().query(fmt::format(
-      "SELECT n.name, count(s.shard) FROM {0}.nodes n LEFT JOIN {0}.shards s ON s.node = n.name GROUP BY 1", schema));
+      "SELECT n.name, count(s.shard) FROM {0}.nodes n LEFT JOIN {0}.shards s ON s.node = n.name GROUP BY 1",
+      schema));
   if (!counts) return counts.error();
   std::map<std::string, int64_t> by_node;
   for (int row = 0; row < counts->count(); ++row) {
     const std::string name(counts->text(row, 0));
     const NodeConfig* node = config->find_node(name);
-    if (node != nullptr && (node->has_shards || name == command.node)) by_node[name] = counts->integer(row, 1);
+    if (node != nullptr && (node->has_shards || name == command.node))
+      by_node[name] = counts->integer(row, 1);
   }
   if (!by_node.contains(command.node))
-    return Error{routing::sqlstate::kUndefinedObject, fmt::format("node \"{}\" is not in use", command.node), "",
-                 "SHOW NODES lists those that are"};
+    return Error{routing::sqlstate::kUndefinedObject, fmt::format("node \"{}\" is not in use", command.node),
+                 "", "SHOW NODES lists those that are"};
   by_node.erase(command.node);
   if (by_node.empty())
-    return Error{routing::sqlstate::kObjectInUse, fmt::format("there is no other node than {} for its shards", command.node), "",
+    return Error{routing::sqlstate::kObjectInUse,
+                 fmt::format("there is no other node than {} for its shards", command.node), "",
                  "ADD NODE prepares one"};
   auto shards = store->connection().query(
       fmt::format("SELECT shard FROM {}.shards WHERE node = $1 ORDER BY shard", schema), {command.node});
@@ -238,10 +243,11 @@ Status MoveService::check(const MoveCommand& command, const Say& say, const Stop
     row.source = *source;
     row.target = command.node;
     if (config->find_node(row.target) == nullptr)
-      return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no node \"{}\"", row.target), "",
-                   "SHOW NODES lists them"};
+      return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no node \"{}\"", row.target),
+                   "", "SHOW NODES lists them"};
     if (row.source == row.target)
-      return Error{routing::sqlstate::kObjectInUse, fmt::format("shard {} is on node {} already", shard.value, row.target), "",
+      return Error{routing::sqlstate::kObjectInUse,
+                   fmt::format("shard {} is on node {} already", shard.value, row.target), "",
                    "name another node"};
     MoveNodes nodes(*config, row, stop);
     auto findings = find_obstacles(
@@ -249,13 +255,15 @@ Status MoveService::check(const MoveCommand& command, const Say& say, const Stop
     if (!findings) return findings.error();
     for (const MoveFinding& finding : *findings) {
       blocking += finding.is_blocking ? 1 : 0;
-      say(fmt::format("shard {}: {}{}{}", shard.value, finding.is_blocking ? "" : "(no obstacle) ", finding.what,
-                      finding.hint.empty() ? "" : "; " + finding.hint));
+      say(fmt::format("shard {}: {}{}{}", shard.value, finding.is_blocking ? "" : "(no obstacle) ",
+                      finding.what, finding.hint.empty() ? "" : "; " + finding.hint));
     }
-    if (findings->empty()) say(fmt::format("shard {} can go from {} to {}", shard.value, row.source, row.target));
+    if (findings->empty())
+      say(fmt::format("shard {} can go from {} to {}", shard.value, row.source, row.target));
   }
   if (blocking == 0) return {};
-  return Error{routing::sqlstate::kObjectInUse, fmt::format("{} obstacles", blocking), "", "the notices say which"};
+  return Error{routing::sqlstate::kObjectInUse, fmt::format("{} obstacles", blocking), "",
+               "the notices say which"};
 }
 
 // --- the others ---
@@ -270,18 +278,22 @@ Status MoveService::change(const MoveCommand& command, const Say& say) {
   const auto refuse = [&](const std::string& why, const std::string& hint) {
     return Error{routing::sqlstate::kObjectInUse, why, "", hint};
   };
-  if (is_final(row->state)) return refuse(fmt::format("{} has ended: it is {}", name, to_text(row->state)), "");
+  if (is_final(row->state))
+    return refuse(fmt::format("{} has ended: it is {}", name, to_text(row->state)), "");
   if (command.kind == Kind::kPause && row->state >= MoveState::kCutover)
     return refuse(fmt::format("{} is {}: it can not be paused any more", name, to_text(row->state)), "");
   if (command.kind == Kind::kCancel && !next(row->state, MoveEvent::kCancel))
-    return refuse(fmt::format("{} is {}: shard {} is on {} already", name, to_text(row->state), row->shard.value, row->target),
-                  row->state == MoveState::kSoaking ? fmt::format("UNDO MOVE {} brings it back", row->id) : "");
+    return refuse(
+        fmt::format("{} is {}: shard {} is on {} already", name, to_text(row->state), row->shard.value,
+                    row->target),
+        row->state == MoveState::kSoaking ? fmt::format("UNDO MOVE {} brings it back", row->id) : "");
   if (command.kind == Kind::kUndo && (row->state != MoveState::kSoaking || !row->facts.has_way_back))
     return refuse(fmt::format("{} is {}: there is no way back that is kept up", name, to_text(row->state)),
                   is_switched(row->state) ? fmt::format("MOVE SHARD {} TO {}", row->shard.value, row->source)
                                           : fmt::format("CANCEL MOVE {} ends it before the switch", row->id));
   if (command.kind == Kind::kFinish && row->state != MoveState::kSoaking)
-    return refuse(fmt::format("{} is {}: only a move that is soaking can be finished", name, to_text(row->state)), "");
+    return refuse(
+        fmt::format("{} is {}: only a move that is soaking can be finished", name, to_text(row->state)), "");
   const char* wish = command.kind == Kind::kPause    ? "pause"
                      : command.kind == Kind::kCancel ? "cancel"
                      : command.kind == Kind::kUndo   ? "undo"
@@ -305,7 +317,8 @@ Status MoveService::wait(const MoveCommand& command, const Say& say, const StopS
       told = std::move(line);
     }
     if (row->state == MoveState::kAborted)
-      return Error{routing::sqlstate::kQueryCanceled, fmt::format("move {} was given up", row->id), row->message, ""};
+      return Error{routing::sqlstate::kQueryCanceled, fmt::format("move {} was given up", row->id),
+                   row->message, ""};
     if (is_final(row->state) || (row->state == MoveState::kSoaking && row->wish.empty())) return {};
     if (stop.wait_ms(kWaitTurnMs)) return {};
   }

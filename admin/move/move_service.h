@@ -1,6 +1,6 @@
 #pragma once
-// Moves of shards as this process sees to them: looks for moves that nobody works on, runs some, and does what
-// operators say. Owns its threads; its commands may come from any.
+// Moves of shards as this process sees to them: looks for moves that nobody works on, runs some, and does
+// what operators say. Owns its threads; its commands may come from any.
 
 #include <atomic>
 #include <functional>
@@ -45,9 +45,10 @@ class MoveService {
   void take(MoveStore& store, const std::vector<MoveRow>& rows, const MoveRow& row);
   int64_t soaking(const std::vector<MoveRow>& rows) const;  // of this process
   void forget_done();
-  routing::Status begin(const std::vector<std::pair<routing::ShardId, std::string>>& moves, const MoveOptions& options,
-                        const Say& say);
-  routing::Status begin_all(const MoveCommand& command, const std::vector<routing::ShardId>& shards, const Say& say);
+  routing::Status begin(const std::vector<std::pair<routing::ShardId, std::string>>& moves,
+                        const MoveOptions& options, const Say& say);
+  routing::Status begin_all(const MoveCommand& command, const std::vector<routing::ShardId>& shards,
+                            const Say& say);
   routing::Status drain(const MoveCommand& command, const Say& say);
   routing::Status check(const MoveCommand& command, const Say& say, const StopSignal& stop);
   routing::Status change(const MoveCommand& command, const Say& say);

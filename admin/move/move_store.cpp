@@ -30,7 +30,8 @@ Result<MoveStore> MoveStore::open(const Config& config, const StopSignal* stop) 
   auto connection = Connection::open(admin_target(*node), {.connect = limit, .query = limit, .stop = stop});
   if (connection) return MoveStore(std::move(*connection), config.catalog.schema);
   Error error = connection.error();
-  error.message = fmt::format("the catalog on node {} can not be reached: {}", config.catalog.node, error.message);
+  error.message =
+      fmt::format("the catalog on node {} can not be reached: {}", config.catalog.node, error.message);
   return error;
 }
 
@@ -49,15 +50,17 @@ Status MoveStore::prepare() {
                              catalog_moves_ddl(schema_) + "COMMIT;\n");
 }
 
-Result<uint64_t> MoveStore::create(routing::ShardId shard, const std::string& target, const MoveOptions& options) {
+Result<uint64_t> MoveStore::create(routing::ShardId shard, const std::string& target,
+                                   const MoveOptions& options) {
   auto rows = connection_.query(
-      sql("INSERT INTO {s}.moves (shard, source, target, options) SELECT s.shard, s.node, $2, $3::jsonb FROM {s}.shards s "
+      sql("INSERT INTO {s}.moves (shard, source, target, options) SELECT s.shard, s.node, $2, $3::jsonb FROM "
+          "{s}.shards s "
           "JOIN {s}.nodes n ON n.name = $2 WHERE s.shard = $1 AND s.node <> $2 RETURNING move"),
       {text(shard.value), target, to_json(options)});
   if (!rows) {
     if (rows.error().sqlstate != kUniqueViolation) return rows.error();
-    return Error{routing::sqlstate::kObjectInUse, fmt::format("shard {} is being moved already", shard.value), "",
-                 "SHOW MOVES tells of it; CANCEL MOVE or FINISH MOVE ends that move"};
+    return Error{routing::sqlstate::kObjectInUse, fmt::format("shard {} is being moved already", shard.value),
+                 "", "SHOW MOVES tells of it; CANCEL MOVE or FINISH MOVE ends that move"};
   }
   if (rows->count() == 1) return static_cast<uint64_t>(rows->integer(0, 0));
   auto found = connection_.query(sql("SELECT node FROM {s}.shards WHERE shard = $1"), {text(shard.value)});
@@ -66,8 +69,8 @@ Result<uint64_t> MoveStore::create(routing::ShardId shard, const std::string& ta
     return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no shard {}", shard.value), "",
                  "SHOW SHARDS lists them"};
   if (found->text(0, 0) == target)
-    return Error{routing::sqlstate::kObjectInUse, fmt::format("shard {} is on node {} already", shard.value, target), "",
-                 "name another node"};
+    return Error{routing::sqlstate::kObjectInUse,
+                 fmt::format("shard {} is on node {} already", shard.value, target), "", "name another node"};
   return Error{routing::sqlstate::kUndefinedObject, fmt::format("node \"{}\" is not in use", target), "",
                fmt::format("SHOW NODES lists those that are; ADD NODE {} prepares one", target)};
 }
@@ -89,7 +92,8 @@ Result<std::vector<MoveRow>> MoveStore::read(const std::string& condition, const
     row.target = rows->text(i, 3);
     const auto state = parse_move_state(rows->text(i, 4));
     if (!state)
-      return Error{routing::sqlstate::kConfigError, fmt::format("move {} is in a state that is not known", row.id),
+      return Error{routing::sqlstate::kConfigError,
+                   fmt::format("move {} is in a state that is not known", row.id),
                    std::string(rows->text(i, 4)), "a newer version of Mosaic has begun it: go on with that"};
     row.state = *state;
     row.wish = rows->text(i, 5);
@@ -119,13 +123,15 @@ Result<MoveRow> MoveStore::find(uint64_t id) {
   auto rows = read("WHERE move = $1", {text(id)});
   if (!rows) return rows.error();
   if (rows->empty())
-    return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no move {}", id), "", "SHOW MOVES lists them"};
+    return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no move {}", id), "",
+                 "SHOW MOVES lists them"};
   return std::move(rows->front());
 }
 
 Result<std::optional<MoveRow>> MoveStore::claim(uint64_t id, const std::string& mover, uint32_t lease_ms) {
   auto taken = connection_.query(
-      sql("UPDATE {s}.moves SET lease = lease + 1, mover = $2, lease_until = now() + $3 * interval '1 ms' WHERE move = $1 "
+      sql("UPDATE {s}.moves SET lease = lease + 1, mover = $2, lease_until = now() + $3 * interval '1 ms' "
+          "WHERE move = $1 "
           "AND finished_at IS NULL AND (lease_until IS NULL OR lease_until < now()) RETURNING move"),
       {text(id), mover, text(lease_ms)});
   if (!taken) return taken.error();
@@ -136,17 +142,18 @@ Result<std::optional<MoveRow>> MoveStore::claim(uint64_t id, const std::string& 
 }
 
 Status MoveStore::renew(const MoveRow& row, uint32_t lease_ms) {
-  auto renewed = connection_.query(
-      sql("UPDATE {s}.moves SET lease_until = now() + $3 * interval '1 ms' WHERE move = $1 AND lease = $2 RETURNING move"),
-      {text(row.id), text(row.lease), text(lease_ms)});
+  auto renewed = connection_.query(sql("UPDATE {s}.moves SET lease_until = now() + $3 * interval '1 ms' "
+                                       "WHERE move = $1 AND lease = $2 RETURNING move"),
+                                   {text(row.id), text(row.lease), text(lease_ms)});
   if (!renewed) return renewed.error();
   if (renewed->count() == 1) return {};
   return Error{routing::sqlstate::kStaleMover, fmt::format("move {} has another mover now", row.id), "", ""};
 }
 
 Status MoveStore::give_up(const MoveRow& row) {
-  auto given = connection_.query(sql("UPDATE {s}.moves SET lease_until = NULL WHERE move = $1 AND lease = $2"),
-                                 {text(row.id), text(row.lease)});
+  auto given =
+      connection_.query(sql("UPDATE {s}.moves SET lease_until = NULL WHERE move = $1 AND lease = $2"),
+                        {text(row.id), text(row.lease)});
   return given ? Status() : Status(given.error());
 }
 
@@ -154,25 +161,31 @@ Result<std::string> MoveStore::node_of(routing::ShardId shard) {
   auto found = connection_.query(sql("SELECT node FROM {s}.shards WHERE shard = $1"), {text(shard.value)});
   if (!found) return found.error();
   if (found->count() == 0)
-    return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no shard {}", shard.value), "", ""};
+    return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no shard {}", shard.value), "",
+                 ""};
   return std::string(found->text(0, 0));
 }
 
 Status MoveStore::set_wish(uint64_t id, const std::string& wish) {
-  auto set = connection_.query(sql("UPDATE {s}.moves SET wish = $2 WHERE move = $1 AND finished_at IS NULL RETURNING move"),
-                               {text(id), wish});
+  auto set = connection_.query(
+      sql("UPDATE {s}.moves SET wish = $2 WHERE move = $1 AND finished_at IS NULL RETURNING move"),
+      {text(id), wish});
   if (!set) return set.error();
   if (set->count() == 1) return {};
   auto row = find(id);
   if (!row) return row.error();
-  return Error{routing::sqlstate::kObjectInUse, fmt::format("move {} has ended: it is {}", id, to_text(row->state)), "", ""};
+  return Error{routing::sqlstate::kObjectInUse,
+               fmt::format("move {} has ended: it is {}", id, to_text(row->state)), "", ""};
 }
 
 Status MoveStore::save(const MoveRow& row, MoveState state) {
   auto saved = connection_.query(
-      sql("UPDATE {s}.moves SET state = $3, facts = $4::jsonb, progress = $5::jsonb, message = $6, wish = CASE WHEN wish = $7 THEN '' "
-          "ELSE wish END, changed_at = CASE WHEN state = $3 THEN changed_at ELSE now() END, finished_at = CASE WHEN "
-          "$8 THEN now() END, lease_until = CASE WHEN $8 THEN NULL ELSE lease_until END WHERE move = $1 AND lease = "
+      sql("UPDATE {s}.moves SET state = $3, facts = $4::jsonb, progress = $5::jsonb, message = $6, wish = "
+          "CASE WHEN wish = $7 THEN '' "
+          "ELSE wish END, changed_at = CASE WHEN state = $3 THEN changed_at ELSE now() END, finished_at = "
+          "CASE WHEN "
+          "$8 THEN now() END, lease_until = CASE WHEN $8 THEN NULL ELSE lease_until END WHERE move = $1 AND "
+          "lease = "
           "$2 RETURNING move"),
       {text(row.id), text(row.lease), std::string(to_text(state)), to_json(row.facts), to_json(row.progress),
        row.message, row.wish == "pause" ? "" : row.wish, is_final(state) ? "true" : "false"});
@@ -189,17 +202,17 @@ Status MoveStore::save_progress(const MoveRow& row) {
 }
 
 Status MoveStore::hold(const MoveRow& row, uint32_t for_ms) {
-  auto held = connection_.query(sql("SELECT {s}.hold_shard($1, $2, $3)"), {text(row.id), text(row.lease), text(for_ms)});
+  auto held = connection_.query(sql("SELECT {s}.hold_shard($1, $2, $3)"),
+                                {text(row.id), text(row.lease), text(for_ms)});
   return held ? Status() : Status(held.error());
 }
 
 Status MoveStore::release(const MoveRow& row) { return hold(row, 0); }
 
 Status MoveStore::flip(const MoveRow& row, MoveState to_state, const std::string& to_node) {
-  auto flipped = connection_.query(
-      sql("SELECT {s}.switch_shard($1, $2, $3, $4, $5, $6::jsonb)"),
-      {text(row.id), text(row.lease), std::string(to_text(row.state)), std::string(to_text(to_state)), to_node,
-       to_json(row.facts)});
+  auto flipped = connection_.query(sql("SELECT {s}.switch_shard($1, $2, $3, $4, $5, $6::jsonb)"),
+                                   {text(row.id), text(row.lease), std::string(to_text(row.state)),
+                                    std::string(to_text(to_state)), to_node, to_json(row.facts)});
   return flipped ? Status() : Status(flipped.error());
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// The moves in the catalog, over one connection. Every change says which lease it is made under, so that a mover
-// that another has taken over from changes nothing (SQLSTATE MZ002). Blocking; one thread at a time.
+// The moves in the catalog, over one connection. Every change says which lease it is made under, so that a
+// mover that another has taken over from changes nothing (SQLSTATE MZ002). Blocking; one thread at a time.
 
 #include <optional>
 #include <string>
@@ -22,7 +22,8 @@ class MoveStore {
   routing::Status prepare();
 
   // Errors: another move of the shard is under way; the shard is there already; no such shard or node.
-  routing::Result<uint64_t> create(routing::ShardId shard, const std::string& target, const MoveOptions& options);
+  routing::Result<uint64_t> create(routing::ShardId shard, const std::string& target,
+                                   const MoveOptions& options);
   // In the order of their numbers. `only_open`: those that have not ended.
   routing::Result<std::vector<MoveRow>> list(bool only_open);
   routing::Result<MoveRow> find(uint64_t id);

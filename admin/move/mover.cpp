@@ -68,7 +68,10 @@ void Mover::stop() {
 void Mover::tell(const char* name, pool::Severity severity) const {
   if (events_ == nullptr) return;
   pool::Event event(severity, name);
-  event.add("move", row_.id).add("shard", row_.shard.value).add("source", row_.source).add("target", row_.target);
+  event.add("move", row_.id)
+      .add("shard", row_.shard.value)
+      .add("source", row_.source)
+      .add("target", row_.target);
   event.add("state", to_text(row_.state));
   if (!row_.message.empty()) event.add("message", row_.message);
   if (row_.progress.write_pause_us > 0) event.add_seconds("write_pause_s", row_.progress.write_pause_us);
@@ -113,8 +116,8 @@ void Mover::run() {
     }
     const auto began = Clock::now();
     const Outcome outcome = work();
-    row_.progress.phase_us[std::string(to_text(row_.state))] +=
-        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began).count());
+    row_.progress.phase_us[std::string(to_text(row_.state))] += static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began).count());
     if (outcome.is_over) break;
     const auto following = next(row_.state, outcome.event);
     if (following && *following != row_.state) {
@@ -223,7 +226,8 @@ Mover::Outcome Mover::work() {
 // Whatever an attempt before has made goes first.
 Mover::Outcome Mover::prepare() {
   snapshot_holder_.reset();
-  if (const Outcome cleared = clear_up(Side::kTarget, "", ""); cleared.event != MoveEvent::kDone) return cleared;
+  if (const Outcome cleared = clear_up(Side::kTarget, "", ""); cleared.event != MoveEvent::kDone)
+    return cleared;
   auto findings = find_obstacles(nodes_, schema());
   if (!findings) return outcome_of(findings.error());
   for (const MoveFinding& finding : *findings) {
@@ -308,8 +312,8 @@ Status Mover::make_target(const std::string& pre_data) {
   if (!record) return record.error();
   std::string script = scripts_.begin_guarded(row_.lease) + scripts_.fence_function(true) + pre_data + "\n";
   for (const MoveTable& table : row_.facts.tables) script += scripts_.fence_trigger(table.name);
-  script += row_.facts.revoke_write + "\n" + row_.facts.revoke_read + "\n" + scripts_.marker_table(Way::kForward, true) +
-            scripts_.marker_table(Way::kBack, false);
+  script += row_.facts.revoke_write + "\n" + row_.facts.revoke_read + "\n" +
+            scripts_.marker_table(Way::kForward, true) + scripts_.marker_table(Way::kBack, false);
   if (record->count() > 0)
     script += fmt::format("INSERT INTO {}.shard_schemas (shard, digest, grantees) VALUES ({}, {}, {});\n",
                           config_.catalog.schema, row_.shard.value, quote_literal(record->text(0, 0)),
@@ -344,14 +348,15 @@ Result<std::string> Mover::make_slot() {
   if (!holder) return holder.error();
   snapshot_holder_.emplace(std::move(*holder));
   auto made = std::async(std::launch::async, [&] {
-    return snapshot_holder_->run(
-        fmt::format("CREATE_REPLICATION_SLOT \"{}\" LOGICAL pgoutput (SNAPSHOT 'export')", scripts_.lane(Way::kForward)));
+    return snapshot_holder_->run(fmt::format(
+        "CREATE_REPLICATION_SLOT \"{}\" LOGICAL pgoutput (SNAPSHOT 'export')", scripts_.lane(Way::kForward)));
   });
   auto source = nodes_.connection(Side::kSource);
   while (made.wait_for(milliseconds(kTurnMs)) != std::future_status::ready) {
     if (!source) continue;
     auto rows = (*source)->query(
-        "SELECT coalesce(string_agg(format('pid %s (%s) for %s s', pid, usename, extract(epoch FROM now() - xact_start)::int), '; '), "
+        "SELECT coalesce(string_agg(format('pid %s (%s) for %s s', pid, usename, extract(epoch FROM now() - "
+        "xact_start)::int), '; '), "
         "'') FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND xact_start < now() - interval '1 s'");
     if (rows) row_.progress.blockers = rows->text(0, 0);
     row_.message = "waits for transactions that were open on the source before it";
@@ -384,7 +389,8 @@ Mover::Outcome Mover::copy() {
     row_.message = "the copy is begun anew: whoever held its snapshot is gone";
     return later(MoveEvent::kLost);
   }
-  if (Status status = pass_fault_point("copy.begun"); !status) return outcome_of(status.error(), MoveEvent::kLost);
+  if (Status status = pass_fault_point("copy.begun"); !status)
+    return outcome_of(status.error(), MoveEvent::kLost);
   auto source = nodes_.connection(Side::kSource);
   if (!source) return outcome_of(source.error());
   ShardCopy copy(nodes_, scripts_, row_, snapshot_);
@@ -414,7 +420,8 @@ Mover::Outcome Mover::copy() {
     const Outcome outcome = outcome_of(copied.error(), MoveEvent::kFailed);
     return outcome.event == MoveEvent::kAgain && !outcome.is_over ? later(MoveEvent::kLost) : outcome;
   }
-  if (Status status = pass_fault_point("copy.done"); !status) return outcome_of(status.error(), MoveEvent::kLost);
+  if (Status status = pass_fault_point("copy.done"); !status)
+    return outcome_of(status.error(), MoveEvent::kLost);
   row_.message.clear();
   return later(MoveEvent::kDone);
 }
@@ -450,7 +457,8 @@ Mover::Outcome Mover::catch_up() {
     row_.message = *fault;
     return later(MoveEvent::kLost);
   }
-  Status status = (*target)->execute(fmt::format("LISTEN {0}; ALTER SUBSCRIPTION {0} ENABLE", scripts_.lane(Way::kForward)));
+  Status status = (*target)->execute(
+      fmt::format("LISTEN {0}; ALTER SUBSCRIPTION {0} ENABLE", scripts_.lane(Way::kForward)));
   if (status) status = pass_fault_point("catch_up.enabled");
   if (!status) return outcome_of(status.error());
   while (!interrupt_.is_raised()) {
@@ -482,13 +490,15 @@ Mover::Outcome Mover::verify() {
   if (!source) return outcome_of(source.error());
   auto target = nodes_.open(Side::kTarget);
   if (!target) return outcome_of(target.error());
-  if (Status status = target->execute("LISTEN " + scripts_.lane(Way::kForward)); !status) return outcome_of(status.error());
+  if (Status status = target->execute("LISTEN " + scripts_.lane(Way::kForward)); !status)
+    return outcome_of(status.error());
   auto compared = compare_shard(*source, *target, scripts_, row_, Way::kForward);
   if (!compared) return outcome_of(compared.error());
   row_.progress.compared_rows = compared->rows;
   row_.progress.differences = compared->differences.size();
   if (!compared->differences.empty()) {
-    row_.message = fmt::format("the copy differs from the source: {}", fmt::join(compared->differences, "; "));
+    row_.message =
+        fmt::format("the copy differs from the source: {}", fmt::join(compared->differences, "; "));
     return later(MoveEvent::kFailed);
   }
   if (Status status = pass_fault_point("verify.done"); !status) return outcome_of(status.error());
@@ -509,10 +519,12 @@ Mover::Outcome Mover::make_way_back() {
     status = (*target)->execute(fmt::format("DROP PUBLICATION IF EXISTS {};\n{}", scripts_.lane(Way::kBack),
                                             scripts_.publication(Way::kBack)));
   if (!status) return outcome_of(status.error());
-  auto slot = (*target)->query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", {scripts_.lane(Way::kBack)});
+  auto slot = (*target)->query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')",
+                               {scripts_.lane(Way::kBack)});
   if (!slot) return outcome_of(slot.error());
   if (status = pass_fault_point("ready.slot"); !status) return outcome_of(status.error());
-  status = (*source)->execute(scripts_.subscription(Way::kBack, connection_text(nodes_.target(Side::kTarget), true)));
+  status = (*source)->execute(
+      scripts_.subscription(Way::kBack, connection_text(nodes_.target(Side::kTarget), true)));
   if (status) status = pass_fault_point("ready.subscribed");
   if (!status) return outcome_of(status.error());
   row_.facts.has_way_back = true;

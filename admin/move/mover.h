@@ -1,6 +1,6 @@
 #pragma once
-// Works on one move, from the state that it finds until it has ended: what each state of move_machine.h means.
-// Keeps its lease from a thread of its own; whoever has lost that changes nothing any more. Blocking.
+// Works on one move, from the state that it finds until it has ended: what each state of move_machine.h
+// means. Keeps its lease from a thread of its own; whoever has lost that changes nothing any more. Blocking.
 
 #include <atomic>
 #include <memory>
@@ -78,7 +78,7 @@ class Mover {
   std::optional<Connection> snapshot_holder_;
   std::string snapshot_, pre_data_;
   std::mutex mutex_;
-  std::string wish_;  // guarded by mutex_: as the lease's thread has read it last
+  std::string wish_;    // guarded by mutex_: as the lease's thread has read it last
   uint32_t tries_ = 0;  // of the state, in vain
   bool is_guarded_ = false;
   std::thread keeper_;

@@ -15,75 +15,81 @@ namespace {
 
 using Findings = std::vector<MoveFinding>;
 
-// Rows are (what, hint); $1 is the shard's schema.
+// Rows are (what, hint); $1::text is the shard's schema.
 struct SchemaCheck {
   bool is_blocking;
   const char* query;
 };
 
 constexpr SchemaCheck kSchemaChecks[] = {
-    {true, R"sql(SELECT format('schema %s is not there', $1), 'mosaic init makes it'
-      WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1))sql"},
-    {true, R"sql(SELECT format('table %s has no primary key and no replica identity: its updates could not follow', c.oid::regclass),
+    {true, R"sql(SELECT format('schema %s is not there', $1::text), 'mosaic init makes it'
+      WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text))sql"},
+    {true,
+     R"sql(SELECT format('table %s has no primary key and no replica identity: its updates could not follow', c.oid::regclass),
         format('ALTER TABLE %1$s ADD PRIMARY KEY (...), or ALTER TABLE %1$s REPLICA IDENTITY FULL where it is small', c.oid::regclass)
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r' AND
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND c.relkind = 'r' AND
         (c.relreplident = 'n' OR (c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))))sql"},
     {true, R"sql(SELECT format('table %s is unlogged: its changes are in no log', c.oid::regclass),
         format('ALTER TABLE %s SET LOGGED', c.oid::regclass)
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND c.relkind IN ('r', 'p')
         AND c.relpersistence = 'u')sql"},
-    {true, R"sql(SELECT format('%s is a %s, which is not moved', c.oid::regclass, CASE c.relkind WHEN 'f' THEN 'foreign table'
+    {true,
+     R"sql(SELECT format('%s is a %s, which is not moved', c.oid::regclass, CASE c.relkind WHEN 'f' THEN 'foreign table'
           ELSE 'materialized view' END), 'drop it, and make it again behind the move'
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('f', 'm'))sql"},
-    {true, R"sql(SELECT format('trigger %s on %s fires for replicated rows as well: it would run twice', t.tgname, c.oid::regclass),
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND c.relkind IN ('f', 'm'))sql"},
+    {true,
+     R"sql(SELECT format('trigger %s on %s fires for replicated rows as well: it would run twice', t.tgname, c.oid::regclass),
         format('ALTER TABLE %s ENABLE TRIGGER %I', c.oid::regclass, t.tgname)
       FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname = $1 AND NOT t.tgisinternal AND t.tgenabled IN ('A', 'R'))sql"},
-    {true, R"sql(SELECT format('foreign key %s of %s refers to %s, outside of the shard', k.conname, k.conrelid::regclass, k.confrelid::regclass),
+      WHERE n.nspname = $1::text AND NOT t.tgisinternal AND t.tgenabled IN ('A', 'R'))sql"},
+    {true,
+     R"sql(SELECT format('foreign key %s of %s refers to %s, outside of the shard', k.conname, k.conrelid::regclass, k.confrelid::regclass),
         format('ALTER TABLE %s DROP CONSTRAINT %I, or make %s a reference table', k.conrelid::regclass, k.conname, k.confrelid::regclass)
       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_class o ON o.oid = k.confrelid JOIN pg_namespace m ON m.oid = o.relnamespace
-      WHERE k.contype = 'f' AND n.nspname = $1 AND m.nspname NOT IN ($1, 'public'))sql"},
-    {true, R"sql(SELECT format('foreign key %s of %s, outside of the shard, refers to %s', k.conname, k.conrelid::regclass, k.confrelid::regclass),
+      WHERE k.contype = 'f' AND n.nspname = $1::text AND m.nspname NOT IN ($1::text, 'public'))sql"},
+    {true,
+     R"sql(SELECT format('foreign key %s of %s, outside of the shard, refers to %s', k.conname, k.conrelid::regclass, k.confrelid::regclass),
         format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname)
       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_class o ON o.oid = k.confrelid JOIN pg_namespace m ON m.oid = o.relnamespace
-      WHERE k.contype = 'f' AND n.nspname <> $1 AND m.nspname = $1)sql"},
-    {true, R"sql(SELECT format('index %s is not valid: CREATE INDEX CONCURRENTLY runs, or has failed', i.indexrelid::regclass),
+      WHERE k.contype = 'f' AND n.nspname <> $1::text AND m.nspname = $1::text)sql"},
+    {true,
+     R"sql(SELECT format('index %s is not valid: CREATE INDEX CONCURRENTLY runs, or has failed', i.indexrelid::regclass),
         format('wait for it, or DROP INDEX %s', i.indexrelid::regclass)
       FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname = $1 AND NOT i.indisvalid AND c.relkind = 'r')sql"},
+      WHERE n.nspname = $1::text AND NOT i.indisvalid AND c.relkind = 'r')sql"},
 };
 
-// Of a node; rows are (is_blocking, what, hint). $1: its name.
+// Of a node; rows are (is_blocking, what, hint). $1::text: its name.
 constexpr const char* kNodeChecks[] = {
-    R"sql(SELECT true, format('node %s: wal_level is %s', $1, current_setting('wal_level')),
+    R"sql(SELECT true, format('node %s: wal_level is %s', $1::text, current_setting('wal_level')),
         'ALTER SYSTEM SET wal_level = logical, and restart it' WHERE current_setting('wal_level') <> 'logical')sql",
-    R"sql(SELECT true, format('node %s: role %s is no superuser, which PostgreSQL 15 wants of who makes a subscription', $1, current_user),
-        format('ALTER ROLE %I SUPERUSER, or name one in nodes.%s.admin_user', current_user, $1)
+    R"sql(SELECT true, format('node %s: role %s is no superuser, which PostgreSQL 15 wants of who makes a subscription', $1::text, current_user),
+        format('ALTER ROLE %I SUPERUSER, or name one in nodes.%s.admin_user', current_user, $1::text)
       WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))sql",
-    R"sql(SELECT true, format('node %s: no free replication slot (max_replication_slots = %s)', $1, current_setting('max_replication_slots')),
+    R"sql(SELECT true, format('node %s: no free replication slot (max_replication_slots = %s)', $1::text, current_setting('max_replication_slots')),
         'ALTER SYSTEM SET max_replication_slots, and restart it; or drop a slot that nobody uses (pg_replication_slots)'
       WHERE (SELECT count(*) FROM pg_replication_slots) >= current_setting('max_replication_slots')::int)sql",
-    R"sql(SELECT true, format('node %s: no free sender of the log (max_wal_senders = %s)', $1, current_setting('max_wal_senders')),
+    R"sql(SELECT true, format('node %s: no free sender of the log (max_wal_senders = %s)', $1::text, current_setting('max_wal_senders')),
         'ALTER SYSTEM SET max_wal_senders, and restart it'
       WHERE (SELECT count(*) FROM pg_stat_replication) >= current_setting('max_wal_senders')::int)sql",
-    R"sql(SELECT true, format('node %s: no free worker for a subscription (max_logical_replication_workers = %s)', $1,
+    R"sql(SELECT true, format('node %s: no free worker for a subscription (max_logical_replication_workers = %s)', $1::text,
           current_setting('max_logical_replication_workers')),
         'ALTER SYSTEM SET max_logical_replication_workers, and restart it'
       WHERE (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL) >=
         current_setting('max_logical_replication_workers')::int)sql",
-    R"sql(SELECT true, format('node %s is a standby', $1), 'name its primary in the configuration' WHERE pg_is_in_recovery())sql",
+    R"sql(SELECT true, format('node %s is a standby', $1::text), 'name its primary in the configuration' WHERE pg_is_in_recovery())sql",
 };
 
 // What the making of a slot waits for.
 constexpr const char* kSlowWriters = R"sql(
-SELECT false, format('node %s: process %s has had a transaction open for %s s (%s, %s); the copy begins when it ends', $1, pid,
+SELECT false, format('node %s: process %s has had a transaction open for %s s (%s, %s); the copy begins when it ends', $1::text, pid,
     extract(epoch FROM now() - xact_start)::int, usename, left(coalesce(query, ''), 60)),
   format('wait, or SELECT pg_terminate_backend(%s)', pid)
 FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND now() - xact_start > interval '5 seconds'
 UNION ALL
-SELECT false, format('node %s: transaction %s is prepared since %s; the copy begins when it ends', $1, quote_literal(gid), prepared),
+SELECT false, format('node %s: transaction %s is prepared since %s; the copy begins when it ends', $1::text, quote_literal(gid), prepared),
   format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L', gid)
 FROM pg_prepared_xacts WHERE database = current_database())sql";
 
@@ -97,41 +103,47 @@ Status add_schema_findings(Connection& source, const std::string& schema, Findin
   return {};
 }
 
-Status add_node_findings(Connection& connection, const char* query, const std::string& node, Findings& findings) {
+Status add_node_findings(Connection& connection, const char* query, const std::string& node,
+                         Findings& findings) {
   auto rows = connection.query(query, {node});
   if (!rows) return rows.error();
   for (int row = 0; row < rows->count(); ++row)
-    findings.push_back({rows->text(row, 0) == "t", std::string(rows->text(row, 1)), std::string(rows->text(row, 2))});
+    findings.push_back(
+        {rows->text(row, 0) == "t", std::string(rows->text(row, 1)), std::string(rows->text(row, 2))});
   return {};
 }
 
-Status compare_nodes(Connection& source, Connection& target, const std::string& schema, const MoveNodes& nodes,
-                     Findings& findings) {
+Status compare_nodes(Connection& source, Connection& target, const std::string& schema,
+                     const MoveNodes& nodes, Findings& findings) {
   constexpr const char* kCharacter =
-      "SELECT getdatabaseencoding(), datcollate, current_setting('server_version_num')::int / 10000 FROM pg_database "
+      "SELECT getdatabaseencoding(), datcollate, current_setting('server_version_num')::int / 10000 FROM "
+      "pg_database "
       "WHERE datname = current_database()";
   auto here = source.query(kCharacter), there = target.query(kCharacter);
   if (!here) return here.error();
   if (!there) return there.error();
-  const std::string &from = nodes.node(Side::kSource).address.name, &to = nodes.node(Side::kTarget).address.name;
+  const std::string &from = nodes.node(Side::kSource).address.name,
+                    &to = nodes.node(Side::kTarget).address.name;
   if (here->text(0, 0) != there->text(0, 0))
-    findings.push_back({true, fmt::format("encoding is {} on {}, {} on {}", here->text(0, 0), from, there->text(0, 0), to),
-                        "make the target's database anew with the source's encoding"});
+    findings.push_back(
+        {true, fmt::format("encoding is {} on {}, {} on {}", here->text(0, 0), from, there->text(0, 0), to),
+         "make the target's database anew with the source's encoding"});
   if (here->text(0, 1) != there->text(0, 1))
     findings.push_back({false,
-                        fmt::format("collation is {} on {}, {} on {}: texts may be sorted otherwise", here->text(0, 1),
-                                    from, there->text(0, 1), to),
+                        fmt::format("collation is {} on {}, {} on {}: texts may be sorted otherwise",
+                                    here->text(0, 1), from, there->text(0, 1), to),
                         ""});
   if (there->integer(0, 2) < here->integer(0, 2))
     findings.push_back({true,
-                        fmt::format("node {} runs PostgreSQL {}, {} the older {}", from, here->integer(0, 2), to,
-                                    there->integer(0, 2)),
+                        fmt::format("node {} runs PostgreSQL {}, {} the older {}", from, here->integer(0, 2),
+                                    to, there->integer(0, 2)),
                         "move to a node of the same version or a newer one"});
-  auto existing = target.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", {schema});
+  auto existing = target.query("SELECT 1 FROM pg_namespace WHERE nspname = $1::text", {schema});
   if (!existing) return existing.error();
   if (existing->count() > 0)
-    findings.push_back({true, fmt::format("node {} has a schema {} already", to, schema),
-                        fmt::format("look what it is; then DROP SCHEMA {} CASCADE there", quote_identifier(schema))});
+    findings.push_back(
+        {true, fmt::format("node {} has a schema {} already", to, schema),
+         fmt::format("look what it is; then DROP SCHEMA {} CASCADE there", quote_identifier(schema))});
   return {};
 }
 
@@ -150,8 +162,9 @@ Status rehearse(MoveNodes& nodes, const std::string& schema, Findings& findings)
     findings.push_back({true,
                         fmt::format("node {} does not take the shard's definitions: {}",
                                     nodes.node(Side::kTarget).address.name, status.error().message),
-                        status.error().hint.empty() ? "make there what they need (types, extensions, roles, tables)"
-                                                    : status.error().hint});
+                        status.error().hint.empty()
+                            ? "make there what they need (types, extensions, roles, tables)"
+                            : status.error().hint});
   }
   return {};
 }
@@ -179,7 +192,8 @@ Result<Findings> find_obstacles(MoveNodes& nodes, const std::string& schema) {
     }
   }
   if (Status status = add_schema_findings(**source, schema, findings); !status) return status.error();
-  if (Status status = compare_nodes(**source, **target, schema, nodes, findings); !status) return status.error();
+  if (Status status = compare_nodes(**source, **target, schema, nodes, findings); !status)
+    return status.error();
   if (!is_blocked(findings)) {
     if (Status status = rehearse(nodes, schema, findings); !status) return status.error();
   }

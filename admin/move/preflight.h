@@ -1,6 +1,6 @@
 #pragma once
-// What keeps a shard from being moved, found before anything is made: all of it at once, each with the line to
-// type. CHECK MOVE shows it; a move begins with it.
+// What keeps a shard from being moved, found before anything is made: all of it at once, each with the line
+// to type. CHECK MOVE shows it; a move begins with it.
 
 #include <string>
 #include <vector>

@@ -1,7 +1,7 @@
 #include "admin/move/schema_dump.h"
 
-#include <fmt/format.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -70,8 +70,9 @@ Result<std::string> run(const std::vector<std::string>& arguments, const std::st
   const int failure = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   if (failure != 0)
-    return dump_error(fmt::format("{} can not be run: {}", arguments[0], std::strerror(failure)),
-                      "install PostgreSQL's client programs (Debian: postgresql-client) of the nodes' version");
+    return dump_error(
+        fmt::format("{} can not be run: {}", arguments[0], std::strerror(failure)),
+        "install PostgreSQL's client programs (Debian: postgresql-client) of the nodes' version");
   out.close_end(1), err.close_end(1);
   std::string text, complaint;
   bool is_stopped = false;
@@ -120,11 +121,12 @@ std::string without_psql_commands(const std::string& script) {
   return kept;
 }
 
-Result<SchemaDump> dump_schema(const ConnectionTarget& node, const std::string& schema, const StopSignal& stop) {
+Result<SchemaDump> dump_schema(const ConnectionTarget& node, const std::string& schema,
+                               const StopSignal& stop) {
   SchemaDump dump;
   for (const bool is_pre : {true, false}) {
-    auto text = run({"pg_dump", "--dbname=" + connection_text(node, false), "--schema=\"" + schema + "\"", "--no-tablespaces",
-                     "--no-publications", "--no-subscriptions", "--no-password",
+    auto text = run({"pg_dump", "--dbname=" + connection_text(node, false), "--schema=\"" + schema + "\"",
+                     "--no-tablespaces", "--no-publications", "--no-subscriptions", "--no-password",
                      is_pre ? "--section=pre-data" : "--section=post-data"},
                     node.password, stop);
     if (!text) return text.error();

@@ -22,8 +22,10 @@ constexpr std::chrono::milliseconds kMarkerLimit{30'000};
 
 // Both sides write values alike.
 constexpr const char* kPinnedSettings =
-    "SET extra_float_digits = 3; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; "
-    "SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; SET search_path = pg_catalog";
+    "SET extra_float_digits = 3; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = "
+    "'UTC'; "
+    "SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; SET search_path = "
+    "pg_catalog";
 
 // By bucket: count and hash of its rows.
 using Buckets = std::map<int64_t, std::string>;
@@ -32,13 +34,16 @@ std::string bucket_query(const MoveScripts& scripts, const MoveTable& table, con
   std::string key = "t";
   if (table.has_key) {
     key = "ROW(";
-    for (size_t i = 0; i < table.key.size(); ++i) key += (i == 0 ? "t." : ", t.") + quote_identifier(table.key[i]);
+    for (size_t i = 0; i < table.key.size(); ++i)
+      key += (i == 0 ? "t." : ", t.") + quote_identifier(table.key[i]);
     key += ")";
   }
   const std::string bucket = fmt::format("(hashtextextended({}::text, 0) & {})", key, kBuckets - 1);
   // XOR would not see the same row twice.
-  const std::string hash = table.has_key ? "bit_xor(hashtextextended(t::text, 1))" : "sum(hashtextextended(t::text, 1)::numeric)";
-  return fmt::format("SELECT {0}, count(*), {1} FROM ONLY {2} t{3} GROUP BY 1", bucket, hash, scripts.table(table.name),
+  const std::string hash =
+      table.has_key ? "bit_xor(hashtextextended(t::text, 1))" : "sum(hashtextextended(t::text, 1)::numeric)";
+  return fmt::format("SELECT {0}, count(*), {1} FROM ONLY {2} t{3} GROUP BY 1", bucket, hash,
+                     scripts.table(table.name),
                      condition.empty() ? "" : fmt::format(" WHERE {} {}", bucket, condition));
 }
 
@@ -55,7 +60,8 @@ Result<Buckets> read_buckets(Connection& node, const std::string& query, uint64_
 
 std::string in_list(const std::map<int64_t, bool>& buckets) {
   std::string list = "IN (";
-  for (const auto& [bucket, ignored] : buckets) list += (list.back() == '(' ? "" : ", ") + std::to_string(bucket);
+  for (const auto& [bucket, ignored] : buckets)
+    list += (list.back() == '(' ? "" : ", ") + std::to_string(bucket);
   return list + ")";
 }
 
@@ -68,12 +74,14 @@ struct Comparison {
 
   Status compare(const MoveTable& table, bool is_sample) {
     std::string condition = is_sample ? fmt::format("< {}", kSampledBuckets) : "";
-    std::map<int64_t, bool> open;  // buckets that are still to be settled, and whether they stood still and differed
+    std::map<int64_t, bool>
+        open;  // buckets that are still to be settled, and whether they stood still and differed
     for (int round = 0; round < kRounds; ++round) {
       const std::string query = bucket_query(scripts, table, condition);
       auto before = read_buckets(source, query, round == 0 ? &result.rows : nullptr);
       if (!before) return before.error();
-      if (auto marker = send_marker(source, target, scripts, way, kMarkerLimit); !marker) return marker.error();
+      if (auto marker = send_marker(source, target, scripts, way, kMarkerLimit); !marker)
+        return marker.error();
       auto there = read_buckets(target, query, nullptr);
       if (!there) return there.error();
       if (*before == *there) return {};

@@ -18,7 +18,7 @@ struct ComparisonResult {
 };
 
 // Both connections are the caller's; the target's listens to the lane.
-routing::Result<ComparisonResult> compare_shard(Connection& source, Connection& target, const MoveScripts& scripts,
-                                                const MoveRow& row, Way way);
+routing::Result<ComparisonResult> compare_shard(Connection& source, Connection& target,
+                                                const MoveScripts& scripts, const MoveRow& row, Way way);
 
 }  // namespace mosaic::admin

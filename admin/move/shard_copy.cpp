@@ -14,7 +14,8 @@ namespace mosaic::admin {
 using routing::Status;
 using Clock = std::chrono::steady_clock;
 
-ShardCopy::ShardCopy(const MoveNodes& nodes, const MoveScripts& scripts, const MoveRow& row, std::string snapshot)
+ShardCopy::ShardCopy(const MoveNodes& nodes, const MoveScripts& scripts, const MoveRow& row,
+                     std::string snapshot)
     : nodes_(nodes), scripts_(scripts), row_(row), snapshot_(std::move(snapshot)) {
   for (const MoveTable& table : row_.facts.tables) {  // the largest first
     if (table.pages <= kPagesPerPart) {
@@ -54,8 +55,9 @@ Status ShardCopy::copy_parts() {
   // Neither triggers nor foreign keys, which the source has seen to.
   auto target = nodes_.open(Side::kTarget, "-c session_replication_role=replica -c synchronous_commit=off");
   if (!target) return target.error();
-  if (Status status = source->execute(fmt::format("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
-                                                  routing::quote_literal(snapshot_)));
+  if (Status status = source->execute(
+          fmt::format("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+                      routing::quote_literal(snapshot_)));
       !status)
     return status;
   while (const Part* part = next_part()) {
@@ -70,17 +72,17 @@ Status ShardCopy::copy(Connection& source, Connection& target, const Part& part)
   const std::string format = part.table->is_binary ? " WITH (FORMAT binary)" : "";
   // Generated columns are not copied; a query would give them, so its columns are named.
   auto columns = source.query(
-      "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 "
+      "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = "
+      "$1::regclass AND attnum > 0 "
       "AND NOT attisdropped AND attgenerated = ''",
       {name});
   if (!columns) return columns.error();
   const std::string list(columns->text(0, 0));
   if (list.empty()) return {};
   const std::string what =
-      part.end_page == 0
-          ? fmt::format("{} ({})", name, list)
-          : fmt::format("(SELECT {} FROM ONLY {} WHERE ctid >= '({},0)' AND ctid < '({},0)')", list, name, part.first_page,
-                        part.end_page);
+      part.end_page == 0 ? fmt::format("{} ({})", name, list)
+                         : fmt::format("(SELECT {} FROM ONLY {} WHERE ctid >= '({},0)' AND ctid < '({},0)')",
+                                       list, name, part.first_page, part.end_page);
   return source.copy_rows(fmt::format("COPY {} TO STDOUT{}", what, format), target,
                           fmt::format("COPY {} ({}) FROM STDIN{}", name, list, format),
                           [this](uint64_t rows, uint64_t bytes) { on_copied(rows, bytes); });

@@ -1,6 +1,6 @@
 #pragma once
-// Copies a shard's rows as they were at a snapshot, over several connections, large tables in ranges of pages.
-// Blocking; the counters may be read meanwhile.
+// Copies a shard's rows as they were at a snapshot, over several connections, large tables in ranges of
+// pages. Blocking; the counters may be read meanwhile.
 
 #include <atomic>
 #include <functional>
@@ -46,7 +46,7 @@ class ShardCopy {
   std::atomic<uint64_t> rows_{0}, bytes_{0};
   std::atomic<bool> is_paused_{false}, has_failed_{false};
   std::mutex mutex_;
-  routing::Status status_;           // guarded by mutex_
+  routing::Status status_;  // guarded by mutex_
   std::chrono::steady_clock::time_point began_;
 };
 

@@ -108,8 +108,8 @@ ViewTable show_shards(const ViewContext& context) {
   ViewTable table{columns({"shard#", "schema", "node", "query_count#", "epoch#", "state"}), {}};
   for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard) {
     const routing::ShardPlace& place = catalog->place_of({shard});
-    table.rows.push_back(row(shard, catalog->schema_of({shard}), catalog->node_name(place.node), queries[shard],
-                             place.epoch.value, place.is_held ? "held" : "open"));
+    table.rows.push_back(row(shard, catalog->schema_of({shard}), catalog->node_name(place.node),
+                             queries[shard], place.epoch.value, place.is_held ? "held" : "open"));
   }
   return table;
 }

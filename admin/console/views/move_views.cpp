@@ -9,37 +9,42 @@ namespace mosaic::admin {
 
 namespace {
 
-std::string milliseconds(uint64_t us) { return us == 0 ? "" : fmt::format("{:.1f}", static_cast<double>(us) / 1000); }
+std::string milliseconds(uint64_t us) {
+  return us == 0 ? "" : fmt::format("{:.1f}", static_cast<double>(us) / 1000);
+}
 
 // How much of the copy is there; as the target counts it, which is about what the source has.
 std::string copied(const MoveRow& row) {
   if (row.progress.bytes_total == 0) return "";
   if (row.state > MoveState::kCopying) return "100 %";
-  const double share = static_cast<double>(row.progress.bytes) / static_cast<double>(row.progress.bytes_total);
+  const double share =
+      static_cast<double>(row.progress.bytes) / static_cast<double>(row.progress.bytes_total);
   return fmt::format("{:.0f} %", std::min(99.0, 100 * share));
 }
 
 std::string seconds_left(const MoveRow& row) {
   const MoveProgress& progress = row.progress;
-  if (row.state != MoveState::kCopying || progress.rate_bytes == 0 || progress.bytes >= progress.bytes_total) return "";
+  if (row.state != MoveState::kCopying || progress.rate_bytes == 0 || progress.bytes >= progress.bytes_total)
+    return "";
   return fmt::format("{}", (progress.bytes_total - progress.bytes) / progress.rate_bytes);
 }
 
 }  // namespace
 
 ViewTable show_moves(const ViewContext& context) {
-  ViewTable table{columns({"move#", "shard#", "source", "target", "state", "wish", "copied", "rows#", "attempts#",
-                           "write_pause_ms", "message", "blockers", "proxy", "created_at", "finished_at"}),
-                  {}};
+  ViewTable table{
+      columns({"move#", "shard#", "source", "target", "state", "wish", "copied", "rows#", "attempts#",
+               "write_pause_ms", "message", "blockers", "proxy", "created_at", "finished_at"}),
+      {}};
   const auto moves = context.backend.moves();
   if (!moves) {
-    table.rows.push_back(row(std::nullopt, std::nullopt, "", "", "not known", "", "", std::nullopt, std::nullopt, "",
-                             moves.error().to_line(), "", "", "", ""));
+    table.rows.push_back(row(std::nullopt, std::nullopt, "", "", "not known", "", "", std::nullopt,
+                             std::nullopt, "", moves.error().to_line(), "", "", "", ""));
     return table;
   }
   for (const MoveRow& move : *moves)
-    table.rows.push_back(row(move.id, move.shard.value, move.source, move.target, to_text(move.state), move.wish,
-                             copied(move), move.progress.rows, move.progress.attempts,
+    table.rows.push_back(row(move.id, move.shard.value, move.source, move.target, to_text(move.state),
+                             move.wish, copied(move), move.progress.rows, move.progress.attempts,
                              milliseconds(move.progress.write_pause_us), move.message, move.progress.blockers,
                              move.is_leased ? move.mover : "", move.created_at, move.finished_at));
   return table;
@@ -79,7 +84,8 @@ ViewTable show_move(const MoveRow& move) {
   add("created_at", move.created_at);
   add("changed_at", move.changed_at);
   add("finished_at", move.finished_at);
-  for (const auto& [state, us] : progress.phase_us) table.rows.push_back(row("ms in " + state, milliseconds(us)));
+  for (const auto& [state, us] : progress.phase_us)
+    table.rows.push_back(row("ms in " + state, milliseconds(us)));
   return table;
 }
 

@@ -1,0 +1,236 @@
+"""Shards move between nodes while clients work through two proxies: no error, nothing lost, nothing twice."""
+
+import contextlib
+import itertools
+import unittest
+
+import psycopg2
+
+from harness.cluster import EndToEndTest
+from harness.move_checker import MoveChecker
+from harness.processes import wait_until
+from harness.wire_client import WireClient
+
+LOGICAL = {"wal_level": "logical", "max_replication_slots": "20", "max_wal_senders": "20",
+           "max_logical_replication_workers": "10", "max_worker_processes": "20", "max_prepared_transactions": "5"}
+# Names of what a move makes; none may be left behind.
+LEFTOVERS = """
+SELECT relname::text FROM pg_class WHERE relname LIKE 'mosaic\\_m%' UNION ALL
+SELECT proname FROM pg_proc WHERE proname LIKE 'mosaic\\_m%' UNION ALL
+SELECT tgname FROM pg_trigger WHERE tgname LIKE 'mosaic\\_m%' UNION ALL
+SELECT slot_name FROM pg_replication_slots UNION ALL
+SELECT subname FROM pg_subscription UNION ALL SELECT pubname FROM pg_publication UNION ALL
+SELECT 'guard of move ' || move FROM mosaic.move_guards"""
+
+
+class Moves(EndToEndTest):
+    node_count = 2
+    shards = 8  # 0 to 3 on pg1, 4 to 7 on pg2
+    needs_mosaic = True
+    node_settings = LOGICAL
+    config = {"moves": {"lease": 2}}
+    _users = itertools.count(1)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other = cls.cluster.another_mosaic("second")
+        cls.addClassCleanup(cls.other.kill)
+        cls.other.start()
+
+    def setUp(self):
+        super().setUp()
+        self.pg1, self.pg2 = self.cluster.nodes
+
+    # --- talking about moves
+
+    def console(self, command):
+        """Rows and notices."""
+        connection = psycopg2.connect(**self.cluster.address("operator", "mosaic"))
+        connection.autocommit = True
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(command)
+            rows = cursor.fetchall() if cursor.description else []
+            names = [column.name for column in cursor.description or []]
+            return [dict(zip(names, row)) for row in rows], [notice.strip() for notice in connection.notices]
+
+    def refusal(self, command):
+        with self.assertRaises(psycopg2.Error) as caught:
+            self.console(command)
+        diagnosis = caught.exception.diag
+        return f"{diagnosis.message_primary} | {diagnosis.message_hint or ''}"
+
+    def move(self, shard, node, **options):
+        """Begins it; returns its number."""
+        options = dict({"soak": "0"}, **options)
+        settings = ", ".join(f"{name} = '{value}'" for name, value in options.items())
+        _, notices = self.console(f"MOVE SHARD {shard} TO {node} WITH ({settings})")
+        return int(notices[0].split("move ")[1].split(":")[0])
+
+    def row(self, move):
+        rows, _ = self.console("SHOW MOVES")
+        return next(row for row in rows if row["move"] == move)
+
+    def wait_for_state(self, move, *states, deadline_s=60):
+        return wait_until(lambda: self.row(move)["state"] in states and self.row(move),
+                          lambda: f"move {move} to be {states}: {self.row(move)}", deadline_s)
+
+    def new_users(self, shard, count):
+        """Users of the shard that no test has had before."""
+        users = (user for user in self._users if self.cluster.shard_of(user) == shard)
+        return list(itertools.islice(users, count))
+
+    def checker(self, *shards, **options):
+        users = [user for shard in shards for user in self.new_users(shard, 3)]
+        return MoveChecker(self.cluster, users, [self.cluster.port, self.other.port], **options)
+
+    def node_of_shard(self, shard):
+        rows, _ = self.console(f"SHOW SHARDS WHERE shard = {shard}")
+        return rows[0]["node"]
+
+    def assert_tidy(self, shard, node):
+        """The shard is on the node and nowhere else, open, and no move has left anything."""
+        self.assertEqual(self.node_of_shard(shard), node.name)
+        wait_until(lambda: self.console(f"SHOW SHARDS WHERE shard = {shard}")[0][0]["state"] == "open", "the shard to be open")
+        for candidate in self.cluster.nodes:
+            self.assertEqual(shard in self.cluster.shards_on(candidate), candidate is node, candidate.name)
+            self.assertEqual(candidate.query(LEFTOVERS), [], candidate.name)
+        self.assertEqual(self.pg1.query("SELECT count(*) FROM mosaic.shards WHERE held_until > now()"), [(0,)])
+
+    # --- the way there
+
+    def test_to_and_fro_under_load(self):
+        with self.checker(0, 1, 4) as checker:
+            for node in (self.pg2, self.pg1):
+                move = self.move(0, node.name)
+                self.console(f"WAIT MOVE {move}")
+                checker.wait_for_turns(10)
+                row = self.wait_for_state(move, "complete")
+                self.assertGreater(float(row["write_pause_ms"]), 0)
+                self.assertGreater(row["rows"], 0)
+                self.assert_tidy(0, node)
+        self.assertEqual(checker.findings(), [])
+
+    def test_several_at_once(self):
+        with self.checker(1, 2, 5) as checker:
+            _, notices = self.console("MOVE SHARDS 1-2,3 TO pg2 WITH (soak = 0, parallel = 1)")
+            moves = [int(line.split("move ")[1].split(":")[0]) for line in notices if "move " in line and "shard" in line]
+            self.assertEqual(len(moves), 3, notices)
+            for move in moves:
+                self.wait_for_state(move, "complete")
+            checker.wait_for_turns(5)
+        self.assertEqual(checker.findings(), [])
+        for shard in (1, 2, 3):
+            self.assert_tidy(shard, self.pg2)
+        _, notices = self.console("DRAIN NODE pg2 DRY RUN")
+        self.assertRegex(" ".join(notices), "7 shards of pg2 go to pg1, which then has 8")
+        self.console("MOVE SHARDS 1-3 TO pg1 WITH (soak = 0)")
+        wait_until(lambda: all(self.node_of_shard(shard) == "pg1" for shard in (1, 2, 3)), "the shards to be back", 60)
+        wait_until(lambda: not self.console("SHOW MOVES")[0] or all(row["finished_at"] for row in self.console("SHOW MOVES")[0]),
+                   "the moves to end", 60)
+
+    def test_undo_keeps_what_was_written_there(self):
+        with self.checker(0, 4) as checker:
+            move = self.move(0, "pg2", soak="10 min")
+            self.wait_for_state(move, "soaking")
+            self.assertEqual(self.node_of_shard(0), "pg2")
+            checker.wait_for_turns(20)  # on the target
+            self.console(f"UNDO MOVE {move}")
+            self.wait_for_state(move, "returned")
+            checker.wait_for_turns(10)
+        self.assertEqual(checker.findings(), [])
+        self.assert_tidy(0, self.pg1)
+        self.assertRegex(self.refusal(f"UNDO MOVE {move}"), "has ended: it is returned")
+
+    def test_cancel_before_the_switch(self):
+        with self.checker(0) as checker:
+            for rate in ("1kB/s", "0"):
+                move = self.move(0, "pg2", rate=rate)
+                if rate != "0":
+                    self.wait_for_state(move, "copying")
+                with contextlib.suppress(psycopg2.Error):  # it may have been faster
+                    self.console(f"CANCEL MOVE {move}")
+                row = self.wait_for_state(move, "aborted", "complete")
+                if row["state"] == "complete":
+                    self.console("MOVE SHARD 0 TO pg1 WITH (soak = 0)")
+                    wait_until(lambda: self.node_of_shard(0) == "pg1", "the shard to be back", 60)
+                    wait_until(lambda: all(row["finished_at"] for row in self.console("SHOW MOVES")[0]), "the move to end")
+                checker.wait_for_turns(5)
+                self.assert_tidy(0, self.pg1)
+        self.assertEqual(checker.findings(), [])
+
+    def test_a_long_transaction_keeps_it_waiting_and_is_named(self):
+        [user] = self.new_users(0, 1)
+        with WireClient(self.cluster.port) as client, self.checker(0) as checker:
+            client.login()
+            move = self.move(0, "pg2")
+            self.wait_for_state(move, "copying", "indexing", "catching_up", "verifying", "ready", "cutover", "complete")
+            if self.row(move)["state"] == "complete":
+                self.skipTest("the move was faster than the transaction")
+            client.query("BEGIN")
+            client.query(f"INSERT INTO follows (user_id, followee_id) VALUES ({user}, -1)")
+            row = self.wait_for_state(move, "cutover", "complete")
+            if row["state"] == "cutover":
+                wait_until(lambda: "pid" in self.row(move)["blockers"] or self.row(move)["state"] == "complete",
+                           lambda: f"the blocker to be named: {self.row(move)}")
+            client.query(f"UPDATE users SET edit_count = 0 WHERE user_id = {user}")
+            client.query("COMMIT")
+            self.wait_for_state(move, "complete")
+            checker.wait_for_turns(5)
+        self.assertEqual(checker.findings(), [])
+        self.assertEqual(self.pg2.query(f"SELECT count(*) FROM shard_0000.follows WHERE user_id = {user}"), [(1,)])
+        self.console("MOVE SHARD 0 TO pg1 WITH (soak = 0)")
+        wait_until(lambda: self.node_of_shard(0) == "pg1", "the shard to be back", 60)
+        wait_until(lambda: all(row["finished_at"] for row in self.console("SHOW MOVES")[0]), "the move to end")
+
+    # --- what is refused
+
+    def test_refusals_say_what_to_type(self):
+        for command, expected in [
+                ("MOVE SHARD 99 TO pg2", r"there is no shard 99 \| SHOW SHARDS lists them"),
+                ("MOVE SHARD 0 TO pg9", r'there is no node "pg9" \| SHOW NODES lists them'),
+                ("MOVE SHARD 0 TO pg1", "shard 0 is on node pg1 already"),
+                ("MOVE SHARDS 3-1 TO pg2", r'the range "3-1" is empty'),
+                ("MOVE SHARDS 1,x TO pg2", r"expected numbers and ranges, such as 1-20,40"),
+                ("MOVE SHARD 0 TO pg2 WITH (speed = 1)", "options are parallel, rate, soak and verify"),
+                ("MOVE SHARD 0 TO pg2 WITH (parallel = 0)", "expected connections that copy, 1 to 64"),
+                ("MOVE SHARD 0", "expected MOVE SHARD number TO node"),
+                ("UNDO MOVE 12345", r"there is no move 12345 \| SHOW MOVES lists them"),
+                ("CANCEL MOVE x", "expected CANCEL MOVE number"),
+                ("DRAIN NODE", "expected DRAIN NODE name"),
+                ("DRAIN NODE pg9", 'node "pg9" is not in use'),
+                ("SHOW MOVE 12345", "there is no move 12345")]:
+            with self.subTest(command):
+                self.assertRegex(self.refusal(command), expected)
+        self.assertEqual(self.pg1.query("SELECT count(*) FROM mosaic.moves WHERE finished_at IS NULL"), [(0,)])
+
+    def test_a_check_tells_all_obstacles_at_once(self):
+        self.pg1.query("CREATE TABLE shard_0003.keyless (a int); CREATE UNLOGGED TABLE shard_0003.light (a int PRIMARY KEY); "
+                       "CREATE MATERIALIZED VIEW shard_0003.kept AS SELECT 1 AS one")
+        self.addCleanup(self.pg1.query, "DROP MATERIALIZED VIEW shard_0003.kept; DROP TABLE shard_0003.keyless, shard_0003.light")
+        connection = psycopg2.connect(**self.cluster.address("operator", "mosaic"))
+        connection.autocommit = True
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            with self.assertRaises(psycopg2.Error):
+                cursor.execute("CHECK MOVE SHARD 3 TO pg2")
+            told = "\n".join(connection.notices)
+        self.assertRegex(told, "shard_0003.keyless has no primary key.*ALTER TABLE shard_0003.keyless ADD PRIMARY KEY")
+        self.assertRegex(told, "shard_0003.light is unlogged.*SET LOGGED")
+        self.assertRegex(told, "shard_0003.kept is a materialized view")
+        move = self.move(3, "pg2")
+        self.assertRegex(self.wait_for_state(move, "aborted")["message"], "keyless|light|kept")
+        self.pg1.query("ALTER TABLE shard_0003.keyless REPLICA IDENTITY FULL")
+        self.assertEqual(self.cluster.shards_on(self.pg2), [4, 5, 6, 7])
+
+    def test_one_move_of_a_shard_at_a_time(self):
+        move = self.move(0, "pg2", rate="1kB/s", soak="10 min")
+        self.assertRegex(self.refusal("MOVE SHARD 0 TO pg2"), "shard 0 is being moved already")
+        self.assertRegex(self.refusal(f"UNDO MOVE {move}"), "no way back")
+        self.assertRegex(self.refusal(f"FINISH MOVE {move}"), "only a move that is soaking")
+        self.console(f"CANCEL MOVE {move}")
+        self.wait_for_state(move, "aborted")
+        self.assert_tidy(0, self.pg1)
+
+
+if __name__ == "__main__":
+    unittest.main()
