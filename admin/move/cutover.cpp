@@ -86,22 +86,24 @@ Cutover::Result Cutover::run(MoveState to_state, bool is_rehearsal) {
   return Result::kSwitched;
 }
 
+// Of requests that were answered, or of a connection that was lost: then what was asked for may still happen.
 Cutover::Result Cutover::fail(const Error& error) {
   if (error.sqlstate == routing::sqlstate::kStaleMover) return Result::kTakenOver;
   row_.message = error.to_line();
+  const bool is_lost =
+      error.sqlstate == routing::sqlstate::kConnectionFailure || error.sqlstate.starts_with("57");
+  if (is_lost) return Result::kUnknown;
   if (error.sqlstate == kLockNotAvailable || error.sqlstate == kDeadlock) {
     // Nothing was done: whoever waits goes on at once.
-    if (store_.release(row_) && source_->execute("ROLLBACK")) {
-      note_blockers();
-      return Result::kAgain;
-    }
+    if (!store_.release(row_) || !source_->execute("ROLLBACK")) return Result::kUnknown;
+    note_blockers();
+    return Result::kAgain;
   }
-  if (Status back = take_back(); !back) {
-    if (back.error().sqlstate == routing::sqlstate::kStaleMover) return Result::kTakenOver;
-    row_.message += fmt::format("; and it is not taken back yet: {}", back.error().to_line());
-    return Result::kUnknown;
-  }
-  return Result::kAgain;
+  const Status back = take_back();
+  if (back) return Result::kAgain;
+  if (back.error().sqlstate == routing::sqlstate::kStaleMover) return Result::kTakenOver;
+  row_.message += fmt::format("; and it is not taken back yet: {}", back.error().to_line());
+  return Result::kUnknown;
 }
 
 Status Cutover::close_source() {
@@ -145,8 +147,7 @@ Status Cutover::open_target() {
 }
 
 Status Cutover::take_back() {
-  // What was under way on a connection that has failed is not known: new ones.
-  nodes_.forget();
+  nodes_.forget();  // one may be amid a transaction that has failed
   if (Status status = connect(); !status) return status;
   if (Status status = target_->execute(scripts_.close_again(row_.lease)); !status) return status;
   if (Status status = pass_fault_point("cutover.undone"); !status) return status;

@@ -143,11 +143,25 @@ Result<std::optional<MoveRow>> MoveStore::claim(uint64_t id, const std::string& 
 
 Status MoveStore::renew(const MoveRow& row, uint32_t lease_ms) {
   auto renewed = connection_.query(sql("UPDATE {s}.moves SET lease_until = now() + $3 * interval '1 ms' "
-                                       "WHERE move = $1 AND lease = $2 RETURNING move"),
-                                   {text(row.id), text(row.lease), text(lease_ms)});
+                                       "WHERE move = $1 AND mover = $2 RETURNING move"),
+                                   {text(row.id), row.mover, text(lease_ms)});
   if (!renewed) return renewed.error();
   if (renewed->count() == 1) return {};
   return Error{routing::sqlstate::kStaleMover, fmt::format("move {} has another mover now", row.id), "", ""};
+}
+
+Status MoveStore::take_lease_anew(MoveRow& row) {
+  auto taken = connection_.query(
+      sql("UPDATE {s}.moves SET lease = lease + 1 WHERE move = $1 AND lease = $2 RETURNING lease, state"),
+      {text(row.id), text(row.lease)});
+  if (!taken) return taken.error();
+  const auto state = taken->count() == 1 ? parse_move_state(taken->text(0, 1)) : std::nullopt;
+  if (!state)
+    return Error{routing::sqlstate::kStaleMover, fmt::format("move {} has another mover now", row.id), "",
+                 ""};
+  row.lease = static_cast<uint64_t>(taken->integer(0, 0));
+  row.state = *state;
+  return {};
 }
 
 Status MoveStore::give_up(const MoveRow& row) {

@@ -29,7 +29,10 @@ class MoveStore {
   routing::Result<MoveRow> find(uint64_t id);
   // Nothing: another mover has it, or it has ended.
   routing::Result<std::optional<MoveRow>> claim(uint64_t id, const std::string& mover, uint32_t lease_ms);
-  routing::Status renew(const MoveRow& row, uint32_t lease_ms);
+  routing::Status renew(const MoveRow& row, uint32_t lease_ms);  // by its mover
+  // What was asked for under the row's lease, and may still be about to happen, can not happen any more. Sets
+  // the row's lease and state.
+  routing::Status take_lease_anew(MoveRow& row);
   routing::Status give_up(const MoveRow& row);  // the lease
   // What the map says.
   routing::Result<std::string> node_of(routing::ShardId shard);

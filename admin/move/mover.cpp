@@ -136,18 +136,26 @@ void Mover::run() {
   snapshot_holder_.reset();
 }
 
+void Mover::reopen_store() {
+  auto opened = MoveStore::open(config_, &stop_);
+  if (opened) store_ = std::move(*opened);
+}
+
 // False: this mover is not to go on.
 bool Mover::enter(MoveState state) {
-  while (true) {
-    const Status saved = store_.save(row_, state);
-    if (saved) break;
+  Status saved = store_.save(row_, state);
+  while (!saved) {
     if (saved.error().sqlstate == routing::sqlstate::kStaleMover || stop_.wait_ms(kRetryMinMs)) return false;
-    auto opened = MoveStore::open(config_, &stop_);
-    if (opened) store_ = std::move(*opened);
+    // It may have been saved, or be about to be: not under the lease that follows.
+    reopen_store();
+    saved = store_.take_lease_anew(row_);
+    is_sure_ = false;
+    if (saved) saved = store_.save(row_, state);
   }
   row_.wish.clear();
   row_.state = state;
   tries_ = 0;
+  must_take_back_ = true;
   if (!stop_.is_raised()) interrupt_.reset();
   tell("move_state", state == MoveState::kAborting ? pool::Severity::kWarning : pool::Severity::kInfo);
   return true;
@@ -169,7 +177,9 @@ Mover::Outcome Mover::outcome_of(const Error& error, MoveEvent otherwise) {
   if (error.sqlstate == routing::sqlstate::kStaleMover) return {MoveEvent::kAgain, true};
   if (error.sqlstate == routing::sqlstate::kQueryCanceled && interrupt_.is_raised()) return later();
   row_.message = error.to_line();
-  return later(is_lost_connection(error) ? MoveEvent::kAgain : otherwise);
+  if (!is_lost_connection(error)) return later(otherwise);
+  is_sure_ = false;
+  return later();
 }
 
 Mover::Outcome Mover::work() {
@@ -181,8 +191,9 @@ Mover::Outcome Mover::work() {
       return later();
     }
   }
-  if (!is_guarded_) {
-    if (Status status = guard_nodes(); !status) return outcome_of(status.error());
+  if (!is_sure_) {
+    if (Status status = make_sure(); !status) return outcome_of(status.error());
+    if (is_final(row_.state)) return {MoveEvent::kAgain, true};
   }
   switch (row_.state) {
     case MoveState::kPlanned:
@@ -253,14 +264,24 @@ Mover::Outcome Mover::prepare() {
   return later(MoveEvent::kDone);
 }
 
-// From now on no mover before this one changes anything on the nodes.
+// What was asked for on connections that were lost, by this mover or one before it, can not happen any more;
+// the row says what has.
+Status Mover::make_sure() {
+  nodes_.forget();
+  Status status = store_.take_lease_anew(row_);
+  if (!status && status.error().sqlstate != routing::sqlstate::kStaleMover) reopen_store();
+  if (status) status = guard_nodes();
+  is_sure_ = static_cast<bool>(status);
+  must_take_back_ = true;
+  return status;
+}
+
 Status Mover::guard_nodes() {
   for (const Side side : {Side::kSource, Side::kTarget}) {
     auto node = nodes_.connection(side);
     if (!node) return node.error();
     if (Status status = (*node)->execute(scripts_.guard(row_.lease)); !status) return status;
   }
-  is_guarded_ = true;
   return pass_fault_point("prepare.guarded");
 }
 
@@ -535,9 +556,9 @@ Mover::Outcome Mover::make_way_back() {
 
 Mover::Outcome Mover::cut_over(Side from, MoveState to_state) {
   Cutover cutover(config_, store_, nodes_, scripts_, row_, from);
-  if (tries_ == 0) {
-    // Whoever was here before may have left both sides closed, or only the hold.
+  if (must_take_back_) {
     if (Status status = cutover.take_back(); !status) return outcome_of(status.error());
+    must_take_back_ = false;
     const Way way = from == Side::kSource ? Way::kForward : Way::kBack;
     const Side to = from == Side::kSource ? Side::kTarget : Side::kSource;
     auto fault = find_lane_fault(**nodes_.connection(from), **nodes_.connection(to), scripts_, way, true);
@@ -560,23 +581,8 @@ Mover::Outcome Mover::cut_over(Side from, MoveState to_state) {
     case Cutover::Result::kUnknown:
       break;
   }
-  return settle_unknown(to_state);
-}
-
-// Both sides stay as they are until the row can be read.
-Mover::Outcome Mover::settle_unknown(MoveState to_state) {
-  while (!stop_.wait_ms(kTurnMs)) {
-    auto opened = MoveStore::open(config_, &stop_);
-    if (!opened) continue;
-    store_ = std::move(*opened);
-    auto found = store_.find(id_);
-    if (!found) continue;
-    if (found->lease != row_.lease) return {MoveEvent::kAgain, true};
-    if (found->state == to_state) return later(MoveEvent::kDone);
-    tries_ = 0;  // what was done is taken back first
-    return later();
-  }
-  return {MoveEvent::kAgain, true};
+  is_sure_ = false;  // both sides stay as they are until the row has been read
+  return later();
 }
 
 // The map says the target. Only forward from here.
@@ -615,8 +621,7 @@ Mover::Outcome Mover::soak() {
   if (Status status = pass_fault_point("soak.begun"); !status) return outcome_of(status.error());
   auto row = store_.find(id_);
   if (!row) {
-    auto opened = MoveStore::open(config_, &stop_);
-    if (opened) store_ = std::move(*opened);
+    reopen_store();
     return later();
   }
   if (row->in_state_ms >= row_.options.soak_ms) return later(MoveEvent::kDone);
@@ -678,7 +683,6 @@ Mover::Outcome Mover::clear_up(Side loser, const char* dropped_point, const char
   if (status) status = drop_objects(lost, scripts_, config_.catalog.schema);
   if (status) status = drop_objects(kept, scripts_, config_.catalog.schema);
   if (!status) return outcome_of(status.error());
-  is_guarded_ = false;
   return later(MoveEvent::kDone);
 }
 

@@ -46,9 +46,9 @@ class Mover {
   Outcome verify();
   Outcome make_way_back();
   Outcome cut_over(Side from, MoveState to_state);
-  Outcome settle_unknown(MoveState to_state);
   Outcome switch_lanes();
   Outcome soak();
+  routing::Status make_sure();
   routing::Status guard_nodes();
   Outcome clear_up(Side loser, const char* dropped_point, const char* schema_point);
 
@@ -60,6 +60,7 @@ class Mover {
   Outcome outcome_of(const routing::Error& error, MoveEvent otherwise = MoveEvent::kAgain);
   Outcome later(MoveEvent event = MoveEvent::kAgain);
   bool enter(MoveState state);
+  void reopen_store();
   std::optional<MoveEvent> wished();
   void keep_lease();
   void tell(const char* name, pool::Severity severity) const;
@@ -78,9 +79,10 @@ class Mover {
   std::optional<Connection> snapshot_holder_;
   std::string snapshot_, pre_data_;
   std::mutex mutex_;
-  std::string wish_;    // guarded by mutex_: as the lease's thread has read it last
-  uint32_t tries_ = 0;  // of the state, in vain
-  bool is_guarded_ = false;
+  std::string wish_;            // guarded by mutex_: as the lease's thread has read it last
+  uint32_t tries_ = 0;          // of the state, in vain
+  bool is_sure_ = false;        // nothing that was asked for before may still be about to happen
+  bool must_take_back_ = true;  // an attempt may have been left half done
   std::thread keeper_;
 };
 
