@@ -1,102 +1,16 @@
 """Shards move between nodes while clients work through two proxies: no error, nothing lost, nothing twice."""
 
 import contextlib
-import itertools
 import unittest
 
 import psycopg2
 
-from harness.cluster import EndToEndTest
-from harness.move_checker import MoveChecker
+from harness.moves import MovesTest
 from harness.processes import wait_until
 from harness.wire_client import WireClient
 
-LOGICAL = {"wal_level": "logical", "max_replication_slots": "20", "max_wal_senders": "20",
-           "max_logical_replication_workers": "10", "max_worker_processes": "20", "max_prepared_transactions": "5"}
-# Names of what a move makes; none may be left behind.
-LEFTOVERS = """
-SELECT relname::text FROM pg_class WHERE relname LIKE 'mosaic\\_m%' UNION ALL
-SELECT proname FROM pg_proc WHERE proname LIKE 'mosaic\\_m%' UNION ALL
-SELECT tgname FROM pg_trigger WHERE tgname LIKE 'mosaic\\_m%' UNION ALL
-SELECT slot_name FROM pg_replication_slots UNION ALL
-SELECT subname FROM pg_subscription UNION ALL SELECT pubname FROM pg_publication UNION ALL
-SELECT 'guard of move ' || move FROM mosaic.move_guards"""
 
-
-class Moves(EndToEndTest):
-    node_count = 2
-    shards = 8  # 0 to 3 on pg1, 4 to 7 on pg2
-    needs_mosaic = True
-    node_settings = LOGICAL
-    config = {"moves": {"lease": 2}}
-    _users = itertools.count(1)
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.other = cls.cluster.another_mosaic("second")
-        cls.addClassCleanup(cls.other.kill)
-        cls.other.start()
-
-    def setUp(self):
-        super().setUp()
-        self.pg1, self.pg2 = self.cluster.nodes
-
-    # --- talking about moves
-
-    def console(self, command):
-        """Rows and notices."""
-        connection = psycopg2.connect(**self.cluster.address("operator", "mosaic"))
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute(command)
-            rows = cursor.fetchall() if cursor.description else []
-            names = [column.name for column in cursor.description or []]
-            return [dict(zip(names, row)) for row in rows], [notice.strip() for notice in connection.notices]
-
-    def refusal(self, command):
-        with self.assertRaises(psycopg2.Error) as caught:
-            self.console(command)
-        diagnosis = caught.exception.diag
-        return f"{diagnosis.message_primary} | {diagnosis.message_hint or ''}"
-
-    def move(self, shard, node, **options):
-        """Begins it; returns its number."""
-        options = dict({"soak": "0"}, **options)
-        settings = ", ".join(f"{name} = '{value}'" for name, value in options.items())
-        _, notices = self.console(f"MOVE SHARD {shard} TO {node} WITH ({settings})")
-        return int(notices[0].split("move ")[1].split(":")[0])
-
-    def row(self, move):
-        rows, _ = self.console("SHOW MOVES")
-        return next(row for row in rows if row["move"] == move)
-
-    def wait_for_state(self, move, *states, deadline_s=60):
-        return wait_until(lambda: self.row(move)["state"] in states and self.row(move),
-                          lambda: f"move {move} to be {states}: {self.row(move)}", deadline_s)
-
-    def new_users(self, shard, count):
-        """Users of the shard that no test has had before."""
-        users = (user for user in self._users if self.cluster.shard_of(user) == shard)
-        return list(itertools.islice(users, count))
-
-    def checker(self, *shards, **options):
-        users = [user for shard in shards for user in self.new_users(shard, 3)]
-        return MoveChecker(self.cluster, users, [self.cluster.port, self.other.port], **options)
-
-    def node_of_shard(self, shard):
-        rows, _ = self.console(f"SHOW SHARDS WHERE shard = {shard}")
-        return rows[0]["node"]
-
-    def assert_tidy(self, shard, node):
-        """The shard is on the node and nowhere else, open, and no move has left anything."""
-        self.assertEqual(self.node_of_shard(shard), node.name)
-        wait_until(lambda: self.console(f"SHOW SHARDS WHERE shard = {shard}")[0][0]["state"] == "open", "the shard to be open")
-        for candidate in self.cluster.nodes:
-            self.assertEqual(shard in self.cluster.shards_on(candidate), candidate is node, candidate.name)
-            self.assertEqual(candidate.query(LEFTOVERS), [], candidate.name)
-        self.assertEqual(self.pg1.query("SELECT count(*) FROM mosaic.shards WHERE held_until > now()"), [(0,)])
-
+class Moves(MovesTest):
     # --- the way there
 
     def test_to_and_fro_under_load(self):
@@ -124,10 +38,7 @@ class Moves(EndToEndTest):
             self.assert_tidy(shard, self.pg2)
         _, notices = self.console("DRAIN NODE pg2 DRY RUN")
         self.assertRegex(" ".join(notices), "7 shards of pg2 go to pg1, which then has 8")
-        self.console("MOVE SHARDS 1-3 TO pg1 WITH (soak = 0)")
-        wait_until(lambda: all(self.node_of_shard(shard) == "pg1" for shard in (1, 2, 3)), "the shards to be back", 60)
-        wait_until(lambda: not self.console("SHOW MOVES")[0] or all(row["finished_at"] for row in self.console("SHOW MOVES")[0]),
-                   "the moves to end", 60)
+        self.bring_back(1, 2, 3)
 
     def test_undo_keeps_what_was_written_there(self):
         with self.checker(0, 4) as checker:
@@ -152,9 +63,7 @@ class Moves(EndToEndTest):
                     self.console(f"CANCEL MOVE {move}")
                 row = self.wait_for_state(move, "aborted", "complete")
                 if row["state"] == "complete":
-                    self.console("MOVE SHARD 0 TO pg1 WITH (soak = 0)")
-                    wait_until(lambda: self.node_of_shard(0) == "pg1", "the shard to be back", 60)
-                    wait_until(lambda: all(row["finished_at"] for row in self.console("SHOW MOVES")[0]), "the move to end")
+                    self.bring_back(0)
                 checker.wait_for_turns(5)
                 self.assert_tidy(0, self.pg1)
         self.assertEqual(checker.findings(), [])
@@ -179,9 +88,7 @@ class Moves(EndToEndTest):
             checker.wait_for_turns(5)
         self.assertEqual(checker.findings(), [])
         self.assertEqual(self.pg2.query(f"SELECT count(*) FROM shard_0000.follows WHERE user_id = {user}"), [(1,)])
-        self.console("MOVE SHARD 0 TO pg1 WITH (soak = 0)")
-        wait_until(lambda: self.node_of_shard(0) == "pg1", "the shard to be back", 60)
-        wait_until(lambda: all(row["finished_at"] for row in self.console("SHOW MOVES")[0]), "the move to end")
+        self.bring_back(0)
 
     # --- what is refused
 

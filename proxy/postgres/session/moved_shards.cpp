@@ -16,16 +16,31 @@ using routing::Error;
 using routing::ShardId;
 namespace sqlstate = routing::sqlstate;
 
+namespace {
+
+// How often a node is asked that has refused by what may also be said for another reason; then it is told.
+// The shard's schema is named in no text but Mosaic's, so there it may take the map's time to come.
+constexpr uint32_t kDenialsMax = 2, kMissingMax = 20;
+
+}  // namespace
+
+// How often a refusal of this kind is not told; 0: it says nothing of the shard's place.
+uint32_t Session::denials_for(const Error& error, ShardId shard) const {
+  const bool names_schema = error.message.find(catalog().schema_of(shard)) != std::string::npos;
+  for (const char* missing :
+       {sqlstate::kUndefinedTable, sqlstate::kUndefinedSchema, sqlstate::kUndefinedFunction}) {
+    if (error.sqlstate == missing) return names_schema ? kMissingMax : 0;
+  }
+  if (error.sqlstate != sqlstate::kInsufficientPrivilege) return 0;
+  return names_schema ? kMissingMax : kDenialsMax - 1;
+}
+
 // Whether the server has refused this attempt because its shard is about to go, or has gone.
 bool Session::is_fenced(Expectation& front, std::string_view body) {
   if (!attempt_.is_kept() || last_shard_ < 0 || !leg_.remains.pins.is_empty()) return false;
-  const std::string sqlstate = routing::parse_error_fields(body).sqlstate;
+  const Error error = routing::parse_error_fields(body);
   const ShardId shard{static_cast<uint32_t>(last_shard_)};
-  if (sqlstate != sqlstate::kShardFenced) {
-    // Where privileges are really missing, the second refusal is the client's.
-    if (sqlstate != sqlstate::kInsufficientPrivilege || fence_.was_denied) return false;
-    fence_.was_denied = true;
-  }
+  if (error.sqlstate != sqlstate::kShardFenced && fence_.denials++ >= denials_for(error, shard)) return false;
   group_.fenced_shard = shard;
   // A Parse that the client sent before there was a server is not sent again: it counts as done, and what is
   // wrong with it another server will say.

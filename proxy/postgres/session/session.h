@@ -184,7 +184,7 @@ class Session {
   struct Fence {
     routing::ShardId shard;
     routing::Epoch refused_at;  // of its place then; 0: nothing is refused
-    bool was_denied = false;    // by privileges, which may really be missing
+    uint32_t denials = 0;       // by what may be said for another reason
   };
   struct PortalEffects {
     std::string portal;
@@ -306,6 +306,7 @@ class Session {
   void end_lease(LeaseEnd end);
 
   // moved_shards.cpp
+  uint32_t denials_for(const routing::Error& error, routing::ShardId shard) const;
   bool is_fenced(Expectation& front, std::string_view body);
   routing::Error moved_error() const;
   void try_elsewhere(char status);
