@@ -1,6 +1,7 @@
 """Shards move between nodes while clients work through two proxies: no error, nothing lost, nothing twice."""
 
 import contextlib
+import os
 import unittest
 
 import psycopg2
@@ -89,6 +90,72 @@ class Moves(MovesTest):
         self.assertEqual(checker.findings(), [])
         self.assertEqual(self.pg2.query(f"SELECT count(*) FROM shard_0000.follows WHERE user_id = {user}"), [(1,)])
         self.bring_back(0)
+
+    # --- what a shard may hold
+
+    def run_script(self, node, name, schema):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), encoding="utf-8") as script:
+            text = script.read().replace("{s}", schema)
+        address = {"host": "127.0.0.1", "port": node.port, "user": "postgres", "password": "", "dbname": "photos"}
+        self.cluster.psql("-q", script=text, address=address)
+
+    @staticmethod
+    def contents(node, schema):
+        """Rows, sequences and definitions of a schema, as texts."""
+        found = {}
+        for name, kind in node.query("SELECT relname::text, relkind::text FROM pg_class WHERE relnamespace = %s::regnamespace AND "
+                                     "relkind IN ('r', 'S', 'v')", (schema,)):
+            quoted = '"' + name.replace('"', '""') + '"'
+            columns = "last_value, is_called" if kind == "S" else "*"
+            found[name] = sorted(str(row) for row in node.query(f"SELECT {columns} FROM ONLY {schema}.{quoted}" if kind == "r" else
+                                                                f"SELECT {columns} FROM {schema}.{quoted}"))
+        for name, query in {
+                "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = %s",
+                "constraints": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated, condeferred "
+                               "FROM pg_constraint WHERE connamespace = %s::regnamespace",
+                "triggers": "SELECT pg_get_triggerdef(t.oid), tgenabled FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid WHERE "
+                            "relnamespace = %s::regnamespace AND NOT tgisinternal AND tgname !~ '^mosaic_m'",
+                "policies": "SELECT tablename, policyname, roles::text, qual FROM pg_policies WHERE schemaname = %s",
+                "comments": "SELECT obj_description(oid) FROM pg_class WHERE relnamespace = %s::regnamespace",
+                "statistics": "SELECT stxname FROM pg_statistic_ext WHERE stxnamespace = %s::regnamespace",
+                "functions": "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = %s::regnamespace"}.items():
+            found["the " + name] = sorted(str(row) for row in node.query(query, (schema,)))
+        return found
+
+    @staticmethod
+    def grants(node, schema):
+        return sorted(str(row) for row in node.query(
+            "SELECT relname::text, x.grantee::regrole::text, privilege_type, is_grantable FROM pg_class, aclexplode(relacl) x WHERE "
+            "relnamespace = %s::regnamespace AND x.grantee <> relowner UNION ALL SELECT relname || '.' || attname, "
+            "x.grantee::regrole::text, privilege_type, is_grantable FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid, "
+            "aclexplode(attacl) x WHERE relnamespace = %s::regnamespace UNION ALL SELECT 'schema', x.grantee::regrole::text, "
+            "privilege_type, is_grantable FROM pg_namespace, aclexplode(nspacl) x WHERE nspname = %s AND x.grantee <> nspowner",
+            (schema, schema, schema)))
+
+    def test_all_kinds_of_things(self):
+        schema = "shard_0002"
+        self.run_script(self.pg1, "move_kinds.sql", schema)
+        grants = self.grants(self.pg1, schema)
+        move = self.move(2, "pg2", rate="700kB/s", soak="10 min")
+        self.wait_for_state(move, "copying")
+        self.run_script(self.pg1, "move_kinds_changes.sql", schema)
+        self.assertEqual(self.row(move)["state"], "copying", "too fast for this test")
+        row = self.wait_for_state(move, "soaking")
+        before, after = self.contents(self.pg1, schema), self.contents(self.pg2, schema)
+        self.assertEqual(before.keys(), after.keys())
+        for name in before:
+            self.assertEqual(before[name], after[name], name)
+        self.assertEqual(self.grants(self.pg2, schema), grants)
+        self.assertGreater(len(before), 115)
+        # New values follow the old ones; what was written there comes back.
+        self.pg2.query(f"SET search_path = {schema}; INSERT INTO children (parent) VALUES (20); INSERT INTO kinds (note) VALUES ('there')")
+        self.assertGreater(self.pg2.query(f"SELECT max(id) FROM {schema}.children")[0][0], 5000)
+        self.console(f"UNDO MOVE {move}")
+        self.wait_for_state(move, "returned")
+        self.assertEqual(self.pg1.query(f"SELECT count(*) FROM {schema}.kinds WHERE note = 'there'"), [(1,)])
+        self.assertEqual(self.grants(self.pg1, schema), grants)
+        self.assert_tidy(2, self.pg1)
+        print(f"\n122 tables: writes paused for {row['write_pause_ms']} ms")
 
     # --- what is refused
 
