@@ -53,32 +53,37 @@ Cutover::Result Cutover::attempt(MoveState to_state, bool is_rehearsal) {
 }
 
 Cutover::Result Cutover::run(MoveState to_state, bool is_rehearsal) {
+  Status status = look();
   const auto began = Clock::now();
-  Status status = store_.hold(row_, kHoldMs);
-  if (status) status = pass_fault_point("cutover.held");
-  if (status) status = close_source();
-  const uint64_t fence_us = us_since(began);
-  if (status && !is_changed_) status = pass_fault_point("cutover.closed");
-  if (status && !is_changed_) status = wait_for_marker();
-  if (status && !is_changed_) status = pass_fault_point("cutover.marker");
-  if (status && !is_changed_ && !is_rehearsal) status = open_target();
-  if (status && !is_changed_ && !is_rehearsal) status = pass_fault_point("cutover.opened");
+  row_.progress.pause_us.clear();
+  // One step of the pause, and the point behind it.
+  const auto step = [&](const char* name, const char* point, auto&& work) {
+    if (!status || is_changed_) return;
+    const auto step_began = Clock::now();
+    status = work();
+    row_.progress.pause_us[name] = us_since(step_began);
+    if (status && !is_changed_) status = pass_fault_point(point);
+  };
+  step("hold", "cutover.held", [&] { return store_.hold(row_, kHoldMs); });
+  step("close", "cutover.closed", [&] { return close_source(); });
+  step("catch_up", "cutover.marker", [&] { return wait_for_marker(); });
+  if (!is_rehearsal) step("open", "cutover.opened", [&] { return open_target(); });
   if (!status) return fail(status.error());
   if (is_changed_ || is_rehearsal) {
     if (Status back = take_back(); !back) return fail(back.error());
     if (is_changed_) return Result::kChanged;
     row_.progress.write_pause_us = us_since(began);
-    row_.progress.fence_us = fence_us;
     return Result::kAgain;
   }
-  row_.progress.write_pause_us = us_since(began);
-  row_.progress.fence_us = fence_us;
+  row_.progress.write_pause_us = us_since(began);  // but for the flip, with which it is written
+  const auto flip_began = Clock::now();
   status = store_.flip(row_, to_state, node_name(to()));
   if (!status) {
     if (status.error().sqlstate == routing::sqlstate::kStaleMover) return Result::kTakenOver;
     row_.message = status.error().to_line();
     return Result::kUnknown;
   }
+  row_.progress.pause_us["flip"] = us_since(flip_began);
   row_.progress.write_pause_us = us_since(began);
   row_.progress.blockers.clear();
   row_.message.clear();
@@ -106,14 +111,23 @@ Cutover::Result Cutover::fail(const Error& error) {
   return Result::kUnknown;
 }
 
-Status Cutover::close_source() {
-  auto next =
-      source_->query(fmt::format("SELECT coalesce(max(marker), 0) + 1 FROM {}", scripts_.lane_table(way_)));
+// What can be known before anybody has to wait.
+Status Cutover::look() {
+  auto next = source_->query(fmt::format("SELECT coalesce(max(marker), 0) + 1, ({}) FROM {}",
+                                         scripts_.count_relations(), scripts_.lane_table(way_)));
   if (!next) return next.error();
   marker_ = next->text(0, 0);
-  auto closed = source_->run(scripts_.close(row_.lease, marker_, way_, config_.moves.lock_timeout_ms));
+  relations_ = next->text(0, 1);
+  auto looked = source_->run(scripts_.look(row_.lease, config_.moves.lock_timeout_ms));
+  if (!looked) return looked.error();
+  is_changed_ = way_ == Way::kForward && looked->text(0, 0) != row_.facts.fingerprint;
+  return {};
+}
+
+Status Cutover::close_source() {
+  auto closed = source_->run(scripts_.close(marker_, way_));
   if (!closed) return closed.error();
-  is_changed_ = way_ == Way::kForward && closed->text(0, 0) != row_.facts.fingerprint;
+  is_changed_ = closed->text(0, 0) != relations_;
   sequences_.clear();
   if (row_.facts.sequences.empty()) return {};
   auto sequences = source_->query(scripts_.read_sequences());

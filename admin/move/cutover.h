@@ -36,6 +36,7 @@ class Cutover {
   Result run(MoveState to_state, bool is_rehearsal);
   Result fail(const routing::Error& error);
   routing::Status connect();
+  routing::Status look();
   routing::Status close_source();
   routing::Status wait_for_marker();
   routing::Status open_target();
@@ -52,7 +53,7 @@ class Cutover {
   const Way way_;
   Connection* source_ = nullptr;  // that is to be closed
   Connection* target_ = nullptr;
-  std::string marker_, sequences_;
+  std::string marker_, relations_, sequences_;
   bool is_changed_ = false;
 };
 

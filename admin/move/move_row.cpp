@@ -46,6 +46,8 @@ MoveFacts facts_of(const json& document) {
   facts.sequences = document.value("sequences", std::vector<std::string>());
   facts.post_data = document.value("post_data", "");
   facts.fingerprint = document.value("fingerprint", "");
+  facts.grant_use = document.value("grant_use", "");
+  facts.revoke_use = document.value("revoke_use", "");
   facts.grant_write = document.value("grant_write", "");
   facts.revoke_write = document.value("revoke_write", "");
   facts.grant_read = document.value("grant_read", "");
@@ -65,7 +67,7 @@ MoveProgress progress_of(const json& document) {
   progress.marker_us = number("marker_us");
   progress.retained_wal_bytes = number("retained_wal_bytes");
   progress.write_pause_us = number("write_pause_us");
-  progress.fence_us = number("fence_us");
+  progress.pause_us = document.value("pause_us", std::map<std::string, uint64_t>());
   progress.attempts = number("attempts");
   progress.compared_rows = number("compared_rows");
   progress.differences = number("differences");
@@ -103,6 +105,8 @@ std::string to_json(const MoveFacts& facts) {
                {"sequences", facts.sequences},
                {"post_data", facts.post_data},
                {"fingerprint", facts.fingerprint},
+               {"grant_use", facts.grant_use},
+               {"revoke_use", facts.revoke_use},
                {"grant_write", facts.grant_write},
                {"revoke_write", facts.revoke_write},
                {"grant_read", facts.grant_read},
@@ -120,7 +124,7 @@ std::string to_json(const MoveProgress& progress) {
                {"marker_us", progress.marker_us},
                {"retained_wal_bytes", progress.retained_wal_bytes},
                {"write_pause_us", progress.write_pause_us},
-               {"fence_us", progress.fence_us},
+               {"pause_us", progress.pause_us},
                {"attempts", progress.attempts},
                {"compared_rows", progress.compared_rows},
                {"differences", progress.differences},

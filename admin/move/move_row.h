@@ -36,23 +36,23 @@ struct MoveTable {
 struct MoveFacts {
   std::vector<MoveTable> tables;
   std::vector<std::string> sequences;
-  std::string post_data;                  // SQL: indexes, constraints, triggers
-  std::string fingerprint;                // of the schema when that was read
-  std::string grant_write, revoke_write;  // SQL: the sequences
-  std::string grant_read, revoke_read;    // SQL: the schema and its tables
-  std::string switched_lsn;               // of the target, when it was opened
+  std::string post_data;    // SQL: indexes, constraints, triggers
+  std::string fingerprint;  // of the schema when that was read
+  // SQL: of the schema's use; of its sequences; of its tables and views.
+  std::string grant_use, revoke_use, grant_write, revoke_write, grant_read, revoke_read;
+  std::string switched_lsn;  // of the target, when it was opened
   bool has_way_back = false;
 };
 
 // What an operator sees; also of a move that is over. Times in microseconds.
 struct MoveProgress {
   uint64_t rows = 0, bytes = 0, bytes_total = 0;
-  uint64_t rate_bytes = 0;          // per second, of late
-  uint64_t marker_us = 0;           // the latest round trip of a marker
-  uint64_t retained_wal_bytes = 0;  // that the slot keeps on the source
-  uint64_t write_pause_us = 0;      // from the hold until the map was flipped
-  uint64_t fence_us = 0;            // of it: until the source was fenced
-  uint64_t attempts = 0;            // of the cutover
+  uint64_t rate_bytes = 0;                   // per second, of late
+  uint64_t marker_us = 0;                    // the latest round trip of a marker
+  uint64_t retained_wal_bytes = 0;           // that the slot keeps on the source
+  uint64_t write_pause_us = 0;               // from the hold until the map was flipped
+  std::map<std::string, uint64_t> pause_us;  // its parts: hold, close, catch_up, open, flip
+  uint64_t attempts = 0;                     // of the cutover
   uint64_t compared_rows = 0;
   uint64_t differences = 0;
   std::string blockers;                      // who keeps it waiting

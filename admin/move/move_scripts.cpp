@@ -24,11 +24,12 @@ FROM pg_class c WHERE c.relnamespace = $1::regnamespace AND c.relkind = 'r' ORDE
 const std::string_view kMoveSequencesQuery = R"sql(
 SELECT relname FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind = 'S' ORDER BY relname)sql";
 
-// Whom the owner has let in. Sequences, and all else, in two steps: nobody must draw a number where the rows
-// can no longer follow, while reads go on.
+// Whom the owner has let in, in three steps: "u", the use of the schema, opens and closes a side; "w",
+// sequences, from which nobody must draw where the rows can no longer follow; "r", all else. Objects with the
+// same privileges go in one statement.
 const std::string_view kMoveGrantsQuery = R"sql(
 WITH granted AS (
-  SELECT 'r' AS step, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, '' AS columns, n.nspowner AS owner,
+  SELECT 'u' AS step, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, '' AS columns, n.nspowner AS owner,
     (aclexplode(n.nspacl)).*
   FROM pg_namespace n WHERE n.oid = $1::regnamespace
   UNION ALL
@@ -40,15 +41,18 @@ WITH granted AS (
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v')),
 named AS (
-  SELECT step, kind, name, columns, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END AS grantee,
-    privilege_type || columns AS privilege, is_grantable
-  FROM granted LEFT JOIN pg_roles r ON r.oid = grantee WHERE grantee <> owner AND (grantee = 0 OR r.oid IS NOT NULL)),
+  SELECT step, kind, name, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END AS grantee, is_grantable,
+    string_agg(privilege_type || columns, ', ' ORDER BY privilege_type, columns) AS privileges
+  FROM granted LEFT JOIN pg_roles r ON r.oid = grantee WHERE grantee <> owner AND (grantee = 0 OR r.oid IS NOT NULL)
+  GROUP BY step, kind, name, grantee, r.rolname, is_grantable),
 lines AS (
-  SELECT step, format('GRANT %s ON %s %s TO %s%s;', string_agg(privilege, ', ' ORDER BY privilege), kind, name, grantee,
+  SELECT step, format('GRANT %s ON %s %s TO %s%s;', privileges, kind, string_agg(name, ', ' ORDER BY name), grantee,
                       CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS granting,
-    format('REVOKE %s ON %s %s FROM %s CASCADE;', string_agg(privilege, ', ' ORDER BY privilege), kind, name, grantee) AS revoking
-  FROM named GROUP BY step, kind, name, grantee, is_grantable)
-SELECT coalesce(string_agg(granting, E'\n') FILTER (WHERE step = 'w'), ''),
+    format('REVOKE %s ON %s %s FROM %s CASCADE;', privileges, kind, string_agg(name, ', ' ORDER BY name), grantee) AS revoking
+  FROM named GROUP BY step, kind, grantee, is_grantable, privileges)
+SELECT coalesce(string_agg(granting, E'\n') FILTER (WHERE step = 'u'), ''),
+  coalesce(string_agg(revoking, E'\n') FILTER (WHERE step = 'u'), ''),
+  coalesce(string_agg(granting, E'\n') FILTER (WHERE step = 'w'), ''),
   coalesce(string_agg(revoking, E'\n') FILTER (WHERE step = 'w'), ''),
   coalesce(string_agg(granting, E'\n') FILTER (WHERE step = 'r'), ''),
   coalesce(string_agg(revoking, E'\n') FILTER (WHERE step = 'r'), '')
@@ -154,37 +158,46 @@ std::string MoveScripts::subscription(Way way, const std::string& connection_tex
       lane(way), quote_literal(connection_text));
 }
 
-std::string MoveScripts::close(uint64_t lease, const std::string& marker, Way way,
-                               uint32_t lock_timeout_ms) const {
+std::string MoveScripts::lock(const char* mode) const {
+  if (row_.facts.tables.empty()) return "";
+  std::string script = "LOCK TABLE ";
+  for (size_t i = 0; i < row_.facts.tables.size(); ++i)
+    script += (i == 0 ? "ONLY " : ", ONLY ") + table(row_.facts.tables[i].name);
+  return script + fmt::format(" IN {} MODE;\n", mode);
+}
+
+std::string MoveScripts::look(uint64_t lease, uint32_t lock_timeout_ms) const {
   // Autovacuum holds a lock that yields only to who has waited for deadlock_timeout.
-  std::string script =
-      begin_guarded(lease) +
-      fmt::format("SET LOCAL lock_timeout = {};\nSET LOCAL deadlock_timeout = '5ms';\n", lock_timeout_ms);
-  if (!row_.facts.tables.empty()) {
-    script += "LOCK TABLE ";
-    for (size_t i = 0; i < row_.facts.tables.size(); ++i)
-      script += (i == 0 ? "ONLY " : ", ONLY ") + table(row_.facts.tables[i].name);
-    script += " IN EXCLUSIVE MODE;\n";
-  }
-  script += fence_function(true) + row_.facts.revoke_write;
-  script += fmt::format("\nINSERT INTO {} VALUES ({});\n", lane_table(way), marker);
-  script += fingerprint() + ";\nCOMMIT;\n";
-  return script;
+  return begin_guarded(lease) +
+         fmt::format("SET LOCAL lock_timeout = {};\nSET LOCAL deadlock_timeout = '5ms';\n", lock_timeout_ms) +
+         lock("ROW EXCLUSIVE") + fingerprint() + ";\n";
+}
+
+std::string MoveScripts::count_relations() const {
+  return fmt::format("SELECT count(*) FROM pg_class WHERE relnamespace = {}::regnamespace",
+                     quote_literal(quoted_schema()));
+}
+
+std::string MoveScripts::close(const std::string& marker, Way way) const {
+  return lock("EXCLUSIVE") + fence_function(true) + row_.facts.revoke_write +
+         fmt::format("\nINSERT INTO {} VALUES ({});\n", lane_table(way), marker) + count_relations() +
+         ";\nCOMMIT;\n";
 }
 
 std::string MoveScripts::open(uint64_t lease, const std::string& values) const {
   return begin_guarded(lease) + (values.empty() ? "" : values + ";\n") + row_.facts.grant_write + "\n" +
-         row_.facts.grant_read + "\n" + fence_function(false) +
+         row_.facts.grant_use + "\n" + fence_function(false) +
          "COMMIT;\nSELECT pg_current_wal_flush_lsn();\n";
 }
 
 std::string MoveScripts::close_again(uint64_t lease) const {
-  return begin_guarded(lease) + fence_function(true) + row_.facts.revoke_write + "\nCOMMIT;\n";
+  return begin_guarded(lease) + fence_function(true) + row_.facts.revoke_write + "\n" +
+         row_.facts.revoke_use + "\n" + row_.facts.grant_read + "\nCOMMIT;\n";
 }
 
 std::string MoveScripts::refuse_reads(uint64_t lease) const {
-  return begin_guarded(lease) + fence_function(true) + row_.facts.revoke_write + "\n" +
-         row_.facts.revoke_read + "\nCOMMIT;\n";
+  return begin_guarded(lease) + fence_function(true) + row_.facts.revoke_use + "\n" +
+         row_.facts.revoke_write + "\n" + row_.facts.revoke_read + "\nCOMMIT;\n";
 }
 
 std::string MoveScripts::read_sequences() const {

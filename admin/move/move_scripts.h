@@ -38,12 +38,20 @@ class MoveScripts {
   std::string publication(Way way) const;
   std::string subscription(Way way, const std::string& connection_text) const;
 
-  // --- the cutover; each is one transaction ---
-  std::string close(uint64_t lease, const std::string& marker, Way way, uint32_t lock_timeout_ms) const;
-  // `values`: of the sequences, as read_sequences() gives them; empty: they stay.
+  // --- the cutover ---
+  // Begins the transaction that close() ends: from here on no definition of the tables changes. Answers with
+  // fingerprint(). Makes no writer wait.
+  std::string look(uint64_t lease, uint32_t lock_timeout_ms) const;
+  // SELECT of one row: relations in the schema, so that none is left behind that was made since.
+  std::string count_relations() const;
+  // Answers with count_relations().
+  std::string close(const std::string& marker, Way way) const;
+  // `values`: of the sequences, as read_sequences() gives them; empty: they stay. Answers with the log's
+  // position behind it.
   std::string open(uint64_t lease, const std::string& values) const;
-  // Only the gate: what is refused stays refused to whoever must not read either.
+  // Ready to be opened: only the schema's use is refused, and writes.
   std::string close_again(uint64_t lease) const;
+  // To whoever has prepared a statement before as well.
   std::string refuse_reads(uint64_t lease) const;
   // SELECT of one row: "SELECT setval(..), setval(..)" for the other side; empty when there are none.
   std::string read_sequences() const;
@@ -51,6 +59,8 @@ class MoveScripts {
   std::string fingerprint() const;
 
  private:
+  std::string lock(const char* mode) const;
+
   const MoveRow& row_;
   std::string schema_, catalog_, prefix_;
 };
@@ -58,6 +68,7 @@ class MoveScripts {
 // Queries of a shard's schema on its node; $1 is the schema.
 extern const std::string_view kMoveTablesQuery;     // name, bytes, pages, is_binary, key columns
 extern const std::string_view kMoveSequencesQuery;  // name
-extern const std::string_view kMoveGrantsQuery;     // grant_write, revoke_write, grant_read, revoke_read
+extern const std::string_view
+    kMoveGrantsQuery;  // grant_use, revoke_use, grant_write, revoke_write, grant_read, revoke_read
 
 }  // namespace mosaic::admin

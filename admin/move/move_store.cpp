@@ -224,9 +224,10 @@ Status MoveStore::hold(const MoveRow& row, uint32_t for_ms) {
 Status MoveStore::release(const MoveRow& row) { return hold(row, 0); }
 
 Status MoveStore::flip(const MoveRow& row, MoveState to_state, const std::string& to_node) {
-  auto flipped = connection_.query(sql("SELECT {s}.switch_shard($1, $2, $3, $4, $5, $6::jsonb)"),
-                                   {text(row.id), text(row.lease), std::string(to_text(row.state)),
-                                    std::string(to_text(to_state)), to_node, to_json(row.facts)});
+  auto flipped = connection_.query(
+      sql("SELECT {s}.switch_shard($1, $2, $3, $4, $5, $6::jsonb)"),
+      {text(row.id), text(row.lease), std::string(to_text(row.state)), std::string(to_text(to_state)),
+       to_node, fmt::format(R"({{"switched_lsn": "{}"}})", row.facts.switched_lsn)});
   return flipped ? Status() : Status(flipped.error());
 }
 

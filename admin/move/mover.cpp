@@ -312,10 +312,12 @@ Status Mover::read_shard() {
   for (int i = 0; i < sequences->count(); ++i) facts.sequences.emplace_back(sequences->text(i, 0));
   auto grants = (*source)->query(std::string(kMoveGrantsQuery), {scripts_.quoted_schema()});
   if (!grants) return grants.error();
-  facts.grant_write = grants->text(0, 0);
-  facts.revoke_write = grants->text(0, 1);
-  facts.grant_read = grants->text(0, 2);
-  facts.revoke_read = grants->text(0, 3);
+  facts.grant_use = grants->text(0, 0);
+  facts.revoke_use = grants->text(0, 1);
+  facts.grant_write = grants->text(0, 2);
+  facts.revoke_write = grants->text(0, 3);
+  facts.grant_read = grants->text(0, 4);
+  facts.revoke_read = grants->text(0, 5);
   auto fingerprint = (*source)->query(scripts_.fingerprint());
   if (!fingerprint) return fingerprint.error();
   facts.fingerprint = fingerprint->text(0, 0);
@@ -333,7 +335,7 @@ Status Mover::make_target(const std::string& pre_data) {
   if (!record) return record.error();
   std::string script = scripts_.begin_guarded(row_.lease) + scripts_.fence_function(true) + pre_data + "\n";
   for (const MoveTable& table : row_.facts.tables) script += scripts_.fence_trigger(table.name);
-  script += row_.facts.revoke_write + "\n" + row_.facts.revoke_read + "\n" +
+  script += row_.facts.revoke_write + "\n" + row_.facts.revoke_use + "\n" +
             scripts_.marker_table(Way::kForward, true) + scripts_.marker_table(Way::kBack, false);
   if (record->count() > 0)
     script += fmt::format("INSERT INTO {}.shard_schemas (shard, digest, grantees) VALUES ({}, {}, {});\n",
@@ -670,7 +672,7 @@ Mover::Outcome Mover::clear_up(Side loser, const char* dropped_point, const char
   if (!fence) return outcome_of(fence.error());
   Status status;
   if (fence->text(0, 0) == "t") {  // an attempt that nobody has taken back may have closed it
-    if (auto opened = kept.run(scripts_.open(row_.lease, "")); !opened) status = opened.error();
+    status = kept.execute(scripts_.open(row_.lease, ""));
   }
   if (status && row_.state == MoveState::kAborting) status = store_.release(row_);
   if (status) status = drop_subscription(**target, scripts_, Way::kForward);

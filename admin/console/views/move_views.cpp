@@ -74,7 +74,10 @@ ViewTable show_move(const MoveRow& move) {
   add("tables_that_differ", progress.differences);
   add("attempts", progress.attempts);
   add("write_pause_ms", milliseconds(progress.write_pause_us));
-  add("fence_ms", milliseconds(progress.fence_us));
+  for (const char* part : {"hold", "close", "catch_up", "open", "flip"}) {
+    if (const auto at = progress.pause_us.find(part); at != progress.pause_us.end())
+      table.rows.push_back(row(fmt::format("  of it {}_ms", part), milliseconds(at->second)));
+  }
   add("way_back", move.facts.has_way_back && move.state <= MoveState::kSoaking ? "yes" : "no");
   add("parallel", move.options.parallel);
   add("rate_limit_bytes_per_s", move.options.rate_bytes);
