@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <future>
+#include <set>
+
 #include "admin/move/fault_points.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
@@ -17,6 +20,7 @@ namespace {
 constexpr std::string_view kLockNotAvailable = "55P03", kDeadlock = "40P01";
 // A hold ends by itself, in every proxy, should nobody be left to end it.
 constexpr uint32_t kHoldMs = 2'000;
+constexpr uint64_t kPatientAttempts = 20;
 
 uint64_t us_since(std::chrono::steady_clock::time_point began) {
   return static_cast<uint64_t>(
@@ -65,8 +69,10 @@ Cutover::Result Cutover::run(MoveState to_state, bool is_rehearsal) {
     if (status && !is_changed_) status = pass_fault_point(point);
   };
   step("hold", "cutover.held", [&] { return store_.hold(row_, kHoldMs); });
+  step("drain", "cutover.drained", [&] { return drain(); });
   step("close", "cutover.closed", [&] { return close_source(); });
   step("catch_up", "cutover.marker", [&] { return wait_for_marker(); });
+  const auto read_began = Clock::now();
   if (!is_rehearsal) step("open", "cutover.opened", [&] { return open_target(); });
   if (!status) return fail(status.error());
   if (is_changed_ || is_rehearsal) {
@@ -85,6 +91,7 @@ Cutover::Result Cutover::run(MoveState to_state, bool is_rehearsal) {
   }
   row_.progress.pause_us["flip"] = us_since(flip_began);
   row_.progress.write_pause_us = us_since(began);
+  row_.progress.read_pause_us = us_since(read_began);
   row_.progress.blockers.clear();
   row_.message.clear();
   if (!pass_fault_point("cutover.flipped")) return Result::kUnknown;
@@ -113,11 +120,13 @@ Cutover::Result Cutover::fail(const Error& error) {
 
 // What can be known before anybody has to wait.
 Status Cutover::look() {
-  auto next = source_->query(fmt::format("SELECT coalesce(max(marker), 0) + 1, ({}) FROM {}",
-                                         scripts_.count_relations(), scripts_.lane_table(way_)));
+  auto next =
+      source_->query(fmt::format("SELECT coalesce(max(marker), 0) + 1, ({}), pg_backend_pid() FROM {}",
+                                 scripts_.count_relations(), scripts_.lane_table(way_)));
   if (!next) return next.error();
   marker_ = next->text(0, 0);
   relations_ = next->text(0, 1);
+  own_pid_ = next->text(0, 2);
   auto looked = source_->run(scripts_.look(row_.lease, config_.moves.lock_timeout_ms));
   if (!looked) return looked.error();
   is_changed_ = way_ == Way::kForward && looked->text(0, 0) != row_.facts.fingerprint;
@@ -153,11 +162,42 @@ Status Cutover::wait_for_marker() {
   }
 }
 
+// Before anybody can write on the other side, nobody reads here any more: a proxy that does not know yet
+// would tell its clients what was. Both at once.
 Status Cutover::open_target() {
+  auto refused =
+      std::async(std::launch::async, [this] { return source_->execute(scripts_.refuse_reads(row_.lease)); });
   auto opened = target_->run(scripts_.open(row_.lease, sequences_));
+  if (Status status = refused.get(); !status) return status;
   if (!opened) return opened.error();
   if (way_ == Way::kForward) row_.facts.switched_lsn = opened->text(0, 0);
   return {};
+}
+
+// Whoever is amid a transaction that has used the shard ends it first: from its next statement on it would be
+// refused.
+Status Cutover::drain() {
+  // Those that only run one statement are not waited for for ever.
+  const bool with_active = row_.progress.attempts % kPatientAttempts != 0;
+  auto probe = nodes_.connection(from_, MoveNodes::Use::kProbe);
+  if (!probe) return probe.error();
+  std::set<std::pair<std::string, std::string>> open;
+  const auto deadline = Clock::now() + std::chrono::milliseconds(config_.moves.lock_timeout_ms);
+  for (bool is_first = true;; is_first = false) {
+    auto rows = (*probe)->query(scripts_.open_transactions(with_active));
+    if (!rows) return rows.error();
+    std::set<std::pair<std::string, std::string>> now;
+    for (int row = 0; row < rows->count(); ++row) {
+      if (rows->text(row, 0) != own_pid_) now.emplace(rows->text(row, 0), rows->text(row, 1));
+    }
+    if (is_first) open = now;
+    std::erase_if(open, [&](const auto& transaction) { return !now.contains(transaction); });
+    if (open.empty()) return {};
+    if (Clock::now() >= deadline)
+      return Error{std::string(kLockNotAvailable), "transactions that use the shard were open for too long",
+                   "", ""};
+    nodes_.interrupt().wait_ms(1);
+  }
 }
 
 Status Cutover::take_back() {
@@ -165,7 +205,7 @@ Status Cutover::take_back() {
   if (Status status = connect(); !status) return status;
   if (Status status = target_->execute(scripts_.close_again(row_.lease)); !status) return status;
   if (Status status = pass_fault_point("cutover.undone"); !status) return status;
-  if (auto opened = source_->run(scripts_.open(row_.lease, "")); !opened) return opened.error();
+  if (Status status = source_->execute(scripts_.reopen(row_.lease)); !status) return status;
   return store_.release(row_);
 }
 
@@ -180,7 +220,8 @@ void Cutover::note_blockers() {
       "FROM pg_locks l JOIN "
       "pg_stat_activity a ON a.pid = l.pid JOIN pg_class c ON c.oid = l.relation WHERE c.relnamespace = "
       "$1::regnamespace AND "
-      "l.granted AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND a.pid <> pg_backend_pid()",
+      "l.granted AND (l.mode NOT IN ('AccessShareLock', 'RowShareLock') OR a.state LIKE 'idle in "
+      "transaction%') AND a.pid <> pg_backend_pid()",
       {scripts_.quoted_schema()});
   if (rows && rows->count() > 0) row_.progress.blockers = rows->text(0, 0);
 }

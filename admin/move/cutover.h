@@ -37,6 +37,7 @@ class Cutover {
   Result fail(const routing::Error& error);
   routing::Status connect();
   routing::Status look();
+  routing::Status drain();
   routing::Status close_source();
   routing::Status wait_for_marker();
   routing::Status open_target();
@@ -53,7 +54,7 @@ class Cutover {
   const Way way_;
   Connection* source_ = nullptr;  // that is to be closed
   Connection* target_ = nullptr;
-  std::string marker_, relations_, sequences_;
+  std::string marker_, relations_, own_pid_, sequences_;
   bool is_changed_ = false;
 };
 

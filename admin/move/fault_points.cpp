@@ -60,10 +60,10 @@ const std::vector<std::string>& fault_point_names() {
       "prepare.guarded",  "prepare.dumped",     "prepare.target",  "prepare.source",  "prepare.published",
       "prepare.slot",     "prepare.subscribed", "copy.begun",      "copy.table",      "copy.done",
       "index.done",       "catch_up.enabled",   "catch_up.marker", "verify.done",     "ready.slot",
-      "ready.subscribed", "cutover.held",       "cutover.closed",  "cutover.marker",  "cutover.opened",
-      "cutover.flipped",  "cutover.undone",     "switched.closed", "switched.opened", "switched.dropped",
-      "switched.back",    "soak.begun",         "finish.dropped",  "finish.schema",   "abort.dropped",
-      "abort.schema"};
+      "ready.subscribed", "cutover.held",       "cutover.drained", "cutover.closed",  "cutover.marker",
+      "cutover.opened",   "cutover.flipped",    "cutover.undone",  "switched.closed", "switched.opened",
+      "switched.dropped", "switched.back",      "soak.begun",      "finish.dropped",  "finish.schema",
+      "abort.dropped",    "abort.schema"};
   return names;
 }
 

@@ -27,8 +27,14 @@ Result<Connection> MoveNodes::open(Side side, const std::string& options, bool i
   return error;
 }
 
-Result<Connection*> MoveNodes::connection(Side side) {
-  std::optional<Connection>& kept = side == Side::kSource ? source_ : target_;
+void MoveNodes::forget() {
+  for (auto& of_side : kept_) {
+    for (std::optional<Connection>& kept : of_side) kept.reset();
+  }
+}
+
+Result<Connection*> MoveNodes::connection(Side side, Use use) {
+  std::optional<Connection>& kept = kept_[static_cast<size_t>(side)][static_cast<size_t>(use)];
   if (!kept) {
     auto opened = open(
         side, "-c search_path=pg_catalog -c idle_in_transaction_session_timeout=0 -c statement_timeout=0");

@@ -24,9 +24,11 @@ class MoveNodes {
 
   const NodeConfig& node(Side side) const;
   ConnectionTarget target(Side side) const;
-  // A connection that is used again; forget() it when it has failed.
-  routing::Result<Connection*> connection(Side side);
-  void forget() { source_.reset(), target_.reset(); }
+  // kProbe: to look while the other is amid a transaction.
+  enum class Use : uint8_t { kWork, kProbe };
+  // A connection that is used again; forget() them when one has failed.
+  routing::Result<Connection*> connection(Side side, Use use = Use::kWork);
+  void forget();
   // One more, for work of its own. `options` and `limit` (0: none) as in Connection.
   routing::Result<Connection> open(Side side, const std::string& options = "",
                                    bool is_replication = false) const;
@@ -38,7 +40,7 @@ class MoveNodes {
   const Config& config_;
   const MoveRow& row_;
   const StopSignal& interrupt_;
-  std::optional<Connection> source_, target_;
+  std::optional<Connection> kept_[2][2];  // by side and use
 };
 
 }  // namespace mosaic::admin

@@ -69,6 +69,7 @@ MoveProgress progress_of(const json& document) {
   progress.write_pause_us = number("write_pause_us");
   progress.pause_us = document.value("pause_us", std::map<std::string, uint64_t>());
   progress.attempts = number("attempts");
+  progress.read_pause_us = number("read_pause_us");
   progress.compared_rows = number("compared_rows");
   progress.differences = number("differences");
   progress.blockers = document.value("blockers", "");
@@ -126,6 +127,7 @@ std::string to_json(const MoveProgress& progress) {
                {"write_pause_us", progress.write_pause_us},
                {"pause_us", progress.pause_us},
                {"attempts", progress.attempts},
+               {"read_pause_us", progress.read_pause_us},
                {"compared_rows", progress.compared_rows},
                {"differences", progress.differences},
                {"blockers", progress.blockers},

@@ -51,8 +51,9 @@ struct MoveProgress {
   uint64_t marker_us = 0;                    // the latest round trip of a marker
   uint64_t retained_wal_bytes = 0;           // that the slot keeps on the source
   uint64_t write_pause_us = 0;               // from the hold until the map was flipped
-  std::map<std::string, uint64_t> pause_us;  // its parts: hold, close, catch_up, open, flip
-  uint64_t attempts = 0;                     // of the cutover
+  std::map<std::string, uint64_t> pause_us;  // its parts: hold, drain, close, catch_up, open, flip
+  uint64_t read_pause_us = 0;  // from when reads were refused on the source until the map was flipped
+  uint64_t attempts = 0;       // of the cutover
   uint64_t compared_rows = 0;
   uint64_t differences = 0;
   std::string blockers;                      // who keeps it waiting

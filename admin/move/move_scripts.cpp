@@ -190,6 +190,22 @@ std::string MoveScripts::open(uint64_t lease, const std::string& values) const {
          "COMMIT;\nSELECT pg_current_wal_flush_lsn();\n";
 }
 
+std::string MoveScripts::reopen(uint64_t lease) const {
+  return begin_guarded(lease) + row_.facts.grant_write + "\n" + row_.facts.grant_read + "\n" +
+         row_.facts.grant_use + "\n" + fence_function(false) + "COMMIT;\n";
+}
+
+std::string MoveScripts::open_transactions(bool with_active) const {
+  return fmt::format(
+      "SELECT DISTINCT a.pid, a.xact_start::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN "
+      "pg_stat_activity a ON "
+      "a.pid = l.pid WHERE c.relnamespace = {}::regnamespace AND l.locktype = 'relation' AND a.pid <> "
+      "pg_backend_pid() AND "
+      "a.backend_type = 'client backend' AND (a.state LIKE 'idle in transaction%'{})",
+      quote_literal(quoted_schema()),
+      with_active ? " OR (a.state = 'active' AND a.xact_start < a.query_start)" : "");
+}
+
 std::string MoveScripts::close_again(uint64_t lease) const {
   return begin_guarded(lease) + fence_function(true) + row_.facts.revoke_write + "\n" +
          row_.facts.revoke_use + "\n" + row_.facts.grant_read + "\nCOMMIT;\n";

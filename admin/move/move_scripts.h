@@ -49,6 +49,11 @@ class MoveScripts {
   // `values`: of the sequences, as read_sequences() gives them; empty: they stay. Answers with the log's
   // position behind it.
   std::string open(uint64_t lease, const std::string& values) const;
+  // As if it had never been closed.
+  std::string reopen(uint64_t lease) const;
+  // SELECT of process and begin: transactions of several statements that have used the shard. `with_active`:
+  // a statement that runs may be the last of one, or the only one.
+  std::string open_transactions(bool with_active) const;
   // Ready to be opened: only the schema's use is refused, and writes.
   std::string close_again(uint64_t lease) const;
   // To whoever has prepared a statement before as well.

@@ -595,7 +595,7 @@ Mover::Outcome Mover::switch_lanes() {
   if (!target) return outcome_of(target.error());
   Status status = (*source)->execute(scripts_.refuse_reads(row_.lease));
   if (status) status = pass_fault_point("switched.closed");
-  if (status) status = (*target)->execute(scripts_.open(row_.lease, ""));
+  if (status) status = (*target)->execute(scripts_.reopen(row_.lease));
   if (status) status = pass_fault_point("switched.opened");
   if (status) status = drop_subscription(**target, scripts_, Way::kForward);
   if (status) status = drop_slot(**source, scripts_, Way::kForward);
@@ -672,7 +672,7 @@ Mover::Outcome Mover::clear_up(Side loser, const char* dropped_point, const char
   if (!fence) return outcome_of(fence.error());
   Status status;
   if (fence->text(0, 0) == "t") {  // an attempt that nobody has taken back may have closed it
-    status = kept.execute(scripts_.open(row_.lease, ""));
+    status = kept.execute(scripts_.reopen(row_.lease));
   }
   if (status && row_.state == MoveState::kAborting) status = store_.release(row_);
   if (status) status = drop_subscription(**target, scripts_, Way::kForward);

@@ -18,7 +18,7 @@ from harness.processes import wait_until
 # In the order in which a move comes by; "undo" and "abort" are those of another way.
 FORWARD = ["prepare.guarded", "prepare.dumped", "prepare.target", "prepare.source", "prepare.published", "prepare.slot",
            "prepare.subscribed", "copy.begun", "copy.table", "copy.done", "index.done", "catch_up.enabled", "catch_up.marker",
-           "verify.done", "ready.slot", "ready.subscribed", "cutover.held", "cutover.closed", "cutover.marker",
+           "verify.done", "ready.slot", "ready.subscribed", "cutover.held", "cutover.drained", "cutover.closed", "cutover.marker",
            "cutover.opened", "cutover.flipped", "switched.closed", "switched.opened", "switched.dropped", "switched.back",
            "soak.begun", "finish.dropped", "finish.schema"]
 ABORT = ["abort.dropped", "abort.schema"]
@@ -36,7 +36,6 @@ def is_stopped(pid):
 class MoveFaults(MovesTest):
     config = {"moves": {"lease": 1.5}, "pool": {"query_wait_timeout": 60, "server_login_retry": 0.1},
               "catalog": {"connect_timeout": 1}}
-    table = []
 
     def cases(self):
         if os.environ.get("MOSAIC_FAULT_MATRIX") != "full":
@@ -97,22 +96,23 @@ class MoveFaults(MovesTest):
             if not self.cluster.mosaic.is_running():
                 self.cluster.mosaic.start()
             checker.wait_for_turns(3)
-        self.table.append((point, action, state))
         self.assertEqual(checker.findings(), [], (point, action))
         wait_until(lambda: self.node_of_shard(0) in ("pg1", "pg2"), "the map to be told")
         self.assert_tidy(0, self.pg2 if state == "complete" else self.pg1)
+        return state
 
     def test_matrix(self):
         for point, action in self.cases():
             with self.subTest(f"{point}: {action}"):
+                began, verdict = time.monotonic(), "failed"
                 try:
-                    self.run_case(point, action)
+                    verdict = self.run_case(point, action)
                 finally:
+                    print(f"{point:<20} {action:<8} {verdict:<10} {time.monotonic() - began:5.1f} s", flush=True)
                     if not self.cluster.mosaic.is_running():
                         self.cluster.mosaic.start()
                     self.wait_for_all()
                     self.bring_back(0)
-        print("\n" + "\n".join(f"{point:<20} {action:<8} {state}" for point, action, state in self.table))
 
 
 if __name__ == "__main__":

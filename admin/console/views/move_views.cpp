@@ -74,7 +74,8 @@ ViewTable show_move(const MoveRow& move) {
   add("tables_that_differ", progress.differences);
   add("attempts", progress.attempts);
   add("write_pause_ms", milliseconds(progress.write_pause_us));
-  for (const char* part : {"hold", "close", "catch_up", "open", "flip"}) {
+  add("read_pause_ms", milliseconds(progress.read_pause_us));
+  for (const char* part : {"hold", "drain", "close", "catch_up", "open", "flip"}) {
     if (const auto at = progress.pause_us.find(part); at != progress.pause_us.end())
       table.rows.push_back(row(fmt::format("  of it {}_ms", part), milliseconds(at->second)));
   }

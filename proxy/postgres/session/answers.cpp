@@ -371,7 +371,7 @@ Session::Verdict Session::on_error(std::string_view body) {
   if (front.kind != Kind::kQuery) end_timing_of_failed();
   if (front.effects && front.effects->refusal) {
     routing::append_error(*outbox_.to_client, *front.effects->refusal);
-  } else if (routing::parse_error_fields(body).sqlstate == routing::sqlstate::kShardFenced) {
+  } else if (is_for_moving(routing::parse_error_fields(body))) {
     routing::append_error(*outbox_.to_client, moved_error());
   } else {
     forward_error(body);

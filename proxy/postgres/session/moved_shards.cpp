@@ -51,6 +51,17 @@ bool Session::is_fenced(Expectation& front, std::string_view body) {
   return true;
 }
 
+// Whether what the server has refused amid a transaction was refused because the shard is leaving it.
+bool Session::is_for_moving(const Error& error) const {
+  if (error.sqlstate == sqlstate::kShardFenced) return true;
+  if (last_shard_ < 0 || static_cast<uint32_t>(last_shard_) >= environment_.catalog->shard_count())
+    return false;
+  const ShardId shard{static_cast<uint32_t>(last_shard_)};
+  if (denials_for(error, shard) == 0) return false;
+  const routing::ShardPlace& newest = environment_.catalog->place_of(shard);
+  return newest.is_held || newest.node != catalog().place_of(shard).node;
+}
+
 // What a client is told that can not be sent again: something else was done in its transaction before.
 Error Session::moved_error() const {
   return Error{sqlstate::kSerializationFailure,

@@ -308,6 +308,7 @@ class Session {
   // moved_shards.cpp
   uint32_t denials_for(const routing::Error& error, routing::ShardId shard) const;
   bool is_fenced(Expectation& front, std::string_view body);
+  bool is_for_moving(const routing::Error& error) const;
   routing::Error moved_error() const;
   void try_elsewhere(char status);
 
