@@ -22,6 +22,7 @@ struct Arguments {
   std::string config;
   admin::InitCommand init;
   admin::RouteOptions route;
+  admin::MoveCommandLine move;
 };
 
 void add_config(CLI::App* command, std::string& config) {
@@ -93,6 +94,15 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   init->callback([&] { status = admin::init_command(arguments.config, arguments.init); });
+
+  CLI::App* move = app.add_subcommand(
+      "move", "Give a command about moves of shards, as on the console; running proxies carry it out");
+  add_config(move, arguments.config);
+  move->add_option("COMMAND", arguments.move.command,
+                   "\"MOVE SHARD 42 TO pg2\", \"DRAIN NODE pg3\", \"UNDO MOVE 7\" ...")
+      ->required();
+  move->add_flag("--wait", arguments.move.waits, "Show how it goes on, until the shards have moved");
+  move->callback([&] { status = admin::move_command(arguments.config, arguments.move); });
 
   CLI::App* route = app.add_subcommand("route", "Say where a statement would go, without running it");
   add_config(route, arguments.config);

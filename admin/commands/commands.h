@@ -18,8 +18,14 @@ struct RouteOptions {
   bool is_offline = false;
 };
 
+struct MoveCommandLine {
+  std::string command;  // as on the console
+  bool waits = false;   // until the moves that it begins have switched
+};
+
 int check_command(const std::string& config_path);
 int init_command(const std::string& config_path, InitCommand command);
+int move_command(const std::string& config_path, const MoveCommandLine& line);
 int route_command(const std::string& config_path, const RouteOptions& options);
 int run_command(const std::string& config_path);
 

@@ -47,8 +47,10 @@ std::string progress_line(const MoveRow& row) {
 
 }  // namespace
 
-MoveService::MoveService(ReadConfig config, std::string proxy, pool::EventSink* events)
-    : config_(std::move(config)), proxy_(std::move(proxy)), events_(events), thread_([this] { watch(); }) {}
+MoveService::MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, Work work)
+    : config_(std::move(config)), proxy_(std::move(proxy)), events_(events) {
+  if (work == Work::kMoves) thread_ = std::thread([this] { watch(); });
+}
 
 MoveService::~MoveService() { stop(); }
 
@@ -129,15 +131,16 @@ Result<std::vector<MoveRow>> MoveService::list() const {
   return store->list(false);
 }
 
-Status MoveService::run(const MoveCommand& command, const Say& say, const StopSignal& stop) {
+Status MoveService::run(const MoveCommand& command, const Say& say, const StopSignal& stop,
+                        std::vector<uint64_t>* begun) {
   using Kind = MoveCommand::Kind;
   switch (command.kind) {
     case Kind::kMove:
-      return begin_all(command, command.shards, say);
+      return begin_all(command, say, begun);
     case Kind::kCheck:
       return check(command, say, stop);
     case Kind::kDrain:
-      return drain(command, say);
+      return drain(command, say, begun);
     case Kind::kWait:
       return wait(command, say, stop);
     default:
@@ -148,15 +151,14 @@ Status MoveService::run(const MoveCommand& command, const Say& say, const StopSi
 // --- MOVE, DRAIN ---
 
 // All of them, or none.
-Status MoveService::begin_all(const MoveCommand& command, const std::vector<ShardId>& shards,
-                              const Say& say) {
+Status MoveService::begin_all(const MoveCommand& command, const Say& say, std::vector<uint64_t>* begun) {
   std::vector<std::pair<ShardId, std::string>> moves;
-  for (const ShardId shard : shards) moves.emplace_back(shard, command.node);
-  return begin(moves, command.options, say);
+  for (const ShardId shard : command.shards) moves.emplace_back(shard, command.node);
+  return begin(moves, command.options, say, begun);
 }
 
 Status MoveService::begin(const std::vector<std::pair<ShardId, std::string>>& moves,
-                          const MoveOptions& options, const Say& say) {
+                          const MoveOptions& options, const Say& say, std::vector<uint64_t>* begun) {
   const auto config = config_();
   for (const auto& [shard, node] : moves) {
     if (config->find_node(node) == nullptr)
@@ -168,6 +170,7 @@ Status MoveService::begin(const std::vector<std::pair<ShardId, std::string>>& mo
   if (Status status = store->prepare(); !status) return status;
   if (Status status = store->connection().execute("BEGIN"); !status) return status;
   std::vector<std::string> lines;
+  std::vector<uint64_t> ids;
   for (const auto& [shard, node] : moves) {
     const auto id = store->create(shard, node, options);
     if (!id) {
@@ -175,8 +178,10 @@ Status MoveService::begin(const std::vector<std::pair<ShardId, std::string>>& mo
       return id.error();
     }
     lines.push_back(fmt::format("move {}: shard {} to {}", *id, shard.value, node));
+    ids.push_back(*id);
   }
   if (Status status = store->connection().execute("COMMIT"); !status) return status;
+  if (begun != nullptr) *begun = std::move(ids);
   for (size_t i = 0; i < std::min(lines.size(), kLinesMax); ++i) say(lines[i]);
   if (lines.size() > kLinesMax) say(fmt::format("... and {} more", lines.size() - kLinesMax));
   say(lines.size() == 1 ? "SHOW MOVES tells how far it is" : "SHOW MOVES tells how far they are");
@@ -185,7 +190,7 @@ Status MoveService::begin(const std::vector<std::pair<ShardId, std::string>>& mo
 }
 
 // To whichever node has the fewest shards.
-Status MoveService::drain(const MoveCommand& command, const Say& say) {
+Status MoveService::drain(const MoveCommand& command, const Say& say, std::vector<uint64_t>* begun) {
   const auto config = config_();
   auto store = MoveStore::open(*config, nullptr);
   if (!store) return store.error();
@@ -225,7 +230,7 @@ Status MoveService::drain(const MoveCommand& command, const Say& say) {
     say(fmt::format("{} shards of {} go to {}, which then has {}", count, command.node, node, by_node[node]));
   if (moves.empty()) say(fmt::format("node {} has no shards", command.node));
   if (command.is_dry_run || moves.empty()) return {};
-  return begin(moves, command.options, say);
+  return begin(moves, command.options, say, begun);
 }
 
 // --- CHECK ---

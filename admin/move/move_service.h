@@ -23,14 +23,17 @@ class MoveService {
  public:
   using ReadConfig = std::function<std::shared_ptr<const Config>()>;
 
-  MoveService(ReadConfig config, std::string proxy, pool::EventSink* events);
+  enum class Work : uint8_t { kMoves, kNone };  // kNone: commands only, others carry them out
+  MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, Work work = Work::kMoves);
   ~MoveService();
   void stop();  // others, or the next start, go on
   MoveService(const MoveService&) = delete;
   MoveService& operator=(const MoveService&) = delete;
 
   // Says what it did, and for WAIT what happens.
-  routing::Status run(const MoveCommand& command, const Say& say, const StopSignal& stop);
+  // `begun`: gets the numbers of moves that it begins; may be null.
+  routing::Status run(const MoveCommand& command, const Say& say, const StopSignal& stop,
+                      std::vector<uint64_t>* begun = nullptr);
   // For views; the newest last. Errors: the catalog can not be asked.
   routing::Result<std::vector<MoveRow>> list() const;
 
@@ -46,10 +49,9 @@ class MoveService {
   int64_t soaking(const std::vector<MoveRow>& rows) const;  // of this process
   void forget_done();
   routing::Status begin(const std::vector<std::pair<routing::ShardId, std::string>>& moves,
-                        const MoveOptions& options, const Say& say);
-  routing::Status begin_all(const MoveCommand& command, const std::vector<routing::ShardId>& shards,
-                            const Say& say);
-  routing::Status drain(const MoveCommand& command, const Say& say);
+                        const MoveOptions& options, const Say& say, std::vector<uint64_t>* begun);
+  routing::Status begin_all(const MoveCommand& command, const Say& say, std::vector<uint64_t>* begun);
+  routing::Status drain(const MoveCommand& command, const Say& say, std::vector<uint64_t>* begun);
   routing::Status check(const MoveCommand& command, const Say& say, const StopSignal& stop);
   routing::Status change(const MoveCommand& command, const Say& say);
   routing::Status wait(const MoveCommand& command, const Say& say, const StopSignal& stop);
