@@ -107,6 +107,10 @@ max_connections = 120
 shared_buffers = 64MB
 max_wal_size = 512MB
 wal_level = logical            # shards can be moved while traffic runs
+max_replication_slots = 20     # one for each move under way, and one for its way back
+max_wal_senders = 20
+max_logical_replication_workers = 12
+max_worker_processes = 24
 max_prepared_transactions = 120
 max_locks_per_transaction = 256 # init and checks touch every shard's tables in one transaction
 cluster_name = 'mosaic-demo-$2'
@@ -291,14 +295,62 @@ provision() {
   for port in "${kNodePorts[@]}"; do run_sql "$port" photos -f "$kCheckout/conf/photos_countries.sql"; done
 }
 
+# What the console says to a command, without psql's own words.
+console_says() { console "$1" 2>&1 | sed -n 's/^NOTICE:  /    /p'; }
+
+moves_under_way() { "$kPostgres/psql" -X -q -A -t "$kConsole" -c 'SHOW MOVES' </dev/null | awk -F'|' '$15 == ""' | grep -c . || true; }
+
+# Beside the workload: one shard to another node, then a whole node's; a second run of the demo brings those back.
+move_shards() {
+  local from to=pg1
+  sleep 1 # the application has begun
+  from=$("$kPostgres/psql" -X -q -A -t "$kConsole" -c 'SHOW SHARDS WHERE shard = 42' </dev/null | cut -d'|' -f3)
+  [ "$from" != pg1 ] || to=pg2
+  echo "  MOVE SHARD 42 TO $to"
+  console_says "MOVE SHARD 42 TO $to WITH (soak = 0)"
+  while [ "$(moves_under_way)" -gt 0 ]; do sleep 0.2; done
+  if [ "$("$kPostgres/psql" -X -q -A -t "$kConsole" -c 'SHOW SHARDS WHERE node = pg3' </dev/null | grep -c .)" -gt 0 ]; then
+    echo "  DRAIN NODE pg3"
+    console_says "DRAIN NODE pg3 WITH (soak = 0, verify = sample)" | head -n 3
+  else
+    echo "  MOVE SHARDS 43-63 TO pg3"
+    console_says "MOVE SHARDS 43-63 TO pg3 WITH (soak = 0, verify = sample)" | head -n 3
+  fi
+  while [ "$(moves_under_way)" -gt 0 ]; do sleep 0.2; done
+}
+
+# Of the moves of this run: how many, and how long writes to each shard were paused. $1: moves before it.
+print_pauses() {
+  "$kPostgres/psql" -X -q -A -t "$kConsole" -c 'SHOW MOVES' </dev/null | awk -F'|' -v before="$1" '
+    NR > before { states[$5]++; if ($10 != "") pauses[++n] = $10 + 0 }
+    END {
+      for (i = 2; i <= n; i++) { v = pauses[i]; for (j = i - 1; j > 0 && pauses[j] > v; j--) pauses[j + 1] = pauses[j]; pauses[j + 1] = v }
+      if (n == 0) exit
+      line = ""; for (state in states) line = line (line == "" ? "" : ", ") states[state] " " state
+      printf "%d moves of shards while the application ran (%s)\n", NR - before, line
+      printf "writes to the shard that moved paused for %.1f ms (median), %.1f ms (longest)\n", pauses[int((n + 1) / 2)], pauses[n]
+    }'
+}
+
 run_workload() { # then more of the workload's own options
   local i nodes=()
   for i in "${!kNodes[@]}"; do
     nodes+=(--node "${kNodes[i]}=host=127.0.0.1 port=${kNodePorts[i]} dbname=photos user=postgres")
   done
-  say "A photo-sharing application, 64 clients, ${seconds} s in each query mode"
+  say "A photo-sharing application, 64 clients, ${seconds} s in each query mode; meanwhile shards move"
+  local before mover status=0
+  before=$("$kPostgres/psql" -X -q -A -t "$kConsole" -c 'SHOW MOVES' </dev/null | grep -c . || true)
+  touch "$kDemo/moving"
+  { move_shards >"$kDemo/moves.log" 2>&1; rm -f "$kDemo/moving"; } &
+  mover=$!
   ends_with_me "$kWorkload" --conninfo "$kApplication" --console "$kConsole" "${nodes[@]}" --servers-max $kPoolSize \
-    --connections 64 --duration "$seconds" --json "$kDemo/workload.json" "$@" </dev/null
+    --connections 64 --duration "$seconds" --json "$kDemo/workload.json" --check-once-gone "$kDemo/moving" "$@" \
+    </dev/null || status=$?
+  wait "$mover" || true
+  rm -f "$kDemo/moving"
+  cat "$kDemo/moves.log"
+  print_pauses "$before"
+  return $status
 }
 
 stop_all() {
@@ -336,6 +388,7 @@ tell_what_runs() {
 
 on_interrupt() { # $1: the signal's number
   trap '' INT TERM HUP
+  rm -f "$kDemo/moving"
   echo
   echo "quickstart: interrupted." >&2
   tell_what_runs >&2

@@ -4,8 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <thread>
 
 #include "bench/workload/client_loop.h"
 #include "bench/workload/options.h"
@@ -117,6 +119,8 @@ int run(const Options& options) {
   const Oracle oracle = merge_oracles(clients);
   clients.clear();
 
+  while (!options.busy_file.empty() && std::filesystem::exists(options.busy_file))
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
   if (options.is_unsharded) {
     if (options.checks) figures.verification = verify_unsharded(options.conninfo, oracle, population);
   } else if (!options.nodes.empty()) {

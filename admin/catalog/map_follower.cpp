@@ -13,12 +13,11 @@ namespace mosaic::admin {
 
 using routing::ShardPlaceChange;
 using routing::Status;
-using std::chrono::milliseconds;
 
 namespace {
 
-constexpr milliseconds kLookUp{1'000};
-constexpr int kRetryMs = 500;
+constexpr std::chrono::milliseconds kLookUp{1'000};
+constexpr int kFollowRetryMs = 500;
 
 // The next number of the text, which it takes off; -1: there is none.
 int64_t take_number(std::string_view& text) {
@@ -42,13 +41,13 @@ MapFollower::~MapFollower() {
 
 void MapFollower::run() {
   while (!stop_.is_raised()) {
-    const milliseconds limit(config_.catalog.connect_timeout_ms);
+    const std::chrono::milliseconds limit(config_.catalog.connect_timeout_ms);
     auto connection =
         Connection::open(catalog_target(config_), {.connect = limit, .query = limit, .stop = &stop_});
     const Status status = connection ? follow(*connection) : Status(connection.error());
     if (!status && !stop_.is_raised()) spdlog::debug("map: {}", status.error().to_line());
-    const auto until = Clock::now() + milliseconds(kRetryMs);
-    while (Clock::now() < until && !stop_.wait_ms(kRetryMs / 10)) end_holds();
+    const auto until = Clock::now() + std::chrono::milliseconds(kFollowRetryMs);
+    while (Clock::now() < until && !stop_.wait_ms(kFollowRetryMs / 10)) end_holds();
   }
 }
 
@@ -58,7 +57,8 @@ Status MapFollower::follow(Connection& connection) {
   while (!stop_.is_raised()) {
     auto until = Clock::now() + kLookUp;
     for (const auto& [shard, hold] : holds_) until = std::min(until, hold.until);
-    const auto pause = std::max(milliseconds(1), std::chrono::ceil<milliseconds>(until - Clock::now()));
+    const auto pause = std::max(std::chrono::milliseconds(1),
+                                std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()));
     auto notification = connection.next_notification(pause);
     if (!notification) return notification.error();
     if (*notification) take((*notification)->payload);
@@ -99,7 +99,8 @@ std::optional<ShardPlaceChange> MapFollower::change_of(int64_t shard, int64_t ep
   change.shard.value = static_cast<uint32_t>(shard);
   change.place = {known->id, {static_cast<uint64_t>(epoch)}, held_ms > 0};
   holds_.erase(change.shard.value);
-  if (held_ms > 0) holds_[change.shard.value] = {Clock::now() + milliseconds(held_ms), change.place};
+  if (held_ms > 0)
+    holds_[change.shard.value] = {Clock::now() + std::chrono::milliseconds(held_ms), change.place};
   return change;
 }
 

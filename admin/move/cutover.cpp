@@ -17,7 +17,6 @@ using routing::Status;
 
 namespace {
 
-constexpr std::string_view kLockNotAvailable = "55P03", kDeadlock = "40P01";
 // A hold ends by itself, in every proxy, should nobody be left to end it.
 constexpr uint32_t kHoldMs = 2'000;
 constexpr uint64_t kPatientAttempts = 20;
@@ -105,7 +104,8 @@ Cutover::Result Cutover::fail(const Error& error) {
   const bool is_lost =
       error.sqlstate == routing::sqlstate::kConnectionFailure || error.sqlstate.starts_with("57");
   if (is_lost) return Result::kUnknown;
-  if (error.sqlstate == kLockNotAvailable || error.sqlstate == kDeadlock) {
+  if (error.sqlstate == routing::sqlstate::kLockNotAvailable ||
+      error.sqlstate == routing::sqlstate::kDeadlock) {
     // Nothing was done: whoever waits goes on at once.
     if (!store_.release(row_) || !source_->execute("ROLLBACK")) return Result::kUnknown;
     note_blockers();
@@ -194,8 +194,8 @@ Status Cutover::drain() {
     std::erase_if(open, [&](const auto& transaction) { return !now.contains(transaction); });
     if (open.empty()) return {};
     if (Clock::now() >= deadline)
-      return Error{std::string(kLockNotAvailable), "transactions that use the shard were open for too long",
-                   "", ""};
+      return Error{routing::sqlstate::kLockNotAvailable,
+                   "transactions that use the shard were open for too long", "", ""};
     nodes_.interrupt().wait_ms(1);
   }
 }

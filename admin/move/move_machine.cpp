@@ -6,101 +6,98 @@ namespace mosaic::admin {
 
 namespace {
 
-using State = MoveState;
-using Event = MoveEvent;
-
 constexpr std::array<std::string_view, 17> kNames = {
     "planned",   "preparing", "copying",  "indexing", "catching_up", "verifying",
     "ready",     "cutover",   "switched", "soaking",  "undoing",     "undone",
     "finishing", "aborting",  "complete", "returned", "aborted"};
 
 // What follows when a state's work is done.
-State after(State state) {
+MoveState after(MoveState state) {
   switch (state) {
-    case State::kPlanned:
-      return State::kPreparing;
-    case State::kPreparing:
-      return State::kCopying;
-    case State::kCopying:
-      return State::kIndexing;
-    case State::kIndexing:
-      return State::kCatchingUp;
-    case State::kCatchingUp:
-      return State::kVerifying;
-    case State::kVerifying:
-      return State::kReady;
-    case State::kReady:
-      return State::kCutover;
-    case State::kCutover:
-      return State::kSwitched;
-    case State::kSwitched:
-      return State::kSoaking;
-    case State::kSoaking:
-      return State::kFinishing;
-    case State::kUndoing:
-      return State::kUndone;
-    case State::kUndone:
-      return State::kReturned;
-    case State::kFinishing:
-      return State::kComplete;
-    case State::kAborting:
-      return State::kAborted;
-    case State::kComplete:
-    case State::kReturned:
-    case State::kAborted:
+    case MoveState::kPlanned:
+      return MoveState::kPreparing;
+    case MoveState::kPreparing:
+      return MoveState::kCopying;
+    case MoveState::kCopying:
+      return MoveState::kIndexing;
+    case MoveState::kIndexing:
+      return MoveState::kCatchingUp;
+    case MoveState::kCatchingUp:
+      return MoveState::kVerifying;
+    case MoveState::kVerifying:
+      return MoveState::kReady;
+    case MoveState::kReady:
+      return MoveState::kCutover;
+    case MoveState::kCutover:
+      return MoveState::kSwitched;
+    case MoveState::kSwitched:
+      return MoveState::kSoaking;
+    case MoveState::kSoaking:
+      return MoveState::kFinishing;
+    case MoveState::kUndoing:
+      return MoveState::kUndone;
+    case MoveState::kUndone:
+      return MoveState::kReturned;
+    case MoveState::kFinishing:
+      return MoveState::kComplete;
+    case MoveState::kAborting:
+      return MoveState::kAborted;
+    case MoveState::kComplete:
+    case MoveState::kReturned:
+    case MoveState::kAborted:
       break;
   }
   return state;
 }
 
-bool is_before_switch(State state) { return state <= State::kCutover; }
+bool is_before_switch(MoveState state) { return state <= MoveState::kCutover; }
 
 }  // namespace
 
-bool is_final(State state) {
-  return state == State::kComplete || state == State::kReturned || state == State::kAborted;
+bool is_final(MoveState state) {
+  return state == MoveState::kComplete || state == MoveState::kReturned || state == MoveState::kAborted;
 }
 
-bool is_switched(State state) {
-  return state == State::kSwitched || state == State::kSoaking || state == State::kUndoing ||
-         state == State::kFinishing || state == State::kComplete;
+bool is_switched(MoveState state) {
+  return state == MoveState::kSwitched || state == MoveState::kSoaking || state == MoveState::kUndoing ||
+         state == MoveState::kFinishing || state == MoveState::kComplete;
 }
 
-std::optional<State> next(State state, Event event) {
+std::optional<MoveState> next(MoveState state, MoveEvent event) {
   if (is_final(state)) return std::nullopt;
   switch (event) {
-    case Event::kDone:
+    case MoveEvent::kDone:
       return after(state);
-    case Event::kAgain:
+    case MoveEvent::kAgain:
       return state;
-    case Event::kLost:
+    case MoveEvent::kLost:
       // The rows are copied anew; behind the switch there is nothing to begin anew.
-      if (state > State::kPreparing && state <= State::kCutover) return State::kPreparing;
+      if (state > MoveState::kPreparing && state <= MoveState::kCutover) return MoveState::kPreparing;
       return std::nullopt;
-    case Event::kFailed:
-      if (is_before_switch(state)) return State::kAborting;
-      if (state == State::kUndoing) return State::kSoaking;
+    case MoveEvent::kFailed:
+      if (is_before_switch(state)) return MoveState::kAborting;
+      if (state == MoveState::kUndoing) return MoveState::kSoaking;
       return state;  // it is tried until it works: there is no way back
-    case Event::kCancel:
-      if (is_before_switch(state)) return State::kAborting;
-      if (state == State::kUndoing) return State::kSoaking;
+    case MoveEvent::kCancel:
+      if (is_before_switch(state)) return MoveState::kAborting;
+      if (state == MoveState::kUndoing) return MoveState::kSoaking;
       return std::nullopt;
-    case Event::kUndo:
-      return state == State::kSoaking ? std::optional(State::kUndoing) : std::nullopt;
-    case Event::kFinish:
-      return state == State::kSoaking ? std::optional(State::kFinishing) : std::nullopt;
-    case Event::kBackImpossible:
-      return state == State::kSoaking || state == State::kUndoing ? std::optional(State::kSoaking)
-                                                                  : std::nullopt;
+    case MoveEvent::kUndo:
+      return state == MoveState::kSoaking ? std::optional(MoveState::kUndoing) : std::nullopt;
+    case MoveEvent::kFinish:
+      return state == MoveState::kSoaking ? std::optional(MoveState::kFinishing) : std::nullopt;
+    case MoveEvent::kBackImpossible:
+      return state == MoveState::kSoaking || state == MoveState::kUndoing ? std::optional(MoveState::kSoaking)
+                                                                          : std::nullopt;
   }
   return std::nullopt;
 }
 
-std::string_view to_text(State state) { return kNames[static_cast<size_t>(state)]; }
+std::string_view to_text(MoveState state) { return kNames[static_cast<size_t>(state)]; }
 
-std::optional<State> parse_move_state(std::string_view text) {
+std::optional<MoveState> parse_move_state(std::string_view text) {
   for (size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] == text) return static_cast<State>(i);
+    if (kNames[i] == text) return static_cast<MoveState>(i);
   }
   return std::nullopt;
 }

@@ -16,8 +16,6 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::string_view kLockNotAvailable = "55P03", kDeadlock = "40P01", kUndefinedTable = "42P01",
-                           kUndefinedObject = "42704";
 constexpr int kLockTries = 200;
 
 }  // namespace
@@ -30,7 +28,7 @@ Status execute_patiently(Connection& node, const std::string& statement) {
     if (status) return status;
     const std::string sqlstate = status.error().sqlstate;
     if (Status rolled_back = node.execute("ROLLBACK"); !rolled_back) return rolled_back;
-    if (sqlstate != kLockNotAvailable && sqlstate != kDeadlock) break;
+    if (sqlstate != routing::sqlstate::kLockNotAvailable && sqlstate != routing::sqlstate::kDeadlock) break;
     if (auto slept = node.query(fmt::format("SELECT pg_sleep({})", 0.01 * std::min(i + 1, 20))); !slept)
       return slept.error();
   }
@@ -106,7 +104,7 @@ Status drop_slot(Connection& node, const MoveScripts& scripts, Way way) {
     if (!active) return active.error();
     auto dropped = node.query(
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", {name});
-    if (dropped || dropped.error().sqlstate == kUndefinedObject) return {};
+    if (dropped || dropped.error().sqlstate == routing::sqlstate::kUndefinedObject) return {};
     if (dropped.error().sqlstate != routing::sqlstate::kObjectInUse) return dropped.error();
     if (auto slept = node.query("SELECT pg_sleep(0.05)"); !slept) return slept.error();
   }
@@ -125,7 +123,8 @@ Status drop_objects(Connection& node, const MoveScripts& scripts, const std::str
   for (int row = 0; row < triggers->count(); ++row) {
     const Status status = execute_patiently(
         node, fmt::format("DROP TRIGGER {} ON {}", triggers->text(row, 1), triggers->text(row, 0)));
-    if (!status && status.error().sqlstate != kUndefinedTable && status.error().sqlstate != kUndefinedObject)
+    if (!status && status.error().sqlstate != routing::sqlstate::kUndefinedTable &&
+        status.error().sqlstate != routing::sqlstate::kUndefinedObject)
       return status;
   }
   std::string script;

@@ -17,7 +17,7 @@ using routing::Status;
 
 namespace {
 
-constexpr int kTurnMs = 500;
+constexpr int kServiceTurnMs = 500;
 constexpr int kWaitTurnMs = 200;
 // Plans are said line by line up to so many.
 constexpr size_t kLinesMax = 20;
@@ -77,7 +77,7 @@ void MoveService::watch() {
         store.reset();
       }
     }
-    look_up_.wait_ms(kTurnMs);
+    look_up_.wait_ms(kServiceTurnMs);
     if (!stop_.is_raised()) look_up_.reset();
   }
   for (const auto& running : running_) running->mover->stop();

@@ -15,9 +15,7 @@ using routing::Status;
 
 namespace {
 
-constexpr std::string_view kUniqueViolation = "23505";
-
-std::string text(uint64_t number) { return std::to_string(number); }
+std::string number_text(uint64_t number) { return std::to_string(number); }
 
 }  // namespace
 
@@ -56,14 +54,15 @@ Result<uint64_t> MoveStore::create(routing::ShardId shard, const std::string& ta
       sql("INSERT INTO {s}.moves (shard, source, target, options) SELECT s.shard, s.node, $2, $3::jsonb FROM "
           "{s}.shards s "
           "JOIN {s}.nodes n ON n.name = $2 WHERE s.shard = $1 AND s.node <> $2 RETURNING move"),
-      {text(shard.value), target, to_json(options)});
+      {number_text(shard.value), target, to_json(options)});
   if (!rows) {
-    if (rows.error().sqlstate != kUniqueViolation) return rows.error();
+    if (rows.error().sqlstate != routing::sqlstate::kUniqueViolation) return rows.error();
     return Error{routing::sqlstate::kObjectInUse, fmt::format("shard {} is being moved already", shard.value),
                  "", "SHOW MOVES tells of it; CANCEL MOVE or FINISH MOVE ends that move"};
   }
   if (rows->count() == 1) return static_cast<uint64_t>(rows->integer(0, 0));
-  auto found = connection_.query(sql("SELECT node FROM {s}.shards WHERE shard = $1"), {text(shard.value)});
+  auto found =
+      connection_.query(sql("SELECT node FROM {s}.shards WHERE shard = $1"), {number_text(shard.value)});
   if (!found) return found.error();
   if (found->count() == 0)
     return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no shard {}", shard.value), "",
@@ -120,7 +119,7 @@ Result<std::vector<MoveRow>> MoveStore::list(bool only_open) {
 }
 
 Result<MoveRow> MoveStore::find(uint64_t id) {
-  auto rows = read("WHERE move = $1", {text(id)});
+  auto rows = read("WHERE move = $1", {number_text(id)});
   if (!rows) return rows.error();
   if (rows->empty())
     return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no move {}", id), "",
@@ -133,7 +132,7 @@ Result<std::optional<MoveRow>> MoveStore::claim(uint64_t id, const std::string& 
       sql("UPDATE {s}.moves SET lease = lease + 1, mover = $2, lease_until = now() + $3 * interval '1 ms' "
           "WHERE move = $1 "
           "AND finished_at IS NULL AND (lease_until IS NULL OR lease_until < now()) RETURNING move"),
-      {text(id), mover, text(lease_ms)});
+      {number_text(id), mover, number_text(lease_ms)});
   if (!taken) return taken.error();
   if (taken->count() == 0) return std::optional<MoveRow>();
   auto row = find(id);
@@ -144,7 +143,7 @@ Result<std::optional<MoveRow>> MoveStore::claim(uint64_t id, const std::string& 
 Status MoveStore::renew(const MoveRow& row, uint32_t lease_ms) {
   auto renewed = connection_.query(sql("UPDATE {s}.moves SET lease_until = now() + $3 * interval '1 ms' "
                                        "WHERE move = $1 AND mover = $2 RETURNING move"),
-                                   {text(row.id), row.mover, text(lease_ms)});
+                                   {number_text(row.id), row.mover, number_text(lease_ms)});
   if (!renewed) return renewed.error();
   if (renewed->count() == 1) return {};
   return Error{routing::sqlstate::kStaleMover, fmt::format("move {} has another mover now", row.id), "", ""};
@@ -153,7 +152,7 @@ Status MoveStore::renew(const MoveRow& row, uint32_t lease_ms) {
 Status MoveStore::take_lease_anew(MoveRow& row) {
   auto taken = connection_.query(
       sql("UPDATE {s}.moves SET lease = lease + 1 WHERE move = $1 AND lease = $2 RETURNING lease, state"),
-      {text(row.id), text(row.lease)});
+      {number_text(row.id), number_text(row.lease)});
   if (!taken) return taken.error();
   const auto state = taken->count() == 1 ? parse_move_state(taken->text(0, 1)) : std::nullopt;
   if (!state)
@@ -167,12 +166,13 @@ Status MoveStore::take_lease_anew(MoveRow& row) {
 Status MoveStore::give_up(const MoveRow& row) {
   auto given =
       connection_.query(sql("UPDATE {s}.moves SET lease_until = NULL WHERE move = $1 AND lease = $2"),
-                        {text(row.id), text(row.lease)});
+                        {number_text(row.id), number_text(row.lease)});
   return given ? Status() : Status(given.error());
 }
 
 Result<std::string> MoveStore::node_of(routing::ShardId shard) {
-  auto found = connection_.query(sql("SELECT node FROM {s}.shards WHERE shard = $1"), {text(shard.value)});
+  auto found =
+      connection_.query(sql("SELECT node FROM {s}.shards WHERE shard = $1"), {number_text(shard.value)});
   if (!found) return found.error();
   if (found->count() == 0)
     return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no shard {}", shard.value), "",
@@ -183,7 +183,7 @@ Result<std::string> MoveStore::node_of(routing::ShardId shard) {
 Status MoveStore::set_wish(uint64_t id, const std::string& wish) {
   auto set = connection_.query(
       sql("UPDATE {s}.moves SET wish = $2 WHERE move = $1 AND finished_at IS NULL RETURNING move"),
-      {text(id), wish});
+      {number_text(id), wish});
   if (!set) return set.error();
   if (set->count() == 1) return {};
   auto row = find(id);
@@ -201,8 +201,9 @@ Status MoveStore::save(const MoveRow& row, MoveState state) {
           "$8 THEN now() END, lease_until = CASE WHEN $8 THEN NULL ELSE lease_until END WHERE move = $1 AND "
           "lease = "
           "$2 RETURNING move"),
-      {text(row.id), text(row.lease), std::string(to_text(state)), to_json(row.facts), to_json(row.progress),
-       row.message, row.wish == "pause" ? "" : row.wish, is_final(state) ? "true" : "false"});
+      {number_text(row.id), number_text(row.lease), std::string(to_text(state)), to_json(row.facts),
+       to_json(row.progress), row.message, row.wish == "pause" ? "" : row.wish,
+       is_final(state) ? "true" : "false"});
   if (!saved) return saved.error();
   if (saved->count() == 1) return {};
   return Error{routing::sqlstate::kStaleMover, fmt::format("move {} has another mover now", row.id), "", ""};
@@ -211,23 +212,23 @@ Status MoveStore::save(const MoveRow& row, MoveState state) {
 Status MoveStore::save_progress(const MoveRow& row) {
   auto saved = connection_.query(
       sql("UPDATE {s}.moves SET progress = $3::jsonb, message = $4 WHERE move = $1 AND lease = $2"),
-      {text(row.id), text(row.lease), to_json(row.progress), row.message});
+      {number_text(row.id), number_text(row.lease), to_json(row.progress), row.message});
   return saved ? Status() : Status(saved.error());
 }
 
 Status MoveStore::hold(const MoveRow& row, uint32_t for_ms) {
   auto held = connection_.query(sql("SELECT {s}.hold_shard($1, $2, $3)"),
-                                {text(row.id), text(row.lease), text(for_ms)});
+                                {number_text(row.id), number_text(row.lease), number_text(for_ms)});
   return held ? Status() : Status(held.error());
 }
 
 Status MoveStore::release(const MoveRow& row) { return hold(row, 0); }
 
 Status MoveStore::flip(const MoveRow& row, MoveState to_state, const std::string& to_node) {
-  auto flipped = connection_.query(
-      sql("SELECT {s}.switch_shard($1, $2, $3, $4, $5, $6::jsonb)"),
-      {text(row.id), text(row.lease), std::string(to_text(row.state)), std::string(to_text(to_state)),
-       to_node, fmt::format(R"({{"switched_lsn": "{}"}})", row.facts.switched_lsn)});
+  auto flipped = connection_.query(sql("SELECT {s}.switch_shard($1, $2, $3, $4, $5, $6::jsonb)"),
+                                   {number_text(row.id), number_text(row.lease),
+                                    std::string(to_text(row.state)), std::string(to_text(to_state)), to_node,
+                                    fmt::format(R"({{"switched_lsn": "{}"}})", row.facts.switched_lsn)});
   return flipped ? Status() : Status(flipped.error());
 }
 

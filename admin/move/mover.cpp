@@ -22,14 +22,13 @@ using routing::Error;
 using routing::quote_literal;
 using routing::Result;
 using routing::Status;
-using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr int kTurnMs = 200;  // how often what runs in the background is looked at
+constexpr int kMoverTurnMs = 200;  // how often what runs in the background is looked at
 constexpr uint32_t kRetryMinMs = 100, kRetryMaxMs = 5'000;
-constexpr milliseconds kMarkerLimit{5'000};
+constexpr std::chrono::milliseconds kRoundTripLimit{5'000};
 // The target follows closely enough to be switched to when a marker takes no longer.
 constexpr std::chrono::microseconds kCaughtUp{500'000};
 
@@ -82,8 +81,8 @@ void Mover::tell(const char* name, pool::Severity severity) const {
 void Mover::keep_lease() {
   auto renewed = Clock::now();
   std::optional<MoveStore> store;
-  while (!keeper_stop_.wait_ms(kTurnMs)) {
-    if (Clock::now() - renewed > milliseconds(config_.moves.lease_ms)) return stop();
+  while (!keeper_stop_.wait_ms(kMoverTurnMs)) {
+    if (Clock::now() - renewed > std::chrono::milliseconds(config_.moves.lease_ms)) return stop();
     if (!store) {
       auto opened = MoveStore::open(config_, &keeper_stop_);
       if (!opened) continue;
@@ -375,7 +374,7 @@ Result<std::string> Mover::make_slot() {
         "CREATE_REPLICATION_SLOT \"{}\" LOGICAL pgoutput (SNAPSHOT 'export')", scripts_.lane(Way::kForward)));
   });
   auto source = nodes_.connection(Side::kSource);
-  while (made.wait_for(milliseconds(kTurnMs)) != std::future_status::ready) {
+  while (made.wait_for(std::chrono::milliseconds(kMoverTurnMs)) != std::future_status::ready) {
     if (!source) continue;
     auto rows = (*source)->query(
         "SELECT coalesce(string_agg(format('pid %s (%s) for %s s', pid, usename, extract(epoch FROM now() - "
@@ -420,14 +419,14 @@ Mover::Outcome Mover::copy() {
   const auto began = Clock::now();
   auto done = std::async(std::launch::async, [&] { return copy.run(); });
   Status watched;
-  while (done.wait_for(milliseconds(kTurnMs)) != std::future_status::ready) {
+  while (done.wait_for(std::chrono::milliseconds(kMoverTurnMs)) != std::future_status::ready) {
     {
       const std::lock_guard lock(mutex_);
       copy.set_paused(wish_ == "pause");
     }
     row_.progress.rows = copy.rows();
     row_.progress.bytes = copy.bytes();
-    const auto ms = std::chrono::duration_cast<milliseconds>(Clock::now() - began).count();
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began).count();
     row_.progress.rate_bytes = copy.bytes() * 1000 / static_cast<uint64_t>(std::max<int64_t>(1, ms));
     if (watched) watched = watch_source(**source);
     if (!watched) interrupt_.raise();
@@ -485,7 +484,7 @@ Mover::Outcome Mover::catch_up() {
   if (status) status = pass_fault_point("catch_up.enabled");
   if (!status) return outcome_of(status.error());
   while (!interrupt_.is_raised()) {
-    auto took = send_marker(**source, **target, scripts_, Way::kForward, kMarkerLimit);
+    auto took = send_marker(**source, **target, scripts_, Way::kForward, kRoundTripLimit);
     if (took) {
       row_.progress.marker_us = static_cast<uint64_t>(took->count());
       if (*took <= kCaughtUp) break;
@@ -645,7 +644,7 @@ Mover::Outcome Mover::soak() {
     return later(MoveEvent::kDone);
   }
   row_.message = "UNDO MOVE brings it back";
-  interrupt_.wait_ms(kTurnMs);
+  interrupt_.wait_ms(kMoverTurnMs);
   return later();
 }
 

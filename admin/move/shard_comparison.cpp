@@ -18,7 +18,7 @@ namespace {
 constexpr uint32_t kBuckets = 256;
 constexpr uint32_t kSampledBuckets = 16;
 constexpr int kRounds = 10;
-constexpr std::chrono::milliseconds kMarkerLimit{30'000};
+constexpr std::chrono::milliseconds kBarrierLimit{30'000};
 
 // Both sides write values alike.
 constexpr const char* kPinnedSettings =
@@ -80,7 +80,7 @@ struct Comparison {
       const std::string query = bucket_query(scripts, table, condition);
       auto before = read_buckets(source, query, round == 0 ? &result.rows : nullptr);
       if (!before) return before.error();
-      if (auto marker = send_marker(source, target, scripts, way, kMarkerLimit); !marker)
+      if (auto marker = send_marker(source, target, scripts, way, kBarrierLimit); !marker)
         return marker.error();
       auto there = read_buckets(target, query, nullptr);
       if (!there) return there.error();

@@ -65,6 +65,8 @@ ParsedOptions parse_options(int count, char** arguments) {
   app.add_flag("--tolerate-errors", options.tolerates_errors,
                "errors and lost connections are no failure; wrong answers and differences still are");
   app.add_option("--json", options.json_file, "write the figures to this file");
+  app.add_option("--check-once-gone", options.busy_file,
+                 "look at the nodes only when this file is gone: shards may be moving until then");
   try {
     app.parse(count, arguments);
     if (!modes.empty()) options.modes.clear();

@@ -34,6 +34,7 @@ struct Options {
   uint32_t servers_max = 0;  // more server connections on a node are a failure; 0: no limit
   bool tolerates_errors = false;
   std::string json_file;
+  std::string busy_file;  // empty: none
 };
 
 // Reads the command line. Returns no options, but the exit code to leave with, when it is wrong or asks for
