@@ -11,6 +11,7 @@
 
 #include "admin/commands/commands.h"
 #include "admin/config/config_loader.h"
+#include "admin/move/fault_points.h"
 #include "admin/event_log.h"
 #include "admin/event_log_sink.h"
 #include "admin/log_writer.h"
@@ -117,7 +118,8 @@ int run_command(const std::string& config_path) {
   const std::string pid_path = load.config.pid_file;
   PidFile pid_file;
   Service service(std::move(load.config), events);
-  routing::Status status = pid_file.write(pid_path);
+  routing::Status status = check_fault_points();
+  if (status) status = pid_file.write(pid_path);
   if (status) status = service.start();
   if (!status) {
     events.record(

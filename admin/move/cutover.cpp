@@ -67,7 +67,8 @@ Cutover::Result Cutover::run(MoveState to_state, bool is_rehearsal) {
     row_.progress.pause_us[name] = us_since(step_began);
     if (status && !is_changed_) status = pass_fault_point(point);
   };
-  step("hold", "cutover.held", [&] { return store_.hold(row_, kHoldMs); });
+  step("hold", "cutover.held",
+       [&] { return skips_step("cutover.hold") ? Status() : store_.hold(row_, kHoldMs); });
   step("drain", "cutover.drained", [&] { return drain(); });
   step("close", "cutover.closed", [&] { return close_source(); });
   step("catch_up", "cutover.marker", [&] { return wait_for_marker(); });
@@ -134,7 +135,8 @@ Status Cutover::look() {
 }
 
 Status Cutover::close_source() {
-  auto closed = source_->run(scripts_.close(marker_, way_));
+  auto closed = source_->run(skips_step("cutover.fence") ? scripts_.mark(marker_, way_)
+                                                         : scripts_.close(marker_, way_));
   if (!closed) return closed.error();
   is_changed_ = closed->text(0, 0) != relations_;
   sequences_.clear();

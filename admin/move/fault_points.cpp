@@ -19,7 +19,7 @@ namespace {
 using routing::Error;
 using routing::Status;
 
-enum class Action : uint8_t { kKill, kStop, kDrop, kDelay };
+enum class Action : uint8_t { kKill, kStop, kDrop, kDelay, kSkip };
 
 struct Faults {
   std::mutex mutex;
@@ -27,11 +27,14 @@ struct Faults {
   std::string mistake;
 };
 
-std::string read(std::map<std::string, Action>& actions) {
+std::string read_variable(std::map<std::string, Action>& actions) {
   const char* variable = getenv("MOSAIC_FAULT");
   if (variable == nullptr) return "";
-  const std::map<std::string, Action> known = {
-      {"kill", Action::kKill}, {"stop", Action::kStop}, {"drop", Action::kDrop}, {"delay", Action::kDelay}};
+  const std::map<std::string, Action> known = {{"skip", Action::kSkip},
+                                               {"kill", Action::kKill},
+                                               {"stop", Action::kStop},
+                                               {"drop", Action::kDrop},
+                                               {"delay", Action::kDelay}};
   std::string rest(variable);
   while (!rest.empty()) {
     const std::string entry = rest.substr(0, rest.find(','));
@@ -49,7 +52,7 @@ std::string read(std::map<std::string, Action>& actions) {
 Faults& faults() {
   static Faults all;
   static std::once_flag once;
-  std::call_once(once, [] { all.mistake = read(all.actions); });
+  std::call_once(once, [] { all.mistake = read_variable(all.actions); });
   return all;
 }
 
@@ -57,13 +60,13 @@ Faults& faults() {
 
 const std::vector<std::string>& fault_point_names() {
   static const std::vector<std::string> names = {
-      "prepare.guarded",  "prepare.dumped",     "prepare.target",  "prepare.source",  "prepare.published",
-      "prepare.slot",     "prepare.subscribed", "copy.begun",      "copy.table",      "copy.done",
-      "index.done",       "catch_up.enabled",   "catch_up.marker", "verify.done",     "ready.slot",
-      "ready.subscribed", "cutover.held",       "cutover.drained", "cutover.closed",  "cutover.marker",
-      "cutover.opened",   "cutover.flipped",    "cutover.undone",  "switched.closed", "switched.opened",
-      "switched.dropped", "switched.back",      "soak.begun",      "finish.dropped",  "finish.schema",
-      "abort.dropped",    "abort.schema"};
+      "prepare.guarded",  "prepare.dumped",     "prepare.target",   "prepare.source",  "prepare.published",
+      "prepare.slot",     "prepare.subscribed", "copy.begun",       "copy.table",      "copy.done",
+      "index.done",       "catch_up.enabled",   "catch_up.marker",  "verify.done",     "ready.slot",
+      "ready.subscribed", "cutover.hold",       "cutover.held",     "cutover.drained", "cutover.fence",
+      "cutover.closed",   "cutover.marker",     "cutover.opened",   "cutover.flipped", "cutover.undone",
+      "switched.closed",  "switched.opened",    "switched.dropped", "switched.back",   "soak.begun",
+      "finish.dropped",   "finish.schema",      "abort.dropped",    "abort.schema"};
   return names;
 }
 
@@ -72,8 +75,15 @@ Status check_fault_points() {
   if (all.mistake.empty()) return {};
   return Error{routing::sqlstate::kConfigError, "MOSAIC_FAULT is not point:action[,point:action]",
                all.mistake,
-               fmt::format("actions are kill, stop, drop and delay; points are {}",
+               fmt::format("actions are skip, kill, stop, drop and delay; points are {}",
                            fmt::join(fault_point_names(), ", "))};
+}
+
+bool skips_step(const char* point) {
+  Faults& all = faults();
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.actions.find(point);
+  return found != all.actions.end() && found->second == Action::kSkip;
 }
 
 Status pass_fault_point(const char* point) {
@@ -82,7 +92,7 @@ Status pass_fault_point(const char* point) {
   {
     const std::lock_guard lock(all.mutex);
     const auto found = all.actions.find(point);
-    if (found == all.actions.end()) return {};
+    if (found == all.actions.end() || found->second == Action::kSkip) return {};
     action = found->second;
     all.actions.erase(found);
   }
@@ -95,6 +105,8 @@ Status pass_fault_point(const char* point) {
       break;
     case Action::kDelay:
       std::this_thread::sleep_for(std::chrono::seconds(1));
+      break;
+    case Action::kSkip:
       break;
     case Action::kDrop:
       return Error{routing::sqlstate::kConnectionFailure, fmt::format("MOSAIC_FAULT: dropped at {}", point),

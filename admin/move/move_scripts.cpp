@@ -178,10 +178,13 @@ std::string MoveScripts::count_relations() const {
                      quote_literal(quoted_schema()));
 }
 
-std::string MoveScripts::close(const std::string& marker, Way way) const {
-  return lock("EXCLUSIVE") + fence_function(true) + row_.facts.revoke_write +
-         fmt::format("\nINSERT INTO {} VALUES ({});\n", lane_table(way), marker) + count_relations() +
+std::string MoveScripts::mark(const std::string& marker, Way way) const {
+  return fmt::format("INSERT INTO {} VALUES ({});\n", lane_table(way), marker) + count_relations() +
          ";\nCOMMIT;\n";
+}
+
+std::string MoveScripts::close(const std::string& marker, Way way) const {
+  return lock("EXCLUSIVE") + fence_function(true) + row_.facts.revoke_write + "\n" + mark(marker, way);
 }
 
 std::string MoveScripts::open(uint64_t lease, const std::string& values) const {

@@ -44,7 +44,8 @@ class MoveScripts {
   std::string look(uint64_t lease, uint32_t lock_timeout_ms) const;
   // SELECT of one row: relations in the schema, so that none is left behind that was made since.
   std::string count_relations() const;
-  // Answers with count_relations().
+  // Answers with count_relations(). mark() is what is left of it without a fence.
+  std::string mark(const std::string& marker, Way way) const;
   std::string close(const std::string& marker, Way way) const;
   // `values`: of the sequences, as read_sequences() gives them; empty: they stay. Answers with the log's
   // position behind it.

@@ -83,7 +83,7 @@ Result<std::string> run(const std::vector<std::string>& arguments, const std::st
     for (int i = 0; i < 2; ++i) {
       if (watched[i].revents == 0) continue;
       char bytes[64 << 10];
-      const ssize_t count = read(watched[i].fd, bytes, sizeof bytes);
+      const ssize_t count = ::read(watched[i].fd, bytes, sizeof bytes);
       if (count > 0) {
         (i == 0 ? text : complaint).append(bytes, static_cast<size_t>(count));
       } else if (count == 0 || errno != EINTR) {

@@ -240,7 +240,7 @@ class CommandLine(unittest.TestCase):
 
     def test_command_line_that_is_wrong(self):
         for arguments, words in ((["rum"], 'unknown command "rum"; did you mean "run"?'),
-                                 (["foo"], 'unknown command "foo"; the commands are run, check, init, route, version'),
+                                 (["foo"], 'unknown command "foo"; the commands are run, check, init, move, route, version'),
                                  ([], "Subcommands:"), (["run"], "CONFIG is required"), (["run", "--nope", "x"], "--nope")):
             done = run_mosaic(*arguments, check=False)
             self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)

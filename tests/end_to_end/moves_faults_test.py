@@ -23,9 +23,8 @@ FORWARD = ["prepare.guarded", "prepare.dumped", "prepare.target", "prepare.sourc
            "soak.begun", "finish.dropped", "finish.schema"]
 ABORT = ["abort.dropped", "abort.schema"]
 ACTIONS = ["kill", "drop", "zombie", "source", "target"]
-SHORT = [("copy.table", "kill"), ("ready.subscribed", "drop"), ("cutover.closed", "kill"), ("cutover.marker", "target"),
-         ("cutover.opened", "zombie"), ("cutover.opened", "drop"), ("cutover.flipped", "kill"), ("cutover.flipped", "source"),
-         ("switched.opened", "kill"), ("finish.schema", "drop"), ("abort.dropped", "kill")]
+SHORT = [("copy.table", "kill"), ("cutover.closed", "kill"), ("cutover.opened", "zombie"), ("cutover.opened", "drop"),
+         ("cutover.flipped", "source"), ("cutover.marker", "target"), ("abort.dropped", "kill")]
 
 
 def is_stopped(pid):

@@ -6,6 +6,7 @@ import unittest
 
 import psycopg2
 
+from harness.mosaic_process import run_mosaic
 from harness.moves import MovesTest
 from harness.processes import wait_until
 from harness.wire_client import WireClient
@@ -90,6 +91,53 @@ class Moves(MovesTest):
         self.assertEqual(checker.findings(), [])
         self.assertEqual(self.pg2.query(f"SELECT count(*) FROM shard_0000.follows WHERE user_id = {user}"), [(1,)])
         self.bring_back(0)
+
+    # --- from the command line
+
+    def test_command_line(self):
+        path = self.cluster.config_path
+        done = run_mosaic("move", path, "MOVE SHARD 1 TO pg2 WITH (soak = 0)", "--wait")
+        self.assertRegex(done.stdout, r"move \d+: shard 1 to pg2\n(.*\n)*move \d+: \w+, writes paused for")
+        self.assertEqual(self.node_of_shard(1), "pg2")
+        for command, status, words in [("MOVE SHARD 1 TO pg2", 1, "shard 1 is on node pg2 already"),
+                                       ("SHOW MOVES", 2, "is no command about moves"), ("MOVE SHARD", 2, "no list of shards")]:
+            done = run_mosaic("move", path, command, check=False)
+            self.assertEqual((done.returncode, done.stdout), (status, ""), command)
+            self.assertIn(words, done.stderr)
+        self.assertEqual(run_mosaic("move", path, "CHECK MOVE SHARD 1 TO pg1").stdout, "shard 1 can go from pg2 to pg1\n")
+        self.bring_back(1)
+
+    # --- the checker finds what it is there for
+
+    def test_the_checker_finds_a_lost_row_and_one_written_twice(self):
+        with self.checker(0) as checker:
+            checker.wait_for_turns(20)
+        self.assertEqual(checker.findings(), [])
+        one, two = checker.clients[0], checker.clients[1]
+        self.pg1.query(f"DELETE FROM shard_0000.follows WHERE user_id = {one.user} AND followee_id = {max(one.ledger.appended)}")
+        self.pg1.query(f"UPDATE shard_0000.users SET edit_count = edit_count + 1 WHERE user_id = {two.user}")
+        found = "\n".join(checker.findings())
+        self.assertRegex(found, f"user {one.user}: 1 acknowledged rows are lost")
+        self.assertRegex(found, f"user {two.user}: the counter is")
+
+    def test_the_checker_finds_a_fence_that_is_left_out(self):
+        """Nobody waits and nobody is refused: what is written between the last change that is waited for and the flip is
+        lost."""
+        mosaic = self.cluster.mosaic
+        mosaic.clean_stop()
+        os.environ["MOSAIC_FAULT"] = "cutover.hold:skip,cutover.fence:skip,cutover.marker:delay"
+        try:
+            mosaic.start()
+        finally:
+            del os.environ["MOSAIC_FAULT"]
+        with self.checker(2, pause_s=0) as checker:
+            move = self.move(2, "pg2", verify="off")
+            self.wait_for_state(move, "complete")
+            checker.wait_for_turns(5)
+        self.assertRegex("\n".join(checker.findings()), "acknowledged rows are lost|counter is|rows read|media are lost|comments")
+        mosaic.clean_stop()
+        mosaic.start()
+        self.bring_back(2)
 
     # --- what a shard may hold
 
