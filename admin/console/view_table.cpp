@@ -17,10 +17,10 @@ int ViewTable::find_column(std::string_view name) const {
 }
 
 ViewCell time_cell(uint64_t unix_us) {
-  constexpr uint64_t kMicroseconds = 1'000'000;
+  constexpr uint64_t kMicrosecondsPerSecond = 1'000'000;
   if (unix_us == 0) return std::nullopt;
   return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC",
-                     fmt::gmtime(static_cast<std::time_t>(unix_us / kMicroseconds)));
+                     fmt::gmtime(static_cast<std::time_t>(unix_us / kMicrosecondsPerSecond)));
 }
 
 std::vector<ViewColumn> columns(std::initializer_list<std::string_view> names) {
