@@ -11,10 +11,10 @@
 
 #include "admin/commands/commands.h"
 #include "admin/config/config_loader.h"
-#include "admin/move/fault_points.h"
 #include "admin/event_log.h"
 #include "admin/event_log_sink.h"
 #include "admin/log_writer.h"
+#include "admin/move/fault_points.h"
 #include "admin/pid_file.h"
 #include "admin/service.h"
 #include "admin/stop_progress.h"
