@@ -17,7 +17,9 @@ CREATE TABLE kinds (
   period     tsrange,
   doc        jsonb,
   price      numeric(12, 4),
-  at         timestamptz DEFAULT '2026-01-01',
+  at         timestamptz DEFAULT '2026-01-02',
+  span       interval DEFAULT '-1 day 02:00:01.5',
+  bytes      bytea DEFAULT '\x00ff5c',
   EXCLUDE USING gist (period WITH &&)
 );
 ALTER TABLE kinds DROP COLUMN gone;

@@ -139,7 +139,9 @@ Session::Verdict Session::on_server_frame(const routing::FrameHeader& header) {
     case 'N':
       if (front == nullptr) return Verdict::kForward;
       if (is_own || (front->is_ours && !owed.back().is_bound)) return Verdict::kDrop;
-      return front->kind == Kind::kQuery || front->kind == Kind::kParse ? Verdict::kBody : Verdict::kForward;
+      return front->kind == Kind::kQuery || front->kind == Kind::kParse || attempt_.holds_replies()
+                 ? Verdict::kBody
+                 : Verdict::kForward;
     case 'T':
     case 'n':
       if (is_own) return Verdict::kDrop;
@@ -412,7 +414,8 @@ void Session::forward_error(std::string_view body, char type) {
   const auto original = [&](uint32_t sent) {
     return is_in_bound_text ? 0 : routing::original_position(analysis_.text_changes, sent);
   };
-  routing::append_error_moved(*outbox_.to_client, body, original, type);
+  const bool is_held = type == 'N' && attempt_.holds_replies();
+  routing::append_error_moved(is_held ? attempt_.held() : *outbox_.to_client, body, original, type);
 }
 
 }  // namespace mosaic::proxy

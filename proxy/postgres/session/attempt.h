@@ -50,9 +50,13 @@ class Attempt {
   }
   // A reply for the client that it is told when the attempt ends, and not at all when it is made again.
   void hold(char type, std::string_view body) {
-    if (held_.capacity() == 0) buffers_.lend(held_);
-    routing::FrameWriter frame(held_, type);
+    routing::FrameWriter frame(held(), type);
     held_.append(body);
+  }
+  // Where such replies are written.
+  routing::ByteBuffer& held() {
+    if (held_.capacity() == 0) buffers_.lend(held_);
+    return held_;
   }
   // The first message, if it is of this type, has had its reply, which the client is told now: it is not sent
   // again.
