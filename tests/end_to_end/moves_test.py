@@ -202,7 +202,7 @@ class Moves(MovesTest):
                 self.addCleanup(node.query, f"ALTER DATABASE photos RESET {setting.split()[0]}")
         self.run_script(self.pg1, "move_kinds.sql", schema)
         grants = self.grants(self.pg1, schema)
-        move = self.move(2, "pg2", rate="700kB/s", soak="10 min")
+        move = self.move(2, "pg2", rate="250kB/s", soak="10 min")
         self.wait_for_state(move, "copying")
         self.run_script(self.pg1, "move_kinds_changes.sql", schema)
         self.assertEqual(self.row(move)["state"], "copying", "too fast for this test")
