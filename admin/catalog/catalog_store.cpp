@@ -181,6 +181,22 @@ Status CatalogStore::refresh_columns() {
   return rows ? Status() : Status(rows.error());
 }
 
+// Moves from the node or to it are under way.
+Status CatalogStore::refuse_moving(const std::string& node) {
+  auto is_there = connection_.query("SELECT to_regclass($1) IS NOT NULL", {schema_ + ".moves"});
+  if (!is_there) return is_there.error();
+  if (is_there->text(0, 0) != "t") return {};
+  auto moves = connection_.query(
+      sql("SELECT move FROM {s}.moves WHERE finished_at IS NULL AND $1 IN (source, target) ORDER BY move"),
+      {node});
+  if (!moves) return moves.error();
+  if (moves->count() == 0) return {};
+  return Error{routing::sqlstate::kObjectInUse,
+               fmt::format("node \"{}\" takes part in {} moves of shards, such as move {}", node,
+                           moves->count(), moves->text(0, 0)),
+               "", "SHOW MOVES tells of them; CANCEL MOVE or FINISH MOVE ends one"};
+}
+
 Status CatalogStore::remove_node(const std::string& node, bool is_dry_run) {
   // The map's row first: no shard is assigned meanwhile.
   if (Status status = connection_.execute(sql("BEGIN; SELECT FROM {s}.meta FOR UPDATE")); !status)
@@ -198,6 +214,7 @@ Status CatalogStore::remove_node(const std::string& node, bool is_dry_run) {
       status = Error{routing::sqlstate::kObjectInUse, fmt::format("node \"{}\" has {}", node, there), "",
                      "move that to another node first"};
   }
+  if (status) status = refuse_moving(node);
   if (!status || is_dry_run) {
     static_cast<void>(connection_.execute("ROLLBACK"));
     return status;

@@ -71,6 +71,7 @@ class CatalogStore {
   routing::Status load_shards(CatalogState& state);
   routing::Status load_tables(CatalogState& state);
   routing::Status load_nodes(CatalogState& state);
+  routing::Status refuse_moving(const std::string& node);
 
   Connection connection_;
   std::string schema_;

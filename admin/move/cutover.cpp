@@ -84,11 +84,7 @@ Cutover::Result Cutover::run(MoveState to_state, bool is_rehearsal) {
   row_.progress.write_pause_us = us_since(began);  // but for the flip, with which it is written
   const auto flip_began = Clock::now();
   status = store_.flip(row_, to_state, node_name(to()));
-  if (!status) {
-    if (status.error().sqlstate == routing::sqlstate::kStaleMover) return Result::kTakenOver;
-    row_.message = status.error().to_line();
-    return Result::kUnknown;
-  }
+  if (!status) return fail(status.error());
   row_.progress.pause_us["flip"] = us_since(flip_began);
   row_.progress.write_pause_us = us_since(began);
   row_.progress.read_pause_us = us_since(read_began);

@@ -153,7 +153,7 @@ bool Mover::enter(MoveState state) {
   }
   row_.wish.clear();
   row_.state = state;
-  tries_ = 0;
+  tries_ = repairs_ = 0;
   must_take_back_ = true;
   if (!stop_.is_raised()) interrupt_.reset();
   tell("move_state", state == MoveState::kAborting ? pool::Severity::kWarning : pool::Severity::kInfo);
@@ -468,6 +468,17 @@ Mover::Outcome Mover::index() {
   return later(MoveEvent::kDone);
 }
 
+// A subscription that an error has disabled is enabled again, a few times: it may have been one that passes,
+// such as a connection that was lost.
+bool Mover::repairs_lane(Connection& receiver, Way way) {
+  constexpr uint32_t kRepairsMax = 5;
+  if (repairs_ >= kRepairsMax) return false;
+  ++repairs_;
+  tell("move_lane_repaired", pool::Severity::kWarning);
+  interrupt_.wait_ms(kMoverTurnMs);
+  return static_cast<bool>(receiver.execute(fmt::format("ALTER SUBSCRIPTION {} ENABLE", scripts_.lane(way))));
+}
+
 Mover::Outcome Mover::catch_up() {
   auto source = nodes_.connection(Side::kSource);
   if (!source) return outcome_of(source.error());
@@ -495,6 +506,7 @@ Mover::Outcome Mover::catch_up() {
     if (!fault) return outcome_of(fault.error());
     if (!fault->empty()) {
       row_.message = *fault;
+      if (repairs_lane(**target, Way::kForward)) continue;
       return later(MoveEvent::kFailed);
     }
     if (status = watch_source(**source); !status) return outcome_of(status.error(), MoveEvent::kFailed);
@@ -637,6 +649,10 @@ Mover::Outcome Mover::soak() {
   row_.progress.retained_wal_bytes = *retained;
   if (fault->empty() && *retained > config_.moves.retained_wal_bytes)
     *fault = fmt::format("node {} kept {} bytes of log for it", row_.target, *retained);
+  if (!fault->empty() && *retained <= config_.moves.retained_wal_bytes) {
+    row_.message = *fault;
+    if (repairs_lane(**source, Way::kBack)) return later();
+  }
   if (!fault->empty()) {
     row_.facts.has_way_back = false;
     row_.message = "UNDO is not possible any more: " + *fault;

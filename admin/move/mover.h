@@ -57,6 +57,7 @@ class Mover {
   routing::Status make_source();
   routing::Result<std::string> make_slot();
   routing::Status watch_source(Connection& source);
+  bool repairs_lane(Connection& receiver, Way way);
   Outcome outcome_of(const routing::Error& error, MoveEvent otherwise = MoveEvent::kAgain);
   Outcome later(MoveEvent event = MoveEvent::kAgain);
   bool enter(MoveState state);
@@ -80,6 +81,7 @@ class Mover {
   std::string snapshot_, pre_data_;
   std::mutex mutex_;
   std::string wish_;            // guarded by mutex_: as the lease's thread has read it last
+  uint32_t repairs_ = 0;        // of the state's lane
   uint32_t tries_ = 0;          // of the state, in vain
   bool is_sure_ = false;        // nothing that was asked for before may still be about to happen
   bool must_take_back_ = true;  // an attempt may have been left half done

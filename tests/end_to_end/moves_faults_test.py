@@ -12,7 +12,7 @@ import unittest
 
 import psycopg2
 
-from harness.moves import MovesTest
+from harness.moves import MovesTest, is_stopped
 from harness.processes import wait_until
 
 # In the order in which a move comes by; "undo" and "abort" are those of another way.
@@ -25,11 +25,6 @@ ABORT = ["abort.dropped", "abort.schema"]
 ACTIONS = ["kill", "drop", "zombie", "source", "target"]
 SHORT = [("copy.table", "kill"), ("cutover.closed", "kill"), ("cutover.opened", "zombie"), ("cutover.opened", "drop"),
          ("cutover.flipped", "source"), ("cutover.marker", "target"), ("abort.dropped", "kill")]
-
-
-def is_stopped(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rsplit(")", 1)[1].split()[0] == "T"
 
 
 class MoveFaults(MovesTest):

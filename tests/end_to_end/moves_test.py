@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import signal
+import time
 import unittest
 
 import psycopg2
 
 from harness.mosaic_process import run_mosaic
-from harness.moves import MovesTest
+from harness.moves import MovesTest, is_stopped
 from harness.processes import wait_until
 from harness.wire_client import WireClient
 
@@ -47,7 +49,12 @@ class Moves(MovesTest):
             move = self.move(0, "pg2", soak="10 min")
             self.wait_for_state(move, "soaking")
             self.assertEqual(self.node_of_shard(0), "pg2")
+            lane = f"mosaic_m{move}_r"
+            enabled = lambda: self.pg1.query("SELECT subenabled FROM pg_subscription WHERE subname = %s", (lane,)) == [(True,)]  # noqa: E731
+            wait_until(enabled, "the way back to run")
+            self.pg1.query(f"ALTER SUBSCRIPTION {lane} DISABLE")  # as a passing error does
             checker.wait_for_turns(20)  # on the target
+            wait_until(enabled, "the way back to run again")
             self.console(f"UNDO MOVE {move}")
             self.wait_for_state(move, "returned")
             checker.wait_for_turns(10)
@@ -124,20 +131,21 @@ class Moves(MovesTest):
         """Between the last change that is waited for and the flip nothing follows any more. What the checker finds."""
         mosaic = self.cluster.mosaic
         mosaic.clean_stop()
-        os.environ["MOSAIC_FAULT"] = ",".join(["cutover.marker:delay", *faults])
+        os.environ["MOSAIC_FAULT"] = ",".join(["cutover.marker:stop", *faults])
         try:
             mosaic.start()
         finally:
             del os.environ["MOSAIC_FAULT"]
         with self.checker(shard, pause_s=0) as checker:
             move = self.move(shard, "pg2", verify="off")
-            lane = f"mosaic.mosaic_m{move}_f"
-            self.wait_for_state(move, "ready", "cutover")
-            before = self.pg1.query(f"SELECT max(marker) FROM {lane}")[0][0]
-            # The cutover's own marker has come; from now on nothing is done for a second.
-            wait_until(lambda: self.row(move)["state"] == "cutover" and self.pg2.query(f"SELECT max(marker) FROM {lane}")[0][0] > before,
-                       "the marker to come")
+            # It has the last change that it waits for; now what is written through the other proxy has time.
+            wait_until(lambda: is_stopped(mosaic.pid), "the proxy to stop", 60)
             self.pg2.query(f"ALTER SUBSCRIPTION mosaic_m{move}_f DISABLE")
+            written = sum(len(client.ledger.appended) for client in checker.clients)
+            began = time.monotonic()
+            wait_until(lambda: sum(len(client.ledger.appended) for client in checker.clients) > written + 3
+                       or time.monotonic() > began + 0.5, "rows to be written, or to be held")
+            mosaic.send_signal(signal.SIGCONT)
             self.wait_for_state(move, "complete")
             checker.wait_for_turns(5)
         found = "\n".join(checker.findings())

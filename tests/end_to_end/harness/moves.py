@@ -21,6 +21,11 @@ SELECT subname FROM pg_subscription UNION ALL SELECT pubname FROM pg_publication
 SELECT 'guard of move ' || move FROM mosaic.move_guards"""
 
 
+def is_stopped(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+
+
 class MovesTest(EndToEndTest):
     node_count = 2
     shards = 8  # 0 to 3 on pg1, 4 to 7 on pg2
