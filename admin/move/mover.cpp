@@ -5,15 +5,12 @@
 #include <algorithm>
 #include <future>
 
-#include "admin/catalog/catalog_schema.h"
 #include "admin/move/fault_points.h"
 #include "admin/move/move_objects.h"
-#include "admin/move/preflight.h"
 #include "admin/move/schema_dump.h"
 #include "admin/move/shard_comparison.h"
 #include "admin/move/shard_copy.h"
 #include "routing/catalog_snapshot.h"
-#include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
 namespace mosaic::admin {
