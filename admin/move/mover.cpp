@@ -16,7 +16,6 @@
 namespace mosaic::admin {
 
 using routing::Error;
-using routing::quote_literal;
 using routing::Result;
 using routing::Status;
 using Clock = std::chrono::steady_clock;
