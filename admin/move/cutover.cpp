@@ -49,13 +49,9 @@ Status Cutover::connect() {
   return target_->execute("LISTEN " + scripts_.lane(way_));
 }
 
-Cutover::Result Cutover::attempt(MoveState to_state, bool is_rehearsal) {
+Cutover::Result Cutover::attempt(MoveState to_state) {
   ++row_.progress.attempts;
   if (Status status = connect(); !status) return fail(status.error());
-  return run(to_state, is_rehearsal);
-}
-
-Cutover::Result Cutover::run(MoveState to_state, bool is_rehearsal) {
   Status status = look();
   const auto began = Clock::now();
   row_.progress.pause_us.clear();
@@ -73,13 +69,11 @@ Cutover::Result Cutover::run(MoveState to_state, bool is_rehearsal) {
   step("close", "cutover.closed", [&] { return close_source(); });
   step("catch_up", "cutover.marker", [&] { return wait_for_marker(); });
   const auto read_began = Clock::now();
-  if (!is_rehearsal) step("open", "cutover.opened", [&] { return open_target(); });
+  step("open", "cutover.opened", [&] { return open_target(); });
   if (!status) return fail(status.error());
-  if (is_changed_ || is_rehearsal) {
+  if (is_changed_) {
     if (Status back = take_back(); !back) return fail(back.error());
-    if (is_changed_) return Result::kChanged;
-    row_.progress.write_pause_us = us_since(began);
-    return Result::kAgain;
+    return Result::kChanged;
   }
   row_.progress.write_pause_us = us_since(began);  // but for the flip, with which it is written
   const auto flip_began = Clock::now();

@@ -25,15 +25,14 @@ class Cutover {
     kTakenOver,  // by another mover
     kChanged,    // the shard's definitions are others than those that were copied
   };
-  // `to_state`: of the row, together with the map. `is_rehearsal`: all but the change of the map.
-  Result attempt(MoveState to_state, bool is_rehearsal);
+  // `to_state`: of the row, together with the map.
+  Result attempt(MoveState to_state);
   // As if no attempt had been: the map says `from`.
   routing::Status take_back();
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  Result run(MoveState to_state, bool is_rehearsal);
   Result fail(const routing::Error& error);
   routing::Status connect();
   routing::Status look();

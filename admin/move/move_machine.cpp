@@ -86,9 +86,6 @@ std::optional<MoveState> next(MoveState state, MoveEvent event) {
       return state == MoveState::kSoaking ? std::optional(MoveState::kUndoing) : std::nullopt;
     case MoveEvent::kFinish:
       return state == MoveState::kSoaking ? std::optional(MoveState::kFinishing) : std::nullopt;
-    case MoveEvent::kBackImpossible:
-      return state == MoveState::kSoaking || state == MoveState::kUndoing ? std::optional(MoveState::kSoaking)
-                                                                          : std::nullopt;
   }
   return std::nullopt;
 }

@@ -29,14 +29,13 @@ enum class MoveState : uint8_t {
 };
 
 enum class MoveEvent : uint8_t {
-  kDone,           // the state's work
-  kAgain,          // it did not work this time, nothing is lost
-  kLost,           // what it relies on is gone (snapshot, slot): it is to be begun anew
-  kFailed,         // it can not work
-  kCancel,         // an operator's wish
-  kUndo,           // likewise
-  kFinish,         // likewise: no more soaking
-  kBackImpossible  // the way back is lost
+  kDone,    // the state's work
+  kAgain,   // it did not work this time, nothing is lost
+  kLost,    // what it relies on is gone (snapshot, slot): it is to be begun anew
+  kFailed,  // it can not work
+  kCancel,  // an operator's wish
+  kUndo,    // likewise
+  kFinish,  // likewise: no more soaking
 };
 
 // The map says the target from here on (the row of the map is changed together with the state).

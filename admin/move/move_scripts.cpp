@@ -60,6 +60,8 @@ FROM lines)sql";
 
 namespace {
 
+constexpr int kGuardLock = 0x6d6f7665;  // "move": whoever makes the table of guards
+
 // {0}: the shard's schema as a literal. Not the fence's own trigger, which one side has before the other.
 constexpr std::string_view kFingerprint = R"sql(
 SELECT md5(concat_ws('|',
@@ -93,6 +95,8 @@ std::string MoveScripts::lane_table(Way way) const { return catalog_ + "." + lan
 
 std::string MoveScripts::guard(uint64_t lease) const {
   return fmt::format(
+      // Two moves that make the same at the same time would fail each other.
+      "SELECT pg_advisory_xact_lock({3});\n"
       "CREATE SCHEMA IF NOT EXISTS {0};\n"
       "CREATE TABLE IF NOT EXISTS {0}.move_guards (move bigint PRIMARY KEY, lease bigint NOT NULL);\n"
       "CREATE OR REPLACE FUNCTION {0}.check_move_guard(held_move bigint, held_lease bigint) RETURNS void "
@@ -103,7 +107,7 @@ std::string MoveScripts::guard(uint64_t lease) const {
       "END IF; END $$;\n"
       "INSERT INTO {0}.move_guards VALUES ({1}, {2}) ON CONFLICT (move) DO UPDATE SET lease = "
       "greatest(move_guards.lease, EXCLUDED.lease);\n",
-      catalog_, row_.id, lease);
+      catalog_, row_.id, lease, kGuardLock);
 }
 
 std::string MoveScripts::begin_guarded(uint64_t lease) const {

@@ -138,6 +138,7 @@ void Mover::reopen_store() {
 
 // False: this mover is not to go on.
 bool Mover::enter(MoveState state) {
+  if (is_final(state)) row_.facts = {};  // its definitions are large, and nobody goes on with it
   Status saved = store_.save(row_, state);
   while (!saved) {
     if (saved.error().sqlstate == routing::sqlstate::kStaleMover || stop_.wait_ms(kRetryMinMs)) return false;
@@ -439,7 +440,7 @@ Mover::Outcome Mover::cut_over(Side from, MoveState to_state) {
       return later(from == Side::kSource ? MoveEvent::kLost : MoveEvent::kFailed);
     }
   }
-  switch (cutover.attempt(to_state, false)) {
+  switch (cutover.attempt(to_state)) {
     case Cutover::Result::kSwitched:
       return later(MoveEvent::kDone);
     case Cutover::Result::kAgain:

@@ -9,7 +9,7 @@ using State = MoveState;
 using Event = MoveEvent;
 
 constexpr uint8_t kStates = static_cast<uint8_t>(State::kAborted) + 1;
-constexpr uint8_t kEvents = static_cast<uint8_t>(Event::kBackImpossible) + 1;
+constexpr uint8_t kEvents = static_cast<uint8_t>(Event::kFinish) + 1;
 
 TEST(MoveMachine, goes_from_planned_to_complete_when_all_is_done) {
   State state = State::kPlanned;
