@@ -71,13 +71,22 @@ SELECT md5(concat_ws('|',
                                a.attidentity, a.attgenerated), ';' ORDER BY c.relname, a.attname)
    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = {0}::regnamespace AND c.relkind IN ('r', 'p', 'v')
    AND a.attnum > 0 AND NOT a.attisdropped),
-  (SELECT string_agg(concat_ws(',', conname, contype, convalidated), ';' ORDER BY conname, conrelid::regclass::text)
+  (SELECT string_agg(concat_ws(',', conname, convalidated, pg_get_constraintdef(oid)), ';' ORDER BY conname, conrelid::regclass::text)
    FROM pg_constraint WHERE connamespace = {0}::regnamespace),
   (SELECT string_agg(concat_ws(',', c.relname, t.tgname, t.tgtype, t.tgenabled), ';' ORDER BY c.relname, t.tgname)
    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = {0}::regnamespace AND NOT t.tgisinternal
    AND t.tgname NOT LIKE 'mosaic\_m%'),
   (SELECT string_agg(concat_ws(',', proname, md5(prosrc)), ';' ORDER BY proname, oidvectortypes(proargtypes))
-   FROM pg_proc WHERE pronamespace = {0}::regnamespace))))sql";
+   FROM pg_proc WHERE pronamespace = {0}::regnamespace),
+  (SELECT string_agg(concat_ws(',', c.relname, d.adnum, pg_get_expr(d.adbin, d.adrelid)), ';' ORDER BY c.relname, d.adnum)
+   FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid WHERE c.relnamespace = {0}::regnamespace),
+  (SELECT string_agg(pg_get_indexdef(i.indexrelid), ';' ORDER BY i.indexrelid::regclass::text)
+   FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relnamespace = {0}::regnamespace),
+  (SELECT string_agg(concat_ws(',', c.relname, polname, polcmd, polpermissive, polroles::text, pg_get_expr(polqual, polrelid),
+                               pg_get_expr(polwithcheck, polrelid)), ';' ORDER BY c.relname, polname)
+   FROM pg_policy JOIN pg_class c ON c.oid = polrelid WHERE c.relnamespace = {0}::regnamespace),
+  (SELECT string_agg(pg_get_viewdef(c.oid), ';' ORDER BY c.relname)
+   FROM pg_class c WHERE c.relnamespace = {0}::regnamespace AND c.relkind = 'v'))))sql";
 
 }  // namespace
 

@@ -231,6 +231,19 @@ class Moves(MovesTest):
         self.assert_tidy(2, self.pg1)
         print(f"\n122 tables: writes paused for {row['write_pause_ms']} ms")
 
+    def test_a_definition_that_changes_meanwhile_comes_along(self):
+        self.pg1.query("CREATE TABLE shard_0003.filler (id int PRIMARY KEY, v text); "
+                       "INSERT INTO shard_0003.filler SELECT g, md5(g::text) FROM generate_series(1, 20000) g")
+        self.addCleanup(self.pg1.query, "DROP TABLE IF EXISTS shard_0003.filler")
+        move = self.move(3, "pg2", rate="500kB/s")
+        self.wait_for_state(move, "copying")
+        self.pg1.query("ALTER TABLE shard_0003.filler ALTER v SET DEFAULT 'changed'")
+        self.wait_for_state(move, "complete")
+        self.pg2.query("INSERT INTO shard_0003.filler (id) VALUES (0)")
+        self.assertEqual(self.pg2.query("SELECT v FROM shard_0003.filler WHERE id = 0"), [("changed",)])
+        self.assert_tidy(3, self.pg2)
+        self.bring_back(3)
+
     # --- what is refused
 
     def test_refusals_say_what_to_type(self):
