@@ -119,12 +119,7 @@ void Session::on_own_ready(Purpose purpose, char status) {
 // The server skipped the messages of the attempt and is ready again: now once more.
 void Session::try_again() {
   flush_local_replies();
-  const bool is_as_written = group_.is_as_written;
-  transaction_.reset();
-  begin_group();
-  group_.is_as_written = is_as_written;
-  portals_.effects.clear();
-  attempt_.hand_over(outbox_.redeliver);
+  take_attempt_back();
   enter(Phase::kReady);
 }
 

@@ -146,11 +146,15 @@ void Session::on_left(char status) {
     resume();
     return;
   }
+  note_left();
+  leave();
+}
+
+void Session::note_left() {
   ++environment_.moved_transactions;
   group_.has_run_here |= transaction_.leave_server();
   transaction_.traces = {};
   transaction_.pins = {};
-  leave();
 }
 
 // At rest already, or once it is.

@@ -70,18 +70,20 @@ Error Session::moved_error() const {
                "The transaction might succeed if retried."};
 }
 
-// The server has answered all of the attempt and the shard is not here: it is begun again elsewhere.
-void Session::try_elsewhere(char status) {
-  ++environment_.replayed_statements;
-  const ShardId shard = *group_.fenced_shard;
-  fence_.shard = shard;
-  fence_.refused_at = catalog().place_of(shard).epoch;
+// The server has answered all of the attempt, or can not any more: its messages are looked at again.
+void Session::take_attempt_back() {
+  if (const std::optional<ShardId> shard = group_.fenced_shard) {
+    ++environment_.replayed_statements;
+    fence_.shard = *shard;
+    fence_.refused_at = catalog().place_of(*shard).epoch;
+    statements_.drop_portals();
+  }
   const bool is_in_transaction = attempt_.is_in_transaction();
-  flush_local_replies();
-  statements_.drop_portals();
+  const bool is_as_written = group_.is_as_written;
   portals_.effects.clear();
   attempt_.hand_over(outbox_.redeliver);
   begin_group();
+  group_.is_as_written = is_as_written;
   waiting_.phase_after = Phase::kReady;
   if (is_in_transaction) {
     transaction_.unbind();
@@ -89,6 +91,12 @@ void Session::try_elsewhere(char status) {
     if (transaction_.may_leave_traces()) leg_.remains.is_unclean = true;
     transaction_.reset();
   }
+}
+
+// The shard is not here: it is begun again elsewhere.
+void Session::try_elsewhere(char status) {
+  flush_local_replies();
+  take_attempt_back();
   if (status == 'I') {
     view_.roll_back(&leg_.server().settings);
     leave();

@@ -284,6 +284,8 @@ class Session {
   bool may_leave_node() const;
   void leave_node();
   void on_left(char status);
+  void note_left();
+  void go_on_without_what_is_left();
   void leave();
   void go_on_elsewhere();
   Intake drain();
@@ -310,6 +312,7 @@ class Session {
   bool is_fenced(Expectation& front, std::string_view body);
   bool is_for_moving(const routing::Error& error) const;
   routing::Error moved_error() const;
+  void take_attempt_back();
   void try_elsewhere(char status);
 
   // prepared_transactions.cpp

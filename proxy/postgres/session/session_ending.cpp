@@ -23,6 +23,14 @@ bool ends_group(Expectation::Kind kind) {
          kind == Expectation::Kind::kOwnQuery;
 }
 
+// What the client had there is to be begun again elsewhere anyway.
+bool only_cleans_up(const ExpectationQueue& owed) {
+  for (size_t i = 0; i < owed.size(); ++i) {
+    if (owed.at(i).kind != Expectation::Kind::kOwnQuery) return false;
+  }
+  return !owed.is_empty();
+}
+
 }  // namespace
 
 void Session::on_client_lost(bool is_polite) {
@@ -172,6 +180,10 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   if (leg_.last_words && loss.detail.empty())
     loss.detail = fmt::format("These were the last words of node \"{}\".", catalog().node_name(leg_.node()));
   const Phase before = phase_;
+  if (before == Phase::kLeaving && (group_.is_retrying || only_cleans_up(leg_.owed()))) {
+    go_on_without_what_is_left();
+    return;
+  }
   const bool was_in_transaction = leg_.status() != 'I' || transaction_.is_open();
   const bool was_pinned = is_pinned();
   ExpectationQueue& owed = leg_.owed();
@@ -242,6 +254,20 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   if (!was_told || is_simple) routing::append_error(*outbox_.to_client, loss);
   append_ready();
   come_to_rest();
+}
+
+// What the lost server was still to answer matters to nobody: the client goes on elsewhere, and is told nothing.
+void Session::go_on_without_what_is_left() {
+  const bool is_taken_back = leg_.owed().front().purpose == Expectation::Purpose::kTakeBack;
+  while (!leg_.owed().is_empty()) pop_expectation();
+  leg_.local_bytes().clear();
+  const bool is_begun = is_taken_back || (group_.is_retrying && attempt_.is_in_transaction());
+  const bool is_attempt_alone = group_.is_retrying && !is_begun;
+  if (group_.is_retrying) take_attempt_back();
+  if (is_begun) note_left();
+  if (is_attempt_alone) view_.roll_back(nullptr);
+  end_lease(LeaseEnd::kDiscard);
+  go_on_elsewhere();
 }
 
 void Session::on_idle() {

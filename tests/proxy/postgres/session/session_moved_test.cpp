@@ -72,6 +72,39 @@ TEST_F(SessionMoved, sends_a_query_again_where_its_shard_is_now) {
   EXPECT_EQ(s.environment.replayed_statements, 2u);
 }
 
+// The node is killed between its refusal and its ReadyForQuery: nothing was done there.
+TEST_F(SessionMoved, sends_again_what_a_node_has_refused_that_is_lost_then) {
+  const auto lose = [this] {
+    s.lose_server();
+    EXPECT_EQ(s.lease_end(), LeaseEnd::kDiscard);
+    EXPECT_THAT(s.to_client(), IsEmpty());
+  };
+  send(insert);
+  refuse("MZ001", 0);
+  lose();
+  go_on();
+  EXPECT_THAT(s.answer({"INSERT 0 1"}, 'I'), ElementsAre(HasSubstr("INSERT INTO shard_")));
+  EXPECT_THAT(s.to_client(), ElementsAre("Complete INSERT 0 1", "Ready I"));
+  s.lease_end();
+
+  for (const bool is_taking_back : {false, true}) {
+    SCOPED_TRACE(is_taking_back);
+    s.environment.catalog = script_catalog();
+    s.query("BEGIN"), s.to_client();
+    send(insert);
+    s.server('1', {}), s.server('2', {}), s.server_complete("BEGIN");
+    refuse("MZ001", is_taking_back ? 'E' : 0);
+    lose();
+    go_on();
+    EXPECT_THAT(s.to_server(), Contains("Parse [] BEGIN"));
+    s.server('1', {}), s.server('2', {}), s.server_complete("BEGIN"), s.server_complete("INSERT 0 1");
+    s.server_ready('T');
+    EXPECT_THAT(s.to_client(), ElementsAre("Complete INSERT 0 1", "Ready T"));
+    s.query("COMMIT"), s.answer({"COMMIT"}, 'I'), s.to_client();
+    s.lease_end();
+  }
+}
+
 TEST_F(SessionMoved, says_a_transaction_again_that_had_only_begun) {
   s.query("BEGIN ISOLATION LEVEL REPEATABLE READ"), s.query("SAVEPOINT a");
   send(insert);

@@ -10,6 +10,7 @@
 namespace mosaic::proxy {
 namespace {
 
+using testing::Contains;
 using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -111,6 +112,24 @@ TEST(SessionPortable, begins_where_the_clients_latest_shard_is) {
   s.query("BEGIN");
   EXPECT_EQ(s.query("SELECT 1"), Intake::kLater);
   EXPECT_EQ(s.grant(), "pg2");
+}
+
+// Found by a node that was killed while a transaction was on its way from it: nothing was lost there.
+TEST(SessionPortable, moves_from_a_server_that_is_lost_while_it_is_left) {
+  SessionScript s;
+  s.query("BEGIN"), s.query("SELECT 1"), s.grant(), s.query("SELECT 1");
+  s.answer({"BEGIN", "SELECT 1"}, 'T');
+  const std::string text = keyed(s, "pg2");
+  ASSERT_EQ(s.query(text), Intake::kLater);
+  EXPECT_THAT(s.to_server(), ElementsAre("Query ROLLBACK"));
+  s.to_client();
+  s.lose_server();
+  EXPECT_EQ(s.lease_end(), LeaseEnd::kDiscard);
+  EXPECT_EQ(s.query(text), Intake::kLater);
+  EXPECT_EQ(s.grant(), "pg2");
+  EXPECT_EQ(s.query(text), Intake::kTaken);
+  EXPECT_THAT(s.to_server(), Contains("Parse [] BEGIN"));
+  EXPECT_THAT(s.to_client(), IsEmpty());
 }
 
 // A statement that failed and was rolled back happened nowhere.

@@ -244,6 +244,13 @@ void SessionScript::open_gate() {
   redeliver();
 }
 
+void SessionScript::lose_server() {
+  session->on_server_lost(routing::Error{"08006", "lost", "", ""}, false);
+  memory = {};
+  memory.settings = memory.parameters = name_values.empty();
+  redeliver();
+}
+
 void SessionScript::server(char type, std::string_view body) {
   ByteBuffer frame_bytes;
   {
