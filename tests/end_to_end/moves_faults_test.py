@@ -1,9 +1,10 @@
-"""The worst happens at every point of a move (MOSAIC_FAULT): its proxy is killed, stops for longer than its lease and goes
-on, or loses its connection; or it stops and the source (which has the catalog) or the target is killed meanwhile.
-Afterwards the move has ended, one side is open, nothing is left behind, and every acknowledged write is there once.
+"""The worst happens at every point of a move (MOSAIC_FAULT): the proxy that moves is killed, stops for longer than its lease
+and goes on, or loses its connection; or it stops there and the other proxy, the source, the target or the catalog's node is
+killed, or frozen for five seconds. Afterwards the move has ended, one side is open, nothing is left behind, and every
+acknowledged write is there once.
 
-MOSAIC_FAULT_MATRIX=full runs all of it and prints the table that is in tests/end_to_end/FAULTS.md; without it, what
-is near the switch."""
+Without further ado, what is near the switch. MOSAIC_FAULT_MATRIX=full runs all of it, "cutover,switched.back" the points that
+begin so; MOSAIC_FAULT_TABLE=FILE writes a table of how each case ended: FAULTS.md beside this file is one."""
 
 import os
 import signal
@@ -22,19 +23,29 @@ FORWARD = ["prepare.guarded", "prepare.dumped", "prepare.target", "prepare.sourc
            "cutover.opened", "cutover.flipped", "switched.closed", "switched.opened", "switched.dropped", "switched.back",
            "soak.begun", "finish.dropped", "finish.schema"]
 ABORT = ["abort.dropped", "abort.schema"]
-ACTIONS = ["kill", "drop", "zombie", "source", "target"]
-SHORT = [("copy.table", "kill"), ("cutover.closed", "kill"), ("cutover.opened", "zombie"), ("cutover.opened", "drop"),
-         ("cutover.flipped", "source"), ("cutover.marker", "target"), ("abort.dropped", "kill")]
+ACTIONS = ["kill", "drop", "zombie", "other kill", "other zombie", "source kill", "source frozen", "target kill", "target frozen",
+           "catalog kill", "catalog frozen"]
+SHORT = [("cutover.closed", "kill"), ("cutover.opened", "zombie"), ("cutover.flipped", "source kill"),
+         ("cutover.marker", "target kill"), ("switched.closed", "catalog frozen"), ("abort.dropped", "drop")]
+SHARD = 3
 
 
 class MoveFaults(MovesTest):
+    node_count = 3
+    shards = 9  # 0 to 2 on pg1, which has the catalog; 3 to 5 on pg2; 6 to 8 on pg3
     config = {"moves": {"lease": 1.5}, "pool": {"query_wait_timeout": 60, "server_login_retry": 0.1},
               "catalog": {"connect_timeout": 1}}
 
+    def setUp(self):
+        super().setUp()
+        self.nodes = dict(zip(("catalog", "source", "target"), self.cluster.nodes))
+
     def cases(self):
-        if os.environ.get("MOSAIC_FAULT_MATRIX") != "full":
+        wanted = os.environ.get("MOSAIC_FAULT_MATRIX")
+        if not wanted:
             return SHORT
-        return [(point, action) for point in FORWARD + ABORT for action in ACTIONS]
+        begins = ("",) if wanted == "full" else tuple(wanted.split(","))
+        return [(point, action) for point in FORWARD + ABORT if point.startswith(begins) for action in ACTIONS]
 
     def start_with_fault(self, fault):
         mosaic = self.cluster.mosaic
@@ -45,68 +56,113 @@ class MoveFaults(MovesTest):
         finally:
             del os.environ["MOSAIC_FAULT"]
 
-    def on_the_other(self, command):
-        """Through the proxy that nothing happens to; nothing while the catalog is away."""
-        connection = psycopg2.connect(host="127.0.0.1", port=self.other.port, user="operator", password="operator", dbname="mosaic")
-        connection.autocommit = True
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(command)
-                names = [column.name for column in cursor.description or []]
-                return [dict(zip(names, row)) for row in cursor.fetchall()] if names else []
-        except psycopg2.Error:
-            return []
-        finally:
-            connection.close()
+    def on_either(self, command):
+        """Through whichever proxy answers; nothing while the catalog is away."""
+        for port in (self.other.port, self.cluster.port):
+            try:
+                connection = psycopg2.connect(host="127.0.0.1", port=port, user="operator", password="operator", dbname="mosaic",
+                                              connect_timeout=5)
+            except psycopg2.Error:
+                continue
+            connection.autocommit = True
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(command)
+                    names = [column.name for column in cursor.description or []]
+                    return [dict(zip(names, row)) for row in cursor.fetchall()] if names else []
+            except psycopg2.Error:
+                continue
+            finally:
+                connection.close()
+        return []
 
     def state(self, move):
-        return next((row["state"] for row in self.on_the_other("SHOW MOVES") if row["move"] == move), None)
+        return next((row["state"] for row in self.on_either("SHOW MOVES") if row["move"] == move), None)
 
     def strike(self, action):
-        """What happens while the proxy stands at its point."""
+        """What happens while the proxy that moves stands at its point."""
         mosaic = self.cluster.mosaic
         if action == "kill":
             wait_until(lambda: not mosaic.is_running(), "the proxy to be killed")
-        if action in ("zombie", "source", "target"):
-            wait_until(lambda: is_stopped(mosaic.pid), "the proxy to stop")
-            if action == "zombie":
-                began = time.monotonic()
-                wait_until(lambda: time.monotonic() - began > 3, "the lease to run out")
-            else:
-                node = self.pg1 if action == "source" else self.pg2
-                node.kill()
-                node.start()
+            return
+        if action == "drop":
+            return
+        wait_until(lambda: is_stopped(mosaic.pid), "the proxy to stop")
+        victim, _, what = action.rpartition(" ")
+        if victim == "":
+            self.let_pass(3)  # its lease runs out
             mosaic.send_signal(signal.SIGCONT)
+        elif victim == "other" and what == "kill":
+            self.other.kill()
+            mosaic.send_signal(signal.SIGCONT)
+        elif victim == "other":
+            self.other.send_signal(signal.SIGSTOP)
+            mosaic.send_signal(signal.SIGCONT)
+            self.let_pass(5)
+            self.other.send_signal(signal.SIGCONT)
+        elif what == "kill":
+            self.nodes[victim].kill()
+            mosaic.send_signal(signal.SIGCONT)
+            self.nodes[victim].start()
+        else:
+            self.nodes[victim].suspend()
+            mosaic.send_signal(signal.SIGCONT)
+            self.let_pass(5)
+            self.nodes[victim].resume()
+
+    @staticmethod
+    def let_pass(seconds):
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > seconds, f"{seconds} s")
 
     def run_case(self, point, action):
-        self.start_with_fault(f"{point}:{'stop' if action in ('zombie', 'source', 'target') else action}")
-        with self.checker(0, 4, breaks_things=True) as checker:
-            move = self.move(0, "pg2", soak="300 ms", rate="20kB/s" if point in ABORT else "0")
+        self.start_with_fault(f"{point}:{action if action in ('kill', 'drop') else 'stop'}")
+        with self.checker(SHARD, SHARD + 1, SHARD + 3, breaks_things=True) as checker:
+            move = self.move(SHARD, "pg3", soak="300 ms", rate="20kB/s" if point in ABORT else "0")
             if point in ABORT:
                 self.console(f"CANCEL MOVE {move}")
             self.strike(action)
             state = wait_until(lambda: (ended := self.state(move)) in ("complete", "aborted", "returned") and ended,
-                               lambda: f"move {move} to end: {self.on_the_other('SHOW MOVES')}", 60)
-            if not self.cluster.mosaic.is_running():
-                self.cluster.mosaic.start()
+                               lambda: f"move {move} to end: {self.on_either('SHOW MOVES')}", 60)
+            self.start_what_was_killed()
             checker.wait_for_turns(3)
         self.assertEqual(checker.findings(), [], (point, action))
-        wait_until(lambda: self.node_of_shard(0) in ("pg1", "pg2"), "the map to be told")
-        self.assert_tidy(0, self.pg2 if state == "complete" else self.pg1)
-        return state
+        wait_until(lambda: self.node_of_shard(SHARD) in ("pg2", "pg3"), "the map to be told")
+        self.assert_tidy(SHARD, self.nodes["target" if state == "complete" else "source"])
+        return state, sum(len(client.turns) for client in checker.clients)
+
+    def start_what_was_killed(self):
+        for proxy in (self.cluster.mosaic, self.other):
+            if not proxy.is_running():
+                proxy.start()
 
     def test_matrix(self):
+        table = []
         for point, action in self.cases():
             with self.subTest(f"{point}: {action}"):
-                began, verdict = time.monotonic(), "failed"
+                began, verdict, turns = time.monotonic(), "failed", 0
                 try:
-                    verdict = self.run_case(point, action)
+                    verdict, turns = self.run_case(point, action)
                 finally:
-                    print(f"{point:<20} {action:<8} {verdict:<10} {time.monotonic() - began:5.1f} s", flush=True)
-                    if not self.cluster.mosaic.is_running():
-                        self.cluster.mosaic.start()
+                    print(f"{point:<20} {action:<15} {verdict:<10} {time.monotonic() - began:5.1f} s {turns:6} turns", flush=True)
+                    table.append((point, action, verdict))
+                    self.start_what_was_killed()
                     self.wait_for_all()
-                    self.bring_back(0)
+                    self.bring_back(SHARD, node="pg2")
+        if path := os.environ.get("MOSAIC_FAULT_TABLE"):
+            self.write_table(path, table)
+
+    @staticmethod
+    def write_table(path, cases):
+        verdicts = {(point, action): verdict for point, action, verdict in cases}
+        points = list(dict.fromkeys(point for point, _, _ in cases))
+        width = max(map(len, points))
+        with open(path, "w") as file:
+            print(f"| {'point':<{width}} | " + " | ".join(ACTIONS) + " |", file=file)
+            print(f"|-{'-' * width}-|" + "|".join("-" * (len(action) + 2) for action in ACTIONS) + "|", file=file)
+            for point in points:
+                cells = [f"{verdicts.get((point, action), ''):<{len(action)}}" for action in ACTIONS]
+                print(f"| {point:<{width}} | " + " | ".join(cells) + " |", file=file)
 
 
 if __name__ == "__main__":
