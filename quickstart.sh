@@ -107,6 +107,7 @@ max_connections = 120
 shared_buffers = 64MB
 max_wal_size = 512MB
 wal_level = logical            # shards can be moved while traffic runs
+wal_retrieve_retry_interval = 200ms  # one soon behind the other
 max_replication_slots = 20     # one for each move under way, and one for its way back
 max_wal_senders = 20
 max_logical_replication_workers = 12

@@ -28,6 +28,7 @@ using routing::Error;
 using routing::Status;
 
 constexpr std::chrono::milliseconds kReportLimit{2000};
+constexpr std::chrono::milliseconds kSizesKept{5000};
 constexpr std::chrono::milliseconds kLocksLimit{1000};  // for each node to log in to, and to answer
 constexpr std::chrono::milliseconds kCountLimit{100};
 constexpr std::chrono::milliseconds kIdentityLimit{1000};  // for each node to log in to, and to answer
@@ -127,7 +128,8 @@ Status Service::start() {
   if (Status status = proxy_->start(); !status) return status;
   identity_ = identity_of_this_process(proxy_->listen_port());
   watch({std::move(found->state), std::move(definitions), {}});
-  moves_ = std::make_unique<MoveService>([this] { return config(); }, identity_.id, &events_);
+  moves_ = std::make_unique<MoveService>([this] { return config(); }, identity_.id, &events_,
+                                         [this] { return moving_counts(); });
   events_.record(Event(Severity::kInfo, "started")
                      .add("version", mosaic_version())
                      .add("address", config_->proxy.listen_address)
@@ -206,6 +208,9 @@ void Service::watch(CatalogKnowledge known) {
   auto made = std::make_shared<CatalogWatcher>(
       *config(), identity_, std::move(known), schema_changed_,
       [this] { return proxy_->schema_changes().count(); },
+      [this] {
+        return ProxyLoad{catalog()->epoch().value, proxy_->collect({}, kReportLimit).clients};
+      },
       [this](const std::shared_ptr<const routing::CatalogSnapshot>& newer) { publish(*newer); });
   {
     const std::lock_guard lock(mutex_);
@@ -310,6 +315,28 @@ bool Service::wait_until_stopped(std::chrono::milliseconds limit) {
   return proxy_->wait_until_stopped(limit);
 }
 
+proxy::MovingCountsByShard Service::moving_counts() {
+  proxy::MovingCountsByShard sum;
+  for (const proxy::WorkerReport& worker : proxy_->collect({}, kReportLimit).workers) {
+    for (const auto& [shard, counts] : worker.moving) sum[shard] += counts;
+  }
+  return sum;
+}
+
+// What nodes are asked for is kept for a moment: consoles that are looked at again and again cost them
+// nothing.
+std::map<uint32_t, ShardSize> Service::shard_sizes() {
+  const std::lock_guard lock(sizes_mutex_);
+  if (std::chrono::steady_clock::now() - sizes_read_at_ < kSizesKept) return sizes_;
+  const auto map = catalog();
+  ShardNodes nodes;
+  for (uint32_t shard = 0; shard < map->shard_count(); ++shard)
+    nodes[shard] = map->node_name(map->node_of({shard}));
+  sizes_ = read_shard_sizes(*config(), nodes, nullptr);
+  sizes_read_at_ = std::chrono::steady_clock::now();
+  return sizes_;
+}
+
 size_t Service::count_clients() {
   size_t count = 0;
   for (const proxy::WorkerReport& worker : proxy_->collect({.clients = true}, kCountLimit).workers)
@@ -338,6 +365,7 @@ ConsoleBackend Service::console_backend() {
     return moves_->run(command, say, stop);
   };
   backend.moves = [this] { return moves_->list(); };
+  backend.shard_sizes = [this] { return shard_sizes(); };
   backend.shut_down = [](proxy::ShutdownMode mode) { kill(getpid(), signal_of(mode)); };
   return backend;
 }

@@ -55,6 +55,8 @@ class Service {
   std::shared_ptr<CatalogWatcher> watcher() const;
   ConsoleBackend console_backend();
   std::shared_ptr<const routing::CatalogSnapshot> catalog() const;
+  proxy::MovingCountsByShard moving_counts();
+  std::map<uint32_t, ShardSize> shard_sizes();
 
   EventLog& events_;
   mutable std::mutex mutex_;  // guards config_, catalog_ and watcher_
@@ -69,6 +71,9 @@ class Service {
   std::shared_ptr<CatalogWatcher> watcher_;
   std::unique_ptr<MapFollower> follower_;  // made anew with each configuration
   std::unique_ptr<MoveService> moves_;
+  std::mutex sizes_mutex_;  // guards what follows
+  std::map<uint32_t, ShardSize> sizes_;
+  std::chrono::steady_clock::time_point sizes_read_at_{};
 };
 
 }  // namespace mosaic::admin

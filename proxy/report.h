@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "pool/node_health.h"
-#include "proxy/shard_gate.h"
+#include "proxy/moving_counts.h"
 #include "routing/ids.h"
 #include "routing/postgres/router.h"
 
@@ -93,8 +93,7 @@ struct WorkerReport {
   std::vector<routing::ShapeStatistics> shapes;
   uint64_t logins_failed = 0, clients_refused = 0, refused_statements = 0, pinned_sessions = 0;
   uint64_t bound_queries = 0, unbound_queries = 0, healed_statements = 0;  // see SessionEnvironment
-  uint64_t replayed_statements = 0;  // refused by a node that their shard has left, and sent where it is
-  ShardGate::Counts gate;
+  MovingCountsByShard moving;
   std::map<uint32_t, uint32_t> clients_at_gate;  // by shard
   uint64_t rested_servers = 0, looked_servers = 0, moved_transactions = 0;
   uint64_t described_from_cache = 0, statement_cache_bytes = 0, statement_evictions = 0;

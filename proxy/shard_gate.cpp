@@ -22,12 +22,15 @@ bool ShardGate::must_wait(const LeaseRequest& request, const CatalogSnapshot& ca
 std::optional<Error> ShardGate::wait(Client& client, const LeaseRequest& request, const Limits& limits,
                                      uint64_t now_ms) {
   if (waiting_.size() >= limits.clients_max) {
-    ++counts_.failed;
+    ++counts_[request.shard->value].refused;
     return Error{routing::sqlstate::kTooManyConnections,
                  fmt::format("too many clients wait for shard {}, which is moving", request.shard->value),
                  fmt::format("max_waiting_clients = {}", limits.clients_max), "try again"};
   }
-  ++counts_.clients;
+  if (request.refusals <= 1) {
+    ++counts_[request.shard->value].held;
+    client.first_ms_ = now_ms;
+  }
   client.gate_entry_ = waiting_.insert(waiting_.end(), {&client, request, now_ms});
   return std::nullopt;
 }
@@ -37,7 +40,8 @@ void ShardGate::leave(Client& client) {
 }
 
 void ShardGate::let_go(Client& client, uint64_t now_ms) {
-  counts_.longest_ms = std::max(counts_.longest_ms, now_ms - (*client.gate_entry_)->since_ms);
+  uint64_t& longest_us = counts_[(*client.gate_entry_)->request.shard->value].longest_us;
+  longest_us = std::max(longest_us, (now_ms - client.first_ms_) * 1000);
   leave(client);
   client.on_gate_open();
 }
@@ -56,7 +60,7 @@ void ShardGate::on_map(const CatalogSnapshot& catalog, uint64_t now_ms) {
 void ShardGate::on_tick(const CatalogSnapshot& catalog, const Limits& limits, uint64_t now_ms) {
   std::vector<Client*> free, late;
   for (const Client::Entry& entry : waiting_) {
-    if (limits.wait_ms > 0 && now_ms - entry.since_ms > limits.wait_ms) {
+    if (limits.wait_ms > 0 && now_ms - entry.client->first_ms_ > limits.wait_ms) {
       late.push_back(entry.client);
     } else if (!catalog.place_of(*entry.request.shard).is_held && now_ms - entry.since_ms >= kAskAgainMs) {
       free.push_back(entry.client);
@@ -65,7 +69,7 @@ void ShardGate::on_tick(const CatalogSnapshot& catalog, const Limits& limits, ui
   for (Client* client : late) {
     if (!client->is_at_gate()) continue;
     const uint32_t shard = (*client->gate_entry_)->request.shard->value;
-    ++counts_.failed;
+    ++counts_[shard].refused;
     leave(*client);
     client->on_gate_failed(
         Error{routing::sqlstate::kWaitTimeout, fmt::format("shard {} is moving, and takes too long", shard),

@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "proxy/moving_counts.h"
 #include "proxy/postgres/session/outbox.h"
 #include "routing/catalog_snapshot.h"
 #include "routing/result.h"
@@ -34,13 +35,10 @@ class ShardGate {
     friend class ShardGate;
     struct Entry;
     std::optional<std::list<Entry>::iterator> gate_entry_;
-  };
-  struct Counts {
-    uint64_t clients = 0;     // that have ever waited
-    uint64_t failed = 0;      // of them, in vain
-    uint64_t longest_ms = 0;  // wait of one that has gone on
+    uint64_t first_ms_ = 0;  // since when it waits, but for asking in between
   };
 
+  explicit ShardGate(MovingCountsByShard& counts) : counts_(counts) {}
   static bool must_wait(const LeaseRequest& request, const routing::CatalogSnapshot& catalog);
   // The error: there are too many already.
   std::optional<routing::Error> wait(Client& client, const LeaseRequest& request, const Limits& limits,
@@ -51,7 +49,6 @@ class ShardGate {
   // Whom a node has refused asks it again now and then: it may have been a move that was given up.
   void on_tick(const routing::CatalogSnapshot& catalog, const Limits& limits, uint64_t now_ms);
 
-  const Counts& counts() const { return counts_; }
   std::map<uint32_t, uint32_t> clients_by_shard() const;
 
  private:
@@ -61,7 +58,7 @@ class ShardGate {
   void let_go(Client& client, uint64_t now_ms);
 
   std::list<Client::Entry> waiting_;
-  Counts counts_;
+  MovingCountsByShard& counts_;
 };
 
 struct ShardGate::Client::Entry {

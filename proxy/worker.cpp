@@ -355,8 +355,7 @@ WorkerReport Worker::report(const ReportRequest& request) {
   report.bound_queries = environment_.bound_queries;
   report.unbound_queries = environment_.unbound_queries;
   report.healed_statements = environment_.healed_statements;
-  report.replayed_statements = environment_.replayed_statements;
-  report.gate = gate_.counts();
+  report.moving = environment_.moving;
   report.clients_at_gate = gate_.clients_by_shard();
   report.rested_servers = environment_.rested_servers;
   report.looked_servers = environment_.looked_servers;

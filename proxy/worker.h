@@ -148,10 +148,10 @@ class Worker {
   QueryBinder binder_;
   routing::BufferStock buffers_;
   pool::NodeLoads node_loads_;
-  ShardGate gate_;
   std::vector<uint64_t> heard_ms_;            // by node: when a server last sent something
   std::unique_ptr<pool::NodeProber> prober_;  // of the whole process: the first worker's
   SessionEnvironment environment_;
+  ShardGate gate_{environment_.moving};
   std::map<std::string, UserPools> pools_;
   struct Slot {
     std::unique_ptr<ClientConnection> client;

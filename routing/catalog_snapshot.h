@@ -56,7 +56,8 @@ struct Table {
 struct ShardPlace {
   NodeId node;
   Epoch epoch;
-  bool is_held = false;  // it is about to go: new transactions that may write to it wait
+  bool is_held = false;      // it is about to go: new transactions that may write to it wait
+  bool is_in_doubt = false;  // it was held, and nobody has said what came of it: it may be refused anywhere
   bool operator==(const ShardPlace&) const = default;
 };
 

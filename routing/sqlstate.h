@@ -46,6 +46,7 @@ inline constexpr const char* kUndefinedSchema = "3F000";
 inline constexpr const char* kUndefinedObject = "42704";
 inline constexpr const char* kTooManyConnections = "53300";
 inline constexpr const char* kObjectInUse = "55006";
+inline constexpr const char* kConfigurationLimit = "53400";
 inline constexpr const char* kLimitExceeded = "54000";
 inline constexpr const char* kQueryCanceled = "57014";
 inline constexpr const char* kAdminShutdown = "57P01";

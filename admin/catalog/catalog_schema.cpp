@@ -61,7 +61,8 @@ CREATE TABLE {0}.proxies (
   version       text NOT NULL,
   epoch         bigint NOT NULL,
   started_at    timestamptz NOT NULL DEFAULT now(),
-  heartbeat_at  timestamptz NOT NULL DEFAULT now()
+  heartbeat_at  timestamptz NOT NULL DEFAULT now(),
+  clients       bigint NOT NULL DEFAULT 0
 );
 
 CREATE FUNCTION {0}.announce_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -103,6 +104,7 @@ END $$;
 // {0}: schema, {1}: channel of the map. The epoch alone is no news of the first trigger's: whoever follows
 // the map learns it with the shard.
 constexpr std::string_view kMovesDdl = R"sql(
+ALTER TABLE {0}.proxies ADD COLUMN IF NOT EXISTS clients bigint NOT NULL DEFAULT 0;
 ALTER TABLE {0}.shards ADD COLUMN IF NOT EXISTS held_until timestamptz;
 COMMENT ON COLUMN {0}.shards.held_until IS 'Until then new transactions that may write to the shard wait in the proxies';
 CREATE OR REPLACE TRIGGER announce AFTER INSERT OR DELETE OR UPDATE OF format, cluster_id, shard_count,
@@ -137,8 +139,11 @@ CREATE TABLE IF NOT EXISTS {0}.moves (
   lease_until timestamptz,
   created_at  timestamptz NOT NULL DEFAULT now(),
   changed_at  timestamptz NOT NULL DEFAULT now(),
-  finished_at timestamptz
+  finished_at timestamptz,
+  counts      jsonb NOT NULL DEFAULT '{{}}'
 );
+ALTER TABLE {0}.moves ADD COLUMN IF NOT EXISTS counts jsonb NOT NULL DEFAULT '{{}}';
+COMMENT ON COLUMN {0}.moves.counts IS 'What the move has cost the clients of each proxy';
 COMMENT ON TABLE {0}.moves IS 'Moves of shards, under way and done; lease is the token of the mover that works on it';
 CREATE UNIQUE INDEX IF NOT EXISTS moves_of_a_shard ON {0}.moves (shard) WHERE finished_at IS NULL;
 

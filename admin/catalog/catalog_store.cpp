@@ -230,7 +230,18 @@ Status CatalogStore::announce_definitions() {
   return connection_.execute(fmt::format("NOTIFY {}, 'definitions'", kCatalogChannel));
 }
 
-Status CatalogStore::beat(const ProxyIdentity& proxy, uint64_t epoch) {
+// The column is younger than some catalogs: `mosaic init` adds it.
+Result<bool> CatalogStore::counts_clients() {
+  auto rows = connection_.query(
+      "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'clients')",
+      {sql("{s}.proxies")});
+  if (!rows) return rows.error();
+  return rows->text(0, 0) == "t";
+}
+
+Status CatalogStore::beat(const ProxyIdentity& proxy, const ProxyLoad& load) {
+  const auto has_clients = counts_clients();
+  if (!has_clients) return has_clients.error();
   auto rows =
       connection_.query(sql("WITH forgotten AS (DELETE FROM {s}.proxies WHERE heartbeat_at < now() - "
                             "interval '1 day' AND proxy <> $1) "
@@ -238,7 +249,10 @@ Status CatalogStore::beat(const ProxyIdentity& proxy, uint64_t epoch) {
                             "$2, $3::int, $4::int, $5, $6::bigint) "
                             "ON CONFLICT (proxy) DO UPDATE SET heartbeat_at = now(), epoch = EXCLUDED.epoch"),
                         {proxy.id, proxy.host, std::to_string(proxy.pid), std::to_string(proxy.port),
-                         proxy.version, std::to_string(epoch)});
+                         proxy.version, std::to_string(load.epoch)});
+  if (!rows || !*has_clients) return rows ? Status() : Status(rows.error());
+  rows = connection_.query(sql("UPDATE {s}.proxies SET clients = $2::bigint WHERE proxy = $1"),
+                           {proxy.id, std::to_string(load.clients)});
   return rows ? Status() : Status(rows.error());
 }
 
@@ -248,9 +262,11 @@ Status CatalogStore::leave(const ProxyIdentity& proxy) {
 }
 
 Result<std::vector<ProxyRow>> CatalogStore::proxies() {
-  auto rows =
-      connection_.query(sql("SELECT proxy, host, pid, port, version, epoch, started_at, heartbeat_at FROM "
-                            "{s}.proxies ORDER BY started_at"));
+  auto rows = connection_.query(
+      sql("SELECT proxy, host, pid, port, version, epoch, started_at, heartbeat_at, "
+          "coalesce(to_jsonb(p) ->> 'clients', '0')::bigint, greatest(0, (SELECT epoch FROM "
+          "{s}.meta) - epoch), (extract(epoch FROM now() - heartbeat_at) * 1000)::bigint "
+          "FROM {s}.proxies p ORDER BY started_at"));
   if (!rows) return rows.error();
   std::vector<ProxyRow> list;
   for (int row = 0; row < rows->count(); ++row) {
@@ -258,7 +274,9 @@ Result<std::vector<ProxyRow>> CatalogStore::proxies() {
     entry.identity = {std::string(rows->text(row, 0)), std::string(rows->text(row, 1)),
                       static_cast<int>(rows->integer(row, 2)), static_cast<uint16_t>(rows->integer(row, 3)),
                       std::string(rows->text(row, 4))};
-    entry.epoch = static_cast<uint64_t>(rows->integer(row, 5));
+    entry.load = {static_cast<uint64_t>(rows->integer(row, 5)), static_cast<uint64_t>(rows->integer(row, 8))};
+    entry.epochs_behind = static_cast<uint64_t>(rows->integer(row, 9));
+    entry.silent_ms = static_cast<uint64_t>(rows->integer(row, 10));
     entry.started_at = rows->text(row, 6);
     entry.heartbeat_at = rows->text(row, 7);
     list.push_back(std::move(entry));

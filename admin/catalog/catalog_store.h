@@ -21,10 +21,18 @@ struct ProxyIdentity {
   std::string version;
 };
 
+// What a proxy tells of itself now and then.
+struct ProxyLoad {
+  uint64_t epoch = 0;  // of the shard map that it routes by
+  uint64_t clients = 0;
+};
+
 // One row of SHOW PROXIES; times as PostgreSQL writes them.
 struct ProxyRow {
   ProxyIdentity identity;
-  uint64_t epoch = 0;
+  ProxyLoad load;
+  uint64_t epochs_behind = 0;  // of the catalog's map
+  uint64_t silent_ms = 0;      // since its heartbeat
   std::string started_at;
   std::string heartbeat_at;
   bool operator==(const ProxyRow& other) const {
@@ -60,11 +68,12 @@ class CatalogStore {
   // anew.
   routing::Status announce_definitions();
   // Inserts this proxy's row or renews its heartbeat; forgets proxies silent for a day.
-  routing::Status beat(const ProxyIdentity& proxy, uint64_t epoch);
+  routing::Status beat(const ProxyIdentity& proxy, const ProxyLoad& load);
   routing::Status leave(const ProxyIdentity& proxy);
   routing::Result<std::vector<ProxyRow>> proxies();
 
  private:
+  routing::Result<bool> counts_clients();
   std::string sql(std::string_view statement) const;  // puts the schema's name in for "{s}"
   routing::Result<CatalogState> load_in_transaction();
   routing::Result<CatalogState> load_meta();

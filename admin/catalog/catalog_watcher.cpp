@@ -23,13 +23,14 @@ constexpr milliseconds kLeaveLimit{500};
 
 CatalogWatcher::CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogKnowledge known,
                                StopSignal& schema_changed, std::function<uint64_t()> schema_changes,
-                               Publish publish)
+                               std::function<ProxyLoad()> load, Publish publish)
     : config_(config),
       identity_(std::move(identity)),
       publish_(std::move(publish)),
       map_file_(config.state_dir),
       schema_changed_(schema_changed),
       schema_changes_(std::move(schema_changes)),
+      load_(std::move(load)),
       known_(std::move(known.state)),
       definitions_(std::move(known.definitions)),
       reader_(config_, &stop_),
@@ -94,7 +95,7 @@ Status CatalogWatcher::follow(CatalogStore& store) {
       next_poll = Clock::now() + milliseconds(config_.catalog.poll_interval_ms);
     }
     if (Clock::now() >= next_beat) {
-      if (Status status = store.beat(identity_, known_.epoch); !status) return status;
+      if (Status status = store.beat(identity_, load_()); !status) return status;
       auto proxies = store.proxies();
       if (!proxies) return proxies.error();
       next_beat = Clock::now() + milliseconds(config_.catalog.heartbeat_interval_ms);

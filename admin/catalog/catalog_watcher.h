@@ -44,7 +44,8 @@ class CatalogWatcher {
   // `known`: what the process started with, or a watcher before it knew. `schema_changed` is raised when the
   // count that `schema_changes` gives has grown; it must outlive the watcher, who takes it down.
   CatalogWatcher(const Config& config, ProxyIdentity identity, CatalogKnowledge known,
-                 StopSignal& schema_changed, std::function<uint64_t()> schema_changes, Publish publish);
+                 StopSignal& schema_changed, std::function<uint64_t()> schema_changes,
+                 std::function<ProxyLoad()> load, Publish publish);
   ~CatalogWatcher();  // stops
   CatalogWatcher(const CatalogWatcher&) = delete;
   CatalogWatcher& operator=(const CatalogWatcher&) = delete;
@@ -71,6 +72,7 @@ class CatalogWatcher {
   const MapFile map_file_;
   StopSignal& schema_changed_;
   const std::function<uint64_t()> schema_changes_;
+  const std::function<ProxyLoad()> load_;
   StopSignal stop_;
   std::atomic<bool> is_leaving_{true};
   // The thread's own.

@@ -70,9 +70,9 @@ Status MapFollower::follow(Connection& connection) {
 Status MapFollower::read_map(Connection& connection) {
   // The column is younger than some catalogs.
   auto rows =
-      connection.query(fmt::format("SELECT shard, epoch, greatest(0, coalesce(extract(epoch FROM "
-                                   "(to_jsonb(s) ->> 'held_until')::timestamptz - now()) * 1000, "
-                                   "0))::bigint, node FROM {}.shards s",
+      connection.query(fmt::format("SELECT shard, epoch, coalesce(floor(extract(epoch FROM "
+                                   "(to_jsonb(s) ->> 'held_until')::timestamptz - now()) * 1000), "
+                                   "0)::bigint, node FROM {}.shards s",
                                    config_.catalog.schema));
   if (!rows) return rows.error();
   std::vector<ShardPlaceChange> changes;
@@ -94,10 +94,10 @@ void MapFollower::take(std::string_view payload) {
 std::optional<ShardPlaceChange> MapFollower::change_of(int64_t shard, int64_t epoch, int64_t held_ms,
                                                        const std::string& node) {
   const NodeConfig* known = config_.find_node(node);
-  if (shard < 0 || epoch < 0 || held_ms < 0 || known == nullptr) return std::nullopt;
+  if (shard < 0 || epoch < 0 || known == nullptr) return std::nullopt;
   ShardPlaceChange change;
   change.shard.value = static_cast<uint32_t>(shard);
-  change.place = {known->id, {static_cast<uint64_t>(epoch)}, held_ms > 0};
+  change.place = {known->id, {static_cast<uint64_t>(epoch)}, held_ms > 0, held_ms < 0};
   holds_.erase(change.shard.value);
   if (held_ms > 0)
     holds_[change.shard.value] = {Clock::now() + std::chrono::milliseconds(held_ms), change.place};
@@ -112,6 +112,7 @@ void MapFollower::end_holds() {
       continue;
     }
     at->second.place.is_held = false;
+    at->second.place.is_in_doubt = true;
     ended.push_back({{at->first}, at->second.place});
     at = holds_.erase(at);
   }

@@ -31,7 +31,7 @@ class MapFollower {
   void run();
   routing::Status follow(Connection& connection);
   routing::Status read_map(Connection& connection);
-  // "shard epoch held_ms node"
+  // "shard epoch held_ms node"; held_ms: 0: it is not held, below: it was, and nobody has released it.
   void take(std::string_view payload);
   void end_holds();
   std::optional<routing::ShardPlaceChange> change_of(int64_t shard, int64_t epoch, int64_t held_ms,

@@ -41,16 +41,15 @@ int move_command(const std::string& config_path, const MoveCommandLine& line) {
     return 2;
   }
   const auto config = std::make_shared<const Config>(load.config);
-  MoveService moves([config] { return config; }, "", nullptr, MoveService::Work::kNone);
+  MoveService moves([config] { return config; });
   StopSignal stop;
   std::vector<uint64_t> begun;
   const Say say = [](const std::string& text) { std::cout << text << std::endl; };
   routing::Status status = moves.run(*command, say, stop, &begun);
-  for (const uint64_t move : begun) {
-    if (!status || !line.waits) break;
+  if (status && line.waits && !begun.empty()) {
     MoveCommand wait;
     wait.kind = MoveCommand::Kind::kWait;
-    wait.move = move;
+    wait.moves = std::move(begun);
     status = moves.run(wait, say, stop);
   }
   if (status) return 0;

@@ -67,6 +67,7 @@ struct CatalogConfig {
 // [moves]: of shards between nodes. Times in milliseconds.
 struct MovesConfig {
   uint32_t parallel_moves = 0;
+  uint32_t moves_per_node = 0;
   uint64_t retained_wal_bytes = 0;
   uint32_t lock_timeout_ms = 0;
   uint32_t catch_up_timeout_ms = 0;

@@ -141,6 +141,10 @@ const std::vector<ConfigKey>& keys() {
       {"moves", "parallel_moves", integer(0, 64), "2", kReloadable,
        "Moves of shards that this proxy works on at a time; 0: none, others do.",
        [](T& t, const V& v) { t.config.moves.parallel_moves = v.u32(); }},
+      {"moves", "moves_per_node", integer(1, 64), "2", kReloadable,
+       "Moves that all proxies together work on at a time from or to one node; those that soak are not "
+       "counted.",
+       [](T& t, const V& v) { t.config.moves.moves_per_node = v.u32(); }},
       {"moves", "max_retained_wal", bytes(kMiB, 1024 * kGiB), "\"16GiB\"", kReloadable,
        "A move whose slot keeps more log than this on its source is given up, before a disk fills.",
        [](T& t, const V& v) { t.config.moves.retained_wal_bytes = v.u64(); }},

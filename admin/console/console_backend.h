@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "admin/catalog/catalog_watcher.h"
+#include "admin/catalog/shard_sizes.h"
 #include "admin/config/config.h"
 #include "admin/console/node_locks.h"
 #include "admin/event_log.h"
@@ -29,7 +30,8 @@ struct ConsoleBackend {
   // Likewise.
   std::function<routing::Status(const MoveCommand&, const Say&, const StopSignal& stop)> move;
   std::function<routing::Result<std::vector<MoveRow>>()> moves;
-  EventLog* events = nullptr;  // never null in a process
+  std::function<std::map<uint32_t, ShardSize>()> shard_sizes;  // by shard, of some seconds ago
+  EventLog* events = nullptr;                                  // never null in a process
   std::function<void(proxy::ShutdownMode)> shut_down;
 };
 

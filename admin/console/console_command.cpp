@@ -98,10 +98,10 @@ class Words {
 };
 
 Error syntax_error(const std::string& message) {
-  return Error{
-      routing::sqlstate::kSyntaxError, message, "",
-      "the console knows SHOW, EXPLAIN ROUTE, MOVE, DRAIN, ADD NODE, REMOVE NODE, RELOAD and SHUTDOWN; "
-      "SHOW HELP lists them"};
+  return Error{routing::sqlstate::kSyntaxError, message, "",
+               "the console knows SHOW, EXPLAIN ROUTE, MOVE, DRAIN, REBALANCE, ADD NODE, REMOVE NODE, RELOAD "
+               "and SHUTDOWN; "
+               "SHOW HELP lists them"};
 }
 
 bool parse_number(const std::string& text, uint64_t& number) {
@@ -203,7 +203,7 @@ Status parse_move_options(Words& words, MoveOptions& options) {
 }
 
 // "1-20,40" comes as words and commas.
-std::string take_shards(Words& words) {
+std::string take_list(Words& words) {
   std::string text;
   while (true) {
     const auto word = words.next();
@@ -214,15 +214,16 @@ std::string take_shards(Words& words) {
   }
 }
 
-Result<ConsoleCommand> parse_move(Words& words, bool is_check) {
-  const std::string form = is_check ? "expected CHECK MOVE SHARD number TO node"
-                                    : "expected MOVE SHARD number TO node [WITH (option = value, ...)]";
+Result<ConsoleCommand> parse_move(Words& words, MoveCommand::Kind kind) {
+  const std::string form =
+      fmt::format("expected {} SHARD number TO node [WITH (option = value, ...)]", to_text(kind));
   ConsoleCommand command{.kind = Kind::kMove};
-  command.move.kind = is_check ? MoveCommand::Kind::kCheck : MoveCommand::Kind::kMove;
+  command.move.kind = kind;
+  command.move.options.is_rehearsal = kind == MoveCommand::Kind::kRehearse;
   if (!words.take_keyword("shard") && !words.take_keyword("shards")) return syntax_error(form);
-  auto shards = parse_shards(take_shards(words));
+  auto shards = parse_numbers(take_list(words), "shards");
   if (!shards) return shards.error();
-  command.move.shards = std::move(*shards);
+  for (const uint32_t shard : *shards) command.move.shards.push_back({shard});
   if (!words.take_keyword("to")) return syntax_error(form);
   const auto node = words.next();
   if (!node) return syntax_error(form);
@@ -232,20 +233,59 @@ Result<ConsoleCommand> parse_move(Words& words, bool is_check) {
   return command;
 }
 
+// What may stand behind DRAIN NODE name and REBALANCE, in any order.
+Result<ConsoleCommand> parse_plan(Words& words, ConsoleCommand command, const char* form) {
+  const bool is_rebalance = command.move.kind == MoveCommand::Kind::kRebalance;
+  while (!words.is_at_end()) {
+    if (words.take_keyword("dry")) {
+      if (!words.take_keyword("run")) return syntax_error(form);
+      command.move.is_dry_run = true;
+    } else if (is_rebalance && words.take_keyword("by")) {
+      const bool is_by_size = words.take_keyword("size");
+      const bool is_by_heat = !is_by_size && words.take_keyword("heat");
+      if (!is_by_size && !is_by_heat && !words.take_keyword("count")) return syntax_error(form);
+      command.move.weight = is_by_size   ? MoveCommand::Weight::kSize
+                            : is_by_heat ? MoveCommand::Weight::kHeat
+                                         : MoveCommand::Weight::kCount;
+    } else {
+      const std::string word = lower(words.peek());
+      if (word != "with") return syntax_error(form);
+      if (Status status = parse_move_options(words, command.move.options); !status) return status.error();
+    }
+  }
+  return command;
+}
+
 Result<ConsoleCommand> parse_drain(Words& words) {
-  const char* form = "expected DRAIN NODE name [WITH (option = value, ...)] [DRY RUN]";
+  const char* form = "expected DRAIN NODE name [DRY RUN] [WITH (option = value, ...)]";
   ConsoleCommand command{.kind = Kind::kMove};
   command.move.kind = MoveCommand::Kind::kDrain;
   if (!words.take_keyword("node")) return syntax_error(form);
   const auto node = words.next();
   if (!node) return syntax_error(form);
   command.move.node = node->text;
-  if (Status status = parse_move_options(words, command.move.options); !status) return status.error();
-  if (words.take_keyword("dry")) {
-    if (!words.take_keyword("run")) return syntax_error(form);
-    command.move.is_dry_run = true;
-  }
+  return parse_plan(words, std::move(command), form);
+}
+
+Result<ConsoleCommand> parse_rebalance(Words& words) {
+  ConsoleCommand command{.kind = Kind::kMove};
+  command.move.kind = MoveCommand::Kind::kRebalance;
+  return parse_plan(words, std::move(command),
+                    "expected REBALANCE [DRY RUN] [BY count | size | heat] [WITH (option = value, ...)]");
+}
+
+// WAIT MOVE 7, WAIT MOVES 1-20,40, WAIT MOVES.
+Result<ConsoleCommand> parse_wait(Words& words) {
+  const char* form = "expected WAIT MOVE number, WAIT MOVES 1-20,40 or WAIT MOVES";
+  ConsoleCommand command{.kind = Kind::kMove};
+  command.move.kind = MoveCommand::Kind::kWait;
+  const bool is_one = words.take_keyword("move");
+  if (!is_one && !words.take_keyword("moves")) return syntax_error(form);
+  if (words.is_at_end() && !is_one) return command;
+  auto moves = parse_numbers(take_list(words), "moves");
+  if (!moves) return moves.error();
   if (!words.is_at_end()) return syntax_error(form);
+  command.move.moves.assign(moves->begin(), moves->end());
   return command;
 }
 
@@ -276,16 +316,22 @@ Result<ConsoleCommand> parse_set(Words& words) {
 
 // Nothing: it is about something else.
 std::optional<Result<ConsoleCommand>> parse_about_moves(Words& words, const std::string& verb) {
-  if (verb == "move") return parse_move(words, false);
+  if (verb == "move") return parse_move(words, MoveCommand::Kind::kMove);
   if (verb == "drain") return parse_drain(words);
-  if (verb == "check") {
-    if (words.take_keyword("move")) return parse_move(words, true);
-    return Result<ConsoleCommand>(syntax_error("expected CHECK MOVE SHARD number TO node"));
+  if (verb == "rebalance") return parse_rebalance(words);
+  if (verb == "wait") return parse_wait(words);
+  if (verb == "check" || verb == "rehearse") {
+    const auto kind = verb == "check" ? MoveCommand::Kind::kCheck : MoveCommand::Kind::kRehearse;
+    if (words.take_keyword("move")) return parse_move(words, kind);
+    return Result<ConsoleCommand>(
+        syntax_error(fmt::format("expected {} SHARD number TO node", to_text(kind))));
   }
   constexpr std::pair<std::string_view, MoveCommand::Kind> kVerbs[] = {
-      {"pause", MoveCommand::Kind::kPause},   {"resume", MoveCommand::Kind::kResume},
-      {"cancel", MoveCommand::Kind::kCancel}, {"undo", MoveCommand::Kind::kUndo},
-      {"finish", MoveCommand::Kind::kFinish}, {"wait", MoveCommand::Kind::kWait}};
+      {"pause", MoveCommand::Kind::kPause},
+      {"resume", MoveCommand::Kind::kResume},
+      {"cancel", MoveCommand::Kind::kCancel},
+      {"undo", MoveCommand::Kind::kUndo},
+      {"finish", MoveCommand::Kind::kFinish}};
   for (const auto& [name, kind] : kVerbs) {
     if (verb == name) return parse_move_change(words, kind);
   }

@@ -212,9 +212,11 @@ Status ConsoleSession::move(const ConsoleCommand& command) {
   const std::string verb(to_text(command.move.kind));
   const bool changes_nothing =
       command.move.kind == MoveCommand::Kind::kWait || command.move.kind == MoveCommand::Kind::kCheck;
+  MoveCommand wanted = command.move;
+  if (wanted.weight == MoveCommand::Weight::kHeat) wanted.heat = shard_heat();
   if (Status status = require_admin(verb.c_str()); !status) return status;
   if (!changes_nothing) tell_command(command.statement);
-  if (Status status = backend_.move(command.move, notices(), stop_); !status) {
+  if (Status status = backend_.move(wanted, notices(), stop_); !status) {
     backend_.events->record(pool::Event(pool::Severity::kWarning, "console_command_failed")
                                 .add("client", client_.id)
                                 .add("command", command.statement)
@@ -223,6 +225,17 @@ Status ConsoleSession::move(const ConsoleCommand& command) {
   }
   routing::append_command_complete(out_, verb);
   return {};
+}
+
+// How long servers worked for each shard in the longest window, in microseconds.
+std::map<uint32_t, uint64_t> ConsoleSession::shard_heat() const {
+  const ShardTotals added = state_.heat.added(ShardHeat::kWindows.size() - 1, sum_shards(backend_.report({})),
+                                              ShardHeat::Clock::now());
+  std::map<uint32_t, uint64_t> heat;
+  for (uint32_t shard = 0; shard < added.us.size(); ++shard) {
+    if (added.us[shard] > 0) heat[shard] = added.us[shard];
+  }
+  return heat;
 }
 
 Status ConsoleSession::show(const ConsoleCommand& command) {

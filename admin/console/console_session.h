@@ -36,6 +36,7 @@ class ConsoleSession {
   routing::Status explain(const ConsoleCommand& command);
   routing::Status change_node(const NodeChange& change);
   routing::Status move(const ConsoleCommand& command);
+  std::map<uint32_t, uint64_t> shard_heat() const;
   routing::Status show_one_move(uint64_t id);
   Say notices();
   routing::Status require_admin(const char* command) const;

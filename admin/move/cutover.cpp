@@ -20,6 +20,7 @@ namespace {
 // A hold ends by itself, in every proxy, should nobody be left to end it.
 constexpr uint32_t kHoldMs = 2'000;
 constexpr uint64_t kPatientAttempts = 20;
+constexpr uint64_t kLateAttempts = 5;
 
 uint64_t us_since(std::chrono::steady_clock::time_point began) {
   return static_cast<uint64_t>(
@@ -44,16 +45,21 @@ Status Cutover::connect() {
   if (!source) return source.error();
   auto target = nodes_.connection(to());
   if (!target) return target.error();
+  auto probe = nodes_.connection(from_, MoveNodes::Use::kProbe);
+  if (!probe) return probe.error();
   source_ = *source;
   target_ = *target;
+  probe_ = *probe;
+  // Asked once before anybody waits for it: the first answer of a connection takes longest.
+  if (auto asked = probe_->query(scripts_.open_transactions(true)); !asked) return asked.error();
   return target_->execute("LISTEN " + scripts_.lane(way_));
 }
 
-Cutover::Result Cutover::attempt(MoveState to_state) {
+std::optional<Cutover::Result> Cutover::approach(Status (Cutover::*last)()) {
   ++row_.progress.attempts;
   if (Status status = connect(); !status) return fail(status.error());
   Status status = look();
-  const auto began = Clock::now();
+  began_ = Clock::now();
   row_.progress.pause_us.clear();
   // One step of the pause, and the point behind it.
   const auto step = [&](const char* name, const char* point, auto&& work) {
@@ -66,26 +72,45 @@ Cutover::Result Cutover::attempt(MoveState to_state) {
   step("hold", "cutover.held",
        [&] { return skips_step("cutover.hold") ? Status() : store_.hold(row_, kHoldMs); });
   step("drain", "cutover.drained", [&] { return drain(); });
+  if (status && is_late())
+    status = Error{routing::sqlstate::kLockNotAvailable,
+                   fmt::format("the attempt had taken {} ms before the source was to be closed",
+                               us_since(began_) / 1000),
+                   "", ""};
   step("close", "cutover.closed", [&] { return close_source(); });
   step("catch_up", "cutover.marker", [&] { return wait_for_marker(); });
-  const auto read_began = Clock::now();
-  step("open", "cutover.opened", [&] { return open_target(); });
+  read_began_ = Clock::now();
+  step("open", "cutover.opened", [&] { return (this->*last)(); });
   if (!status) return fail(status.error());
-  if (is_changed_) {
-    if (Status back = take_back(); !back) return fail(back.error());
-    return Result::kChanged;
-  }
-  row_.progress.write_pause_us = us_since(began);  // but for the flip, with which it is written
+  if (!is_changed_) return std::nullopt;
+  if (Status back = take_back(); !back) return fail(back.error());
+  return Result::kChanged;
+}
+
+Cutover::Result Cutover::attempt(MoveState to_state) {
+  if (const auto ended = approach(&Cutover::open_target)) return *ended;
+  row_.progress.write_pause_us = us_since(began_);  // but for the flip, with which it is written
   const auto flip_began = Clock::now();
-  status = store_.flip(row_, to_state, node_name(to()));
-  if (!status) return fail(status.error());
+  if (Status status = store_.flip(row_, to_state, node_name(to())); !status) return fail(status.error());
   row_.progress.pause_us["flip"] = us_since(flip_began);
-  row_.progress.write_pause_us = us_since(began);
-  row_.progress.read_pause_us = us_since(read_began);
+  row_.progress.write_pause_us = us_since(began_);
+  row_.progress.read_pause_us = us_since(read_began_);
   row_.progress.blockers.clear();
   row_.message.clear();
   if (!pass_fault_point("cutover.flipped")) return Result::kUnknown;
   return Result::kSwitched;
+}
+
+Cutover::Result Cutover::rehearse() {
+  if (const auto ended = approach(&Cutover::try_target)) return *ended;
+  const auto release_began = Clock::now();
+  Status status = source_->execute(scripts_.reopen(row_.lease));
+  if (status) status = store_.release(row_);
+  if (!status) return fail(status.error());
+  row_.progress.pause_us["reopen"] = us_since(release_began);
+  row_.progress.write_pause_us = us_since(began_);
+  row_.progress.blockers.clear();
+  return Result::kRehearsed;
 }
 
 // Of requests that were answered, or of a connection that was lost: then what was asked for may still happen.
@@ -167,17 +192,25 @@ Status Cutover::open_target() {
   return {};
 }
 
+// As much of it as can be taken back.
+Status Cutover::try_target() { return target_->execute(scripts_.try_to_open(row_.lease)); }
+
+// On a node that is short of CPU even what takes no time takes long; then rather another attempt, a few
+// times.
+bool Cutover::is_late() const {
+  return us_since(began_) > 2'000 * uint64_t{config_.moves.lock_timeout_ms} &&
+         row_.progress.attempts % kLateAttempts != 0;
+}
+
 // Whoever is amid a transaction that has used the shard ends it first: from its next statement on it would be
 // refused.
 Status Cutover::drain() {
   // Those that only run one statement are not waited for for ever.
   const bool with_active = row_.progress.attempts % kPatientAttempts != 0;
-  auto probe = nodes_.connection(from_, MoveNodes::Use::kProbe);
-  if (!probe) return probe.error();
   std::set<std::pair<std::string, std::string>> open;
   const auto deadline = Clock::now() + std::chrono::milliseconds(config_.moves.lock_timeout_ms);
   for (bool is_first = true;; is_first = false) {
-    auto rows = (*probe)->query(scripts_.open_transactions(with_active));
+    auto rows = probe_->query(scripts_.open_transactions(with_active));
     if (!rows) return rows.error();
     std::set<std::pair<std::string, std::string>> now;
     for (int row = 0; row < rows->count(); ++row) {

@@ -11,13 +11,12 @@ namespace mosaic::admin {
 
 using routing::Error;
 using routing::Result;
-using routing::ShardId;
 using routing::Status;
 
 namespace {
 
-Error wrong_list(std::string_view text) {
-  return Error{routing::sqlstate::kSyntaxError, fmt::format("\"{}\" is no list of shards", text), "",
+Error wrong_list(std::string_view text, std::string_view what) {
+  return Error{routing::sqlstate::kSyntaxError, fmt::format("\"{}\" is no list of {}", text, what), "",
                "expected numbers and ranges, such as 1-20,40"};
 }
 
@@ -72,24 +71,24 @@ std::optional<uint64_t> milliseconds_of(std::string_view text) {
 
 }  // namespace
 
-Result<std::vector<ShardId>> parse_shards(std::string_view text) {
-  constexpr size_t kShardsMax = 100'000;
-  std::vector<ShardId> shards;
+Result<std::vector<uint32_t>> parse_numbers(std::string_view text, std::string_view what) {
+  constexpr size_t kNumbersMax = 100'000;
+  std::vector<uint32_t> numbers;
   std::string_view rest = text;
   while (true) {
     const std::string_view entry = rest.substr(0, rest.find(','));
     const size_t dash = entry.find('-');
     const auto first = number_of(entry.substr(0, dash));
     const auto last = dash == std::string_view::npos ? first : number_of(entry.substr(dash + 1));
-    if (!first || !last) return wrong_list(text);
+    if (!first || !last) return wrong_list(text, what);
     if (*last < *first)
       return Error{routing::sqlstate::kSyntaxError, fmt::format("the range \"{}\" is empty", entry), "",
                    fmt::format("{}-{} is not", *last, *first)};
-    for (uint32_t shard = *first; shard <= *last; ++shard) {
-      if (shards.size() >= kShardsMax) return wrong_list(text);
-      shards.push_back({shard});
+    for (uint64_t number = *first; number <= *last; ++number) {
+      if (numbers.size() >= kNumbersMax) return wrong_list(text, what);
+      numbers.push_back(static_cast<uint32_t>(number));
     }
-    if (entry.size() == rest.size()) return shards;
+    if (entry.size() == rest.size()) return numbers;
     rest.remove_prefix(entry.size() + 1);
   }
 }
@@ -130,8 +129,12 @@ std::string_view to_text(MoveCommand::Kind kind) {
       return "MOVE";
     case Kind::kCheck:
       return "CHECK MOVE";
+    case Kind::kRehearse:
+      return "REHEARSE MOVE";
     case Kind::kDrain:
       return "DRAIN NODE";
+    case Kind::kRebalance:
+      return "REBALANCE";
     case Kind::kPause:
       return "PAUSE MOVE";
     case Kind::kResume:

@@ -6,10 +6,10 @@ namespace mosaic::admin {
 
 namespace {
 
-constexpr std::array<std::string_view, 17> kNames = {
+constexpr std::array<std::string_view, 18> kNames = {
     "planned",   "preparing", "copying",  "indexing", "catching_up", "verifying",
     "ready",     "cutover",   "switched", "soaking",  "undoing",     "undone",
-    "finishing", "aborting",  "complete", "returned", "aborted"};
+    "finishing", "aborting",  "complete", "returned", "aborted",     "rehearsed"};
 
 // What follows when a state's work is done.
 MoveState after(MoveState state) {
@@ -45,6 +45,7 @@ MoveState after(MoveState state) {
     case MoveState::kComplete:
     case MoveState::kReturned:
     case MoveState::kAborted:
+    case MoveState::kRehearsed:
       break;
   }
   return state;
@@ -55,7 +56,8 @@ bool is_before_switch(MoveState state) { return state <= MoveState::kCutover; }
 }  // namespace
 
 bool is_final(MoveState state) {
-  return state == MoveState::kComplete || state == MoveState::kReturned || state == MoveState::kAborted;
+  return state == MoveState::kComplete || state == MoveState::kReturned || state == MoveState::kAborted ||
+         state == MoveState::kRehearsed;
 }
 
 bool is_switched(MoveState state) {
@@ -86,6 +88,9 @@ std::optional<MoveState> next(MoveState state, MoveEvent event) {
       return state == MoveState::kSoaking ? std::optional(MoveState::kUndoing) : std::nullopt;
     case MoveEvent::kFinish:
       return state == MoveState::kSoaking ? std::optional(MoveState::kFinishing) : std::nullopt;
+    case MoveEvent::kRehearsed:
+      if (state == MoveState::kCutover) return MoveState::kAborting;
+      return state == MoveState::kAborting ? std::optional(MoveState::kRehearsed) : std::nullopt;
   }
   return std::nullopt;
 }

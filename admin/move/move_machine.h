@@ -26,16 +26,18 @@ enum class MoveState : uint8_t {
   kComplete,    // ended well
   kReturned,    // ended where it began, after UNDO
   kAborted,     // ended before the switch
+  kRehearsed,   // ended as it was to: nothing was switched
 };
 
 enum class MoveEvent : uint8_t {
-  kDone,    // the state's work
-  kAgain,   // it did not work this time, nothing is lost
-  kLost,    // what it relies on is gone (snapshot, slot): it is to be begun anew
-  kFailed,  // it can not work
-  kCancel,  // an operator's wish
-  kUndo,    // likewise
-  kFinish,  // likewise: no more soaking
+  kDone,       // the state's work
+  kAgain,      // it did not work this time, nothing is lost
+  kLost,       // what it relies on is gone (snapshot, slot): it is to be begun anew
+  kFailed,     // it can not work
+  kCancel,     // an operator's wish
+  kUndo,       // likewise
+  kFinish,     // likewise: no more soaking
+  kRehearsed,  // the switch was rehearsed, and what was made for it is taken away
 };
 
 // The map says the target from here on (the row of the map is changed together with the state).

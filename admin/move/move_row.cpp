@@ -37,6 +37,7 @@ MoveOptions options_of(const json& document) {
   options.rate_bytes = document.value("rate_bytes", options.rate_bytes);
   options.soak_ms = document.value("soak_ms", options.soak_ms);
   options.verify = verify_of(document.value("verify", "full"));
+  options.is_rehearsal = document.value("is_rehearsal", false);
   return options;
 }
 
@@ -91,11 +92,20 @@ std::string_view to_text(MoveOptions::Verify verify) {
   return "full";
 }
 
+std::string to_json(const proxy::MovingCounts& counts) {
+  return json({{"held", counts.held},
+               {"replayed", counts.replayed},
+               {"refused", counts.refused},
+               {"longest_us", counts.longest_us}})
+      .dump();
+}
+
 std::string to_json(const MoveOptions& options) {
   return json({{"parallel", options.parallel},
                {"rate_bytes", options.rate_bytes},
                {"soak_ms", options.soak_ms},
-               {"verify", to_text(options.verify)}})
+               {"verify", to_text(options.verify)},
+               {"is_rehearsal", options.is_rehearsal}})
       .dump();
 }
 
@@ -133,6 +143,19 @@ std::string to_json(const MoveProgress& progress) {
                {"blockers", progress.blockers},
                {"phase_us", progress.phase_us}})
       .dump();
+}
+
+routing::Status read_counts(std::string_view text, proxy::MovingCounts& counts) {
+  try {
+    for (const json& of_proxy : json::parse(text)) {
+      const auto number = [&](const char* name) { return of_proxy.value(name, uint64_t{0}); };
+      counts += {number("held"), number("replayed"), number("refused"), number("longest_us")};
+    }
+    return {};
+  } catch (const json::exception& error) {
+    return routing::Error{routing::sqlstate::kConfigError, "unreadable counts in the catalog's moves",
+                          error.what(), ""};
+  }
 }
 
 routing::Status read_json(std::string_view options, std::string_view facts, std::string_view progress,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "admin/move/move_machine.h"
+#include "proxy/moving_counts.h"
 #include "routing/ids.h"
 #include "routing/result.h"
 
@@ -20,6 +21,7 @@ struct MoveOptions {
   uint64_t rate_bytes = 0;     // copied per second; 0: no limit
   uint64_t soak_ms = 600'000;  // how long the way back is kept
   Verify verify = Verify::kFull;
+  bool is_rehearsal = false;  // all of it but the switch, and then taken away again
 };
 
 // What one side of a move must know to be closed and opened; read of the source when it is prepared.
@@ -69,10 +71,11 @@ struct MoveRow {
   MoveOptions options;
   MoveFacts facts;
   MoveProgress progress;
-  std::string message;     // why it waits, or why it ended
-  std::string mover;       // the proxy that works on it
-  uint64_t lease = 0;      // its token
-  bool is_leased = false;  // it has told of itself lately
+  std::string message;         // why it waits, or why it ended
+  std::string mover;           // the proxy that works on it
+  uint64_t lease = 0;          // its token
+  bool is_leased = false;      // it has told of itself lately
+  proxy::MovingCounts counts;  // of all proxies
   std::string created_at, changed_at, finished_at;
   uint64_t in_state_ms = 0;
 };
@@ -81,6 +84,9 @@ struct MoveRow {
 std::string to_json(const MoveOptions& options);
 std::string to_json(const MoveFacts& facts);
 std::string to_json(const MoveProgress& progress);
+std::string to_json(const proxy::MovingCounts& counts);
+// {"proxy": counts, ...}, added up.
+routing::Status read_counts(std::string_view json, proxy::MovingCounts& counts);
 routing::Status read_json(std::string_view options, std::string_view facts, std::string_view progress,
                           MoveRow& row);
 

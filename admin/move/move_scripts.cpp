@@ -86,7 +86,23 @@ SELECT md5(concat_ws('|',
                                pg_get_expr(polwithcheck, polrelid)), ';' ORDER BY c.relname, polname)
    FROM pg_policy JOIN pg_class c ON c.oid = polrelid WHERE c.relnamespace = {0}::regnamespace),
   (SELECT string_agg(pg_get_viewdef(c.oid), ';' ORDER BY c.relname)
-   FROM pg_class c WHERE c.relnamespace = {0}::regnamespace AND c.relkind = 'v'))))sql";
+   FROM pg_class c WHERE c.relnamespace = {0}::regnamespace AND c.relkind = 'v'),
+  (SELECT string_agg(concat_ws(',', kind, name, grantee, privilege_type, is_grantable), ';'
+     ORDER BY kind, name, grantee, privilege_type, is_grantable)
+   FROM (SELECT 'n' AS kind, nspname::text AS name, acl.grantee, acl.privilege_type, acl.is_grantable
+         FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) acl WHERE oid = {0}::regnamespace
+         UNION
+         SELECT 'r', relname, acl.grantee, acl.privilege_type, acl.is_grantable
+         FROM pg_class, aclexplode(coalesce(relacl, acldefault((CASE WHEN relkind = 'S' THEN 's' ELSE 'r' END)::"char", relowner))) acl
+         WHERE relnamespace = {0}::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+         UNION
+         SELECT 'c', c.relname || '.' || a.attname, acl.grantee, acl.privilege_type, acl.is_grantable
+         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid, aclexplode(a.attacl) acl
+         WHERE c.relnamespace = {0}::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+         UNION
+         SELECT 'f', proname || '(' || oidvectortypes(proargtypes) || ')', acl.grantee, acl.privilege_type, acl.is_grantable
+         FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) acl WHERE pronamespace = {0}::regnamespace
+        ) granted))))sql";
 
 }  // namespace
 
@@ -204,6 +220,11 @@ std::string MoveScripts::open(uint64_t lease, const std::string& values) const {
   return begin_guarded(lease) + (values.empty() ? "" : values + ";\n") + row_.facts.grant_write + "\n" +
          row_.facts.grant_use + "\n" + fence_function(false) +
          "COMMIT;\nSELECT pg_current_wal_flush_lsn();\n";
+}
+
+std::string MoveScripts::try_to_open(uint64_t lease) const {
+  return begin_guarded(lease) + row_.facts.grant_write + "\n" + row_.facts.grant_use + "\n" +
+         fence_function(false) + "ROLLBACK;\n";
 }
 
 std::string MoveScripts::reopen(uint64_t lease) const {

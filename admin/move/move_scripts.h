@@ -50,6 +50,8 @@ class MoveScripts {
   // `values`: of the sequences, as read_sequences() gives them; empty: they stay. Answers with the log's
   // position behind it.
   std::string open(uint64_t lease, const std::string& values) const;
+  // Likewise, and rolled back.
+  std::string try_to_open(uint64_t lease) const;
   // As if it had never been closed.
   std::string reopen(uint64_t lease) const;
   // SELECT of process and begin: transactions of several statements that have used the shard. `with_active`:

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "routing/catalog_snapshot.h"
 #include "routing/sqlstate.h"
@@ -18,39 +17,19 @@ using routing::Status;
 namespace {
 
 constexpr int kServiceTurnMs = 500;
-constexpr int kWaitTurnMs = 200;
 // Plans are said line by line up to so many.
 constexpr size_t kLinesMax = 20;
 
-std::string size_text(uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
-  double value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1000 && unit + 1 < std::size(kUnits)) value /= 1000, ++unit;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
-
-// What WAIT MOVE shows: the same line as long as nothing has changed.
-std::string progress_line(const MoveRow& row) {
-  std::string line = fmt::format("move {}: {}", row.id, to_text(row.state));
-  const MoveProgress& progress = row.progress;
-  if (row.state == MoveState::kCopying)
-    line += fmt::format(", {} rows, {} of about {}, {}/s", progress.rows, size_text(progress.bytes),
-                        size_text(progress.bytes_total), size_text(progress.rate_bytes));
-  if (row.state == MoveState::kCutover) line += fmt::format(", attempt {}", progress.attempts);
-  if (is_switched(row.state) && progress.write_pause_us > 0)
-    line += fmt::format(", writes paused for {:.1f} ms", static_cast<double>(progress.write_pause_us) / 1000);
-  if (!row.message.empty()) line += ": " + row.message;
-  if (!progress.blockers.empty()) line += fmt::format(" ({})", progress.blockers);
-  return line;
-}
-
 }  // namespace
 
-MoveService::MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, Work work)
-    : config_(std::move(config)), proxy_(std::move(proxy)), events_(events) {
-  if (work == Work::kMoves) thread_ = std::thread([this] { watch(); });
-}
+MoveService::MoveService(ReadConfig config) : config_(std::move(config)) {}
+
+MoveService::MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, ReadCounts counts)
+    : config_(std::move(config)),
+      proxy_(std::move(proxy)),
+      events_(events),
+      counts_(std::move(counts)),
+      thread_([this] { watch(); }) {}
 
 MoveService::~MoveService() { stop(); }
 
@@ -73,6 +52,7 @@ void MoveService::watch() {
       if (rows) {
         forget_done();
         for (const MoveRow& row : *rows) take(*store, *rows, row);
+        tell_counts(*store, *rows);
       } else {
         store.reset();
       }
@@ -92,6 +72,28 @@ void MoveService::forget_done() {
   });
 }
 
+// What moves cost this proxy's clients, from when it has first seen each until it has ended.
+void MoveService::tell_counts(MoveStore& store, const std::vector<MoveRow>& open) {
+  if (open.empty() && told_.empty()) return;
+  const proxy::MovingCountsByShard counts = counts_();
+  const auto counts_of = [&](routing::ShardId shard) {
+    const auto at = counts.find(shard.value);
+    return at == counts.end() ? proxy::MovingCounts{} : at->second;
+  };
+  for (const MoveRow& row : open) {
+    if (!told_.contains(row.id)) told_[row.id] = {row.shard, counts_of(row.shard), {}};
+  }
+  for (auto at = told_.begin(); at != told_.end();) {
+    const uint64_t move = at->first;
+    Told& told = at->second;
+    const proxy::MovingCounts added = counts_of(told.shard) - told.before;
+    if (added != told.added && store.set_counts(move, proxy_, added)) told.added = added;
+    const bool is_open =
+        std::any_of(open.begin(), open.end(), [&](const MoveRow& row) { return row.id == move; });
+    at = is_open ? std::next(at) : told_.erase(at);
+  }
+}
+
 // What has been switched must not wait; what soaks costs next to nothing.
 void MoveService::take(MoveStore& store, const std::vector<MoveRow>& rows, const MoveRow& row) {
   if (row.is_leased) return;
@@ -103,7 +105,8 @@ void MoveService::take(MoveStore& store, const std::vector<MoveRow>& rows, const
   });
   const auto started =
       std::count_if(running_.begin(), running_.end(), [](const auto& running) { return !running->is_done; });
-  const bool has_room = std::max(working, started - soaking(rows)) < config->moves.parallel_moves;
+  const bool has_room = std::max(working, started - soaking(rows)) < config->moves.parallel_moves &&
+                        most_of_a_node(rows, row) < config->moves.moves_per_node;
   if (!has_room && !is_switched(row.state)) return;
   if (config->find_node(row.source) == nullptr || config->find_node(row.target) == nullptr) return;
   auto claimed = store.claim(row.id, proxy_, config->moves.lease_ms);
@@ -117,6 +120,17 @@ void MoveService::take(MoveStore& store, const std::vector<MoveRow>& rows, const
     it->is_done = true;
   });
   running_.push_back(std::move(running));
+}
+
+// Moves under way from or to a node of this one.
+int64_t MoveService::most_of_a_node(const std::vector<MoveRow>& rows, const MoveRow& row) {
+  const auto count_on = [&](const std::string& node) {
+    return std::count_if(rows.begin(), rows.end(), [&](const MoveRow& other) {
+      return other.is_leased && other.state != MoveState::kSoaking &&
+             (other.source == node || other.target == node);
+    });
+  };
+  return std::max(count_on(row.source), count_on(row.target));
 }
 
 int64_t MoveService::soaking(const std::vector<MoveRow>& rows) const {
@@ -136,11 +150,13 @@ Status MoveService::run(const MoveCommand& command, const Say& say, const StopSi
   using Kind = MoveCommand::Kind;
   switch (command.kind) {
     case Kind::kMove:
+    case Kind::kRehearse:
       return begin_all(command, say, begun);
     case Kind::kCheck:
       return check(command, say, stop);
     case Kind::kDrain:
-      return drain(command, say, begun);
+    case Kind::kRebalance:
+      return spread(command, say, stop, begun);
     case Kind::kWait:
       return wait(command, say, stop);
     default:
@@ -148,7 +164,7 @@ Status MoveService::run(const MoveCommand& command, const Say& say, const StopSi
   }
 }
 
-// --- MOVE, DRAIN ---
+// --- MOVE ---
 
 // All of them, or none.
 Status MoveService::begin_all(const MoveCommand& command, const Say& say, std::vector<uint64_t>* begun) {
@@ -177,7 +193,8 @@ Status MoveService::begin(const std::vector<std::pair<ShardId, std::string>>& mo
       static_cast<void>(store->connection().execute("ROLLBACK"));
       return id.error();
     }
-    lines.push_back(fmt::format("move {}: shard {} to {}", *id, shard.value, node));
+    lines.push_back(fmt::format("move {}: shard {} to {}{}", *id, shard.value, node,
+                                options.is_rehearsal ? ", rehearsed only" : ""));
     ids.push_back(*id);
   }
   if (Status status = store->connection().execute("COMMIT"); !status) return status;
@@ -187,50 +204,6 @@ Status MoveService::begin(const std::vector<std::pair<ShardId, std::string>>& mo
   say(lines.size() == 1 ? "SHOW MOVES tells how far it is" : "SHOW MOVES tells how far they are");
   look_up_.raise();
   return {};
-}
-
-// To whichever node has the fewest shards.
-Status MoveService::drain(const MoveCommand& command, const Say& say, std::vector<uint64_t>* begun) {
-  const auto config = config_();
-  auto store = MoveStore::open(*config, nullptr);
-  if (!store) return store.error();
-  const std::string schema = config->catalog.schema;
-  auto counts = store->connection().query(fmt::format(
-      "SELECT n.name, count(s.shard) FROM {0}.nodes n LEFT JOIN {0}.shards s ON s.node = n.name GROUP BY 1",
-      schema));
-  if (!counts) return counts.error();
-  std::map<std::string, int64_t> by_node;
-  for (int row = 0; row < counts->count(); ++row) {
-    const std::string name(counts->text(row, 0));
-    const NodeConfig* node = config->find_node(name);
-    if (node != nullptr && (node->has_shards || name == command.node))
-      by_node[name] = counts->integer(row, 1);
-  }
-  if (!by_node.contains(command.node))
-    return Error{routing::sqlstate::kUndefinedObject, fmt::format("node \"{}\" is not in use", command.node),
-                 "", "SHOW NODES lists those that are"};
-  by_node.erase(command.node);
-  if (by_node.empty())
-    return Error{routing::sqlstate::kObjectInUse,
-                 fmt::format("there is no other node than {} for its shards", command.node), "",
-                 "ADD NODE prepares one"};
-  auto shards = store->connection().query(
-      fmt::format("SELECT shard FROM {}.shards WHERE node = $1 ORDER BY shard", schema), {command.node});
-  if (!shards) return shards.error();
-  std::vector<std::pair<ShardId, std::string>> moves;
-  std::map<std::string, int64_t> gains;
-  for (int row = 0; row < shards->count(); ++row) {
-    const auto fewest = std::min_element(by_node.begin(), by_node.end(),
-                                         [](const auto& a, const auto& b) { return a.second < b.second; });
-    ++fewest->second;
-    ++gains[fewest->first];
-    moves.emplace_back(ShardId{static_cast<uint32_t>(shards->integer(row, 0))}, fewest->first);
-  }
-  for (const auto& [node, count] : gains)
-    say(fmt::format("{} shards of {} go to {}, which then has {}", count, command.node, node, by_node[node]));
-  if (moves.empty()) say(fmt::format("node {} has no shards", command.node));
-  if (command.is_dry_run || moves.empty()) return {};
-  return begin(moves, command.options, say, begun);
 }
 
 // --- CHECK ---
@@ -258,12 +231,13 @@ Status MoveService::check(const MoveCommand& command, const Say& say, const Stop
     auto findings = find_obstacles(
         nodes, routing::shard_schema_name(config->shards.schema_prefix, shard, config->shards.count));
     if (!findings) return findings.error();
+    const size_t blocking_before = blocking;
     for (const MoveFinding& finding : *findings) {
       blocking += finding.is_blocking ? 1 : 0;
       say(fmt::format("shard {}: {}{}{}", shard.value, finding.is_blocking ? "" : "(no obstacle) ",
                       finding.what, finding.hint.empty() ? "" : "; " + finding.hint));
     }
-    if (findings->empty())
+    if (blocking == blocking_before)
       say(fmt::format("shard {} can go from {} to {}", shard.value, row.source, row.target));
   }
   if (blocking == 0) return {};
@@ -308,25 +282,6 @@ Status MoveService::change(const MoveCommand& command, const Say& say) {
   say(fmt::format("asked for; SHOW MOVES or WAIT MOVE {} tell when it is done", row->id));
   look_up_.raise();
   return {};
-}
-
-Status MoveService::wait(const MoveCommand& command, const Say& say, const StopSignal& stop) {
-  auto store = MoveStore::open(*config_(), &stop);
-  if (!store) return store.error();
-  std::string told;
-  while (true) {
-    auto row = store->find(command.move);
-    if (!row) return row.error();
-    if (std::string line = progress_line(*row); line != told) {
-      say(line);
-      told = std::move(line);
-    }
-    if (row->state == MoveState::kAborted)
-      return Error{routing::sqlstate::kQueryCanceled, fmt::format("move {} was given up", row->id),
-                   row->message, ""};
-    if (is_final(row->state) || (row->state == MoveState::kSoaking && row->wish.empty())) return {};
-    if (stop.wait_ms(kWaitTurnMs)) return {};
-  }
 }
 
 }  // namespace mosaic::admin

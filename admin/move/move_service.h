@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,15 +17,19 @@
 #include "admin/move/mover.h"
 #include "admin/move/preflight.h"
 #include "admin/node_change.h"
+#include "proxy/moving_counts.h"
 
 namespace mosaic::admin {
 
 class MoveService {
  public:
   using ReadConfig = std::function<std::shared_ptr<const Config>()>;
+  using ReadCounts = std::function<proxy::MovingCountsByShard()>;  // of this process, since start
 
-  enum class Work : uint8_t { kMoves, kNone };  // kNone: commands only, others carry them out
-  MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, Work work = Work::kMoves);
+  // Takes commands only; proxies carry them out.
+  explicit MoveService(ReadConfig config);
+  // Works on moves as well. `events` may be null.
+  MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, ReadCounts counts);
   ~MoveService();
   void stop();  // others, or the next start, go on
   MoveService(const MoveService&) = delete;
@@ -43,24 +48,34 @@ class MoveService {
     std::thread thread;
     std::atomic<bool> is_done{false};
   };
+  struct Told {
+    routing::ShardId shard;
+    proxy::MovingCounts before, added;
+  };
 
   void watch();
   void take(MoveStore& store, const std::vector<MoveRow>& rows, const MoveRow& row);
+  static int64_t most_of_a_node(const std::vector<MoveRow>& rows, const MoveRow& row);
   int64_t soaking(const std::vector<MoveRow>& rows) const;  // of this process
   void forget_done();
+  void tell_counts(MoveStore& store, const std::vector<MoveRow>& open);
   routing::Status begin(const std::vector<std::pair<routing::ShardId, std::string>>& moves,
                         const MoveOptions& options, const Say& say, std::vector<uint64_t>* begun);
   routing::Status begin_all(const MoveCommand& command, const Say& say, std::vector<uint64_t>* begun);
-  routing::Status drain(const MoveCommand& command, const Say& say, std::vector<uint64_t>* begun);
+  routing::Status spread(const MoveCommand& command, const Say& say, const StopSignal& stop,
+                         std::vector<uint64_t>* begun);
   routing::Status check(const MoveCommand& command, const Say& say, const StopSignal& stop);
   routing::Status change(const MoveCommand& command, const Say& say);
   routing::Status wait(const MoveCommand& command, const Say& say, const StopSignal& stop);
+  routing::Status wait_for_one(uint64_t move, const Say& say, const StopSignal& stop);
 
   const ReadConfig config_;
   const std::string proxy_;
-  pool::EventSink* const events_;
+  pool::EventSink* const events_ = nullptr;
+  const ReadCounts counts_;
   StopSignal stop_, look_up_;
   std::vector<std::unique_ptr<Running>> running_;  // the thread's own
+  std::map<uint64_t, Told> told_;                  // by move; likewise
   std::thread thread_;
 };
 

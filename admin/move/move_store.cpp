@@ -15,6 +15,10 @@ using routing::Status;
 
 namespace {
 
+// Catalogs are older than moves, and some than this column of theirs.
+constexpr const char* kHasMoves =
+    "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'counts')";
+
 std::string number_text(uint64_t number) { return std::to_string(number); }
 
 }  // namespace
@@ -41,7 +45,7 @@ std::string MoveStore::sql(std::string_view statement) const {
 }
 
 Status MoveStore::prepare() {
-  auto is_there = connection_.query("SELECT to_regclass($1) IS NOT NULL", {schema_ + ".moves"});
+  auto is_there = connection_.query(kHasMoves, {schema_ + ".moves"});
   if (!is_there) return is_there.error();
   if (is_there->text(0, 0) == "t") return {};
   return connection_.execute("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + catalog_nodes_ddl(schema_) +
@@ -78,7 +82,7 @@ Result<std::vector<MoveRow>> MoveStore::read(const std::string& condition, const
   auto rows = connection_.query(
       sql("SELECT move, shard, source, target, state, wish, options, facts, progress, message, mover, lease, "
           "coalesce(lease_until > now(), false), created_at, changed_at, coalesce(finished_at::text, ''), "
-          "(extract(epoch FROM now() - changed_at) * 1000)::bigint FROM {s}.moves " +
+          "(extract(epoch FROM now() - changed_at) * 1000)::bigint, counts FROM {s}.moves " +
           condition),
       values);
   if (!rows) return rows.error();
@@ -106,13 +110,14 @@ Result<std::vector<MoveRow>> MoveStore::read(const std::string& condition, const
     row.changed_at = rows->text(i, 14);
     row.finished_at = rows->text(i, 15);
     row.in_state_ms = static_cast<uint64_t>(rows->integer(i, 16));
+    if (Status status = read_counts(rows->text(i, 17), row.counts); !status) return status.error();
     list.push_back(std::move(row));
   }
   return list;
 }
 
 Result<std::vector<MoveRow>> MoveStore::list(bool only_open) {
-  auto is_there = connection_.query("SELECT to_regclass($1) IS NOT NULL", {schema_ + ".moves"});
+  auto is_there = connection_.query(kHasMoves, {schema_ + ".moves"});
   if (!is_there) return is_there.error();
   if (is_there->text(0, 0) != "t") return std::vector<MoveRow>();
   return read(only_open ? "WHERE finished_at IS NULL ORDER BY move" : "ORDER BY move", {});
@@ -178,6 +183,13 @@ Result<std::string> MoveStore::node_of(routing::ShardId shard) {
     return Error{routing::sqlstate::kUndefinedObject, fmt::format("there is no shard {}", shard.value), "",
                  ""};
   return std::string(found->text(0, 0));
+}
+
+Status MoveStore::set_counts(uint64_t id, const std::string& proxy, const proxy::MovingCounts& counts) {
+  auto set = connection_.query(
+      sql("UPDATE {s}.moves SET counts = counts || jsonb_build_object($2::text, $3::jsonb) WHERE move = $1"),
+      {number_text(id), proxy, to_json(counts)});
+  return set ? Status() : Status(set.error());
 }
 
 Status MoveStore::set_wish(uint64_t id, const std::string& wish) {

@@ -37,6 +37,8 @@ class MoveStore {
   // What the map says.
   routing::Result<std::string> node_of(routing::ShardId shard);
   // An operator's.
+  // What the move has cost the clients of a proxy.
+  routing::Status set_counts(uint64_t id, const std::string& proxy, const proxy::MovingCounts& counts);
   routing::Status set_wish(uint64_t id, const std::string& wish);
 
   // Writes the row's facts, progress and message, and its state as `state`.

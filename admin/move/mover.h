@@ -40,6 +40,7 @@ class Mover {
 
   Outcome work();
   Outcome prepare();
+  Outcome wait_for_room();
   Outcome copy();
   Outcome index();
   Outcome catch_up();

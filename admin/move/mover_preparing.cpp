@@ -11,6 +11,7 @@
 #include "admin/move/preflight.h"
 #include "admin/move/schema_dump.h"
 #include "routing/postgres/wire/messages.h"
+#include "routing/sqlstate.h"
 
 namespace mosaic::admin {
 
@@ -28,7 +29,7 @@ Mover::Outcome Mover::prepare() {
   for (const MoveFinding& finding : *findings) {
     if (!finding.is_blocking) continue;
     row_.message = finding.what + (finding.hint.empty() ? "" : "; " + finding.hint);
-    return later(MoveEvent::kFailed);
+    return finding.may_pass ? wait_for_room() : later(MoveEvent::kFailed);
   }
   if (Status status = read_shard(); !status) return outcome_of(status.error(), MoveEvent::kFailed);
   Status status = guard_nodes();  // clearing up has taken that away
@@ -36,7 +37,11 @@ Mover::Outcome Mover::prepare() {
   if (status) status = make_source();
   if (!status) return outcome_of(status.error(), MoveEvent::kFailed);
   auto snapshot = make_slot();
-  if (!snapshot) return outcome_of(snapshot.error(), MoveEvent::kFailed);
+  if (!snapshot) {
+    const bool is_full = snapshot.error().sqlstate == routing::sqlstate::kConfigurationLimit;
+    const Outcome outcome = outcome_of(snapshot.error(), MoveEvent::kFailed);
+    return is_full ? wait_for_room() : outcome;
+  }
   snapshot_ = *snapshot;
   auto target = nodes_.connection(Side::kTarget);
   if (!target) return outcome_of(target.error());
@@ -46,6 +51,15 @@ Mover::Outcome Mover::prepare() {
   if (!status) return outcome_of(status.error(), MoveEvent::kFailed);
   row_.message.clear();
   return later(MoveEvent::kDone);
+}
+
+// Other moves give back what they use; without any it is lacking for good.
+Mover::Outcome Mover::wait_for_room() {
+  auto others = store_.list(true);
+  if (!others) return outcome_of(others.error());
+  if (others->size() < 2) return later(MoveEvent::kFailed);
+  row_.message = "waits for other moves: " + row_.message;
+  return later();
 }
 
 Status Mover::read_shard() {

@@ -68,6 +68,15 @@ constexpr const char* kNodeChecks[] = {
     R"sql(SELECT true, format('node %s: role %s is no superuser, which PostgreSQL 15 wants of who makes a subscription', $1::text, current_user),
         format('ALTER ROLE %I SUPERUSER, or name one in nodes.%s.admin_user', current_user, $1::text)
       WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))sql",
+    R"sql(SELECT false, format('node %s: wal_retrieve_retry_interval is %s: a move to it that begins sooner behind another waits',
+          $1::text, current_setting('wal_retrieve_retry_interval')),
+        'ALTER SYSTEM SET wal_retrieve_retry_interval = ''200ms''; SELECT pg_reload_conf()'
+      WHERE current_setting('wal_retrieve_retry_interval')::interval > interval '1 second')sql",
+    R"sql(SELECT true, format('node %s is a standby', $1::text), 'name its primary in the configuration' WHERE pg_is_in_recovery())sql",
+};
+
+// What moves use up while they run.
+constexpr const char* kRoomChecks[] = {
     R"sql(SELECT true, format('node %s: no free replication slot (max_replication_slots = %s)', $1::text, current_setting('max_replication_slots')),
         'ALTER SYSTEM SET max_replication_slots, and restart it; or drop a slot that nobody uses (pg_replication_slots)'
       WHERE (SELECT count(*) FROM pg_replication_slots) >= current_setting('max_replication_slots')::int)sql",
@@ -79,7 +88,6 @@ constexpr const char* kNodeChecks[] = {
         'ALTER SYSTEM SET max_logical_replication_workers, and restart it'
       WHERE (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL) >=
         current_setting('max_logical_replication_workers')::int)sql",
-    R"sql(SELECT true, format('node %s is a standby', $1::text), 'name its primary in the configuration' WHERE pg_is_in_recovery())sql",
 };
 
 // What the making of a slot waits for.
@@ -104,12 +112,12 @@ Status add_schema_findings(Connection& source, const std::string& schema, Findin
 }
 
 Status add_node_findings(Connection& connection, const char* query, const std::string& node,
-                         Findings& findings) {
+                         Findings& findings, bool may_pass = false) {
   auto rows = connection.query(query, {node});
   if (!rows) return rows.error();
   for (int row = 0; row < rows->count(); ++row)
-    findings.push_back(
-        {rows->text(row, 0) == "t", std::string(rows->text(row, 1)), std::string(rows->text(row, 2))});
+    findings.push_back({rows->text(row, 0) == "t", std::string(rows->text(row, 1)),
+                        std::string(rows->text(row, 2)), may_pass});
   return {};
 }
 
@@ -184,12 +192,17 @@ Result<Findings> find_obstacles(MoveNodes& nodes, const std::string& schema) {
   auto target = nodes.connection(Side::kTarget);
   if (!target) return target.error();
   Findings findings;
-  for (const char* query : kNodeChecks) {
-    for (const Side side : {Side::kSource, Side::kTarget}) {
-      const Status status = add_node_findings(side == Side::kSource ? **source : **target, query,
-                                              nodes.node(side).address.name, findings);
-      if (!status) return status.error();
+  for (const Side side : {Side::kSource, Side::kTarget}) {
+    Connection& node = side == Side::kSource ? **source : **target;
+    const std::string& name = nodes.node(side).address.name;
+    Status status;
+    for (const char* query : kNodeChecks) {
+      if (status) status = add_node_findings(node, query, name, findings);
     }
+    for (const char* query : kRoomChecks) {
+      if (status) status = add_node_findings(node, query, name, findings, true);
+    }
+    if (!status) return status.error();
   }
   if (Status status = add_schema_findings(**source, schema, findings); !status) return status.error();
   if (Status status = compare_nodes(**source, **target, schema, nodes, findings); !status)

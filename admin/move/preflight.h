@@ -12,8 +12,9 @@ namespace mosaic::admin {
 
 struct MoveFinding {
   bool is_blocking = true;
-  std::string what;  // "table likes has no primary key"
-  std::string hint;  // what to type, or to do
+  std::string what;       // "table likes has no primary key"
+  std::string hint;       // what to type, or to do
+  bool may_pass = false;  // other moves take what is lacking, and give it back
 };
 
 // `schema`: of the shard. Tries the definitions on the target, and takes them back. Errors: a node that can

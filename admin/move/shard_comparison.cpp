@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "admin/move/bucket_doubts.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
@@ -17,7 +18,7 @@ namespace {
 
 constexpr uint32_t kBuckets = 256;
 constexpr uint32_t kSampledBuckets = 16;
-constexpr int kRounds = 10;
+constexpr int kRounds = 12;
 constexpr std::chrono::milliseconds kBarrierLimit{30'000};
 
 // Both sides write values alike.
@@ -26,9 +27,6 @@ constexpr const char* kPinnedSettings =
     "'UTC'; "
     "SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; SET search_path = "
     "pg_catalog";
-
-// By bucket: count and hash of its rows.
-using Buckets = std::map<int64_t, std::string>;
 
 std::string bucket_query(const MoveScripts& scripts, const MoveTable& table, const std::string& condition) {
   std::string key = "t";
@@ -58,9 +56,9 @@ Result<Buckets> read_buckets(Connection& node, const std::string& query, uint64_
   return buckets;
 }
 
-std::string in_list(const std::map<int64_t, bool>& buckets) {
+std::string in_list(const Doubts& doubts) {
   std::string list = "IN (";
-  for (const auto& [bucket, ignored] : buckets)
+  for (const auto& [bucket, ignored] : doubts)
     list += (list.back() == '(' ? "" : ", ") + std::to_string(bucket);
   return list + ")";
 }
@@ -74,8 +72,8 @@ struct Comparison {
 
   Status compare(const MoveTable& table, bool is_sample) {
     std::string condition = is_sample ? fmt::format("< {}", kSampledBuckets) : "";
-    std::map<int64_t, bool>
-        open;  // buckets that are still to be settled, and whether they stood still and differed
+    Doubts doubts;
+    size_t differing = 0;
     for (int round = 0; round < kRounds; ++round) {
       const std::string query = bucket_query(scripts, table, condition);
       auto before = read_buckets(source, query, round == 0 ? &result.rows : nullptr);
@@ -87,22 +85,15 @@ struct Comparison {
       if (*before == *there) return {};
       auto after = read_buckets(source, query, nullptr);
       if (!after) return after.error();
-      open.clear();
-      for (const Buckets* side : {&*before, &*there, &*after}) {
-        for (const auto& [bucket, ignored] : *side) {
-          const std::string &a = (*before)[bucket], &b = (*there)[bucket], &c = (*after)[bucket];
-          if (b != a && b != c) open[bucket] = a == c;
-        }
-      }
-      if (open.empty()) return {};
-      condition = in_list(open);
-      size_t differing = 0;
-      for (const auto& [bucket, differs] : open) differing += differs ? 1 : 0;
-      if (differing == 0) continue;
-      result.differences.push_back(fmt::format("{}: {} of {} buckets", table.name, differing, kBuckets));
-      return {};
+      doubts = doubts_of(*before, *there, *after, doubts);
+      if (doubts.empty()) return {};
+      condition = in_list(doubts);
+      differing = count_differences(doubts);
+      if (differing == doubts.size()) break;
     }
-    result.busy_buckets += open.size();
+    if (differing > 0)
+      result.differences.push_back(fmt::format("{}: {} of {} buckets", table.name, differing, kBuckets));
+    result.busy_buckets += doubts.size() - differing;
     return {};
   }
 };

@@ -1,7 +1,8 @@
 #pragma once
 // Whether the target has the rows that the source has, while both change: tables are compared in buckets of
 // rows, by count and hash. A bucket differs only if the source's was the same before and after the target had
-// been read behind a marker; one that changes all the time is looked at again, and at last counts as busy.
+// been read behind a marker, several times in a row with the same values; one that changes all the time
+// counts as busy at last.
 
 #include <cstdint>
 #include <string>

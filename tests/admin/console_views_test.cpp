@@ -22,6 +22,8 @@ class ConsoleViews : public ::testing::Test {
     };
     backend.report = [this](const proxy::ReportRequest&) { return report_; };
     backend.locks = [this] { return locks_; };
+    backend.moves = [this]() -> routing::Result<std::vector<MoveRow>> { return moves_; };
+    backend.shard_sizes = [this] { return sizes_; };
     backend.events = &events_;
     state_ = std::make_unique<ConsoleState>(std::move(backend));
     report_.workers.resize(2);
@@ -44,8 +46,41 @@ class ConsoleViews : public ::testing::Test {
   EventLog events_;
   proxy::Report report_;
   std::vector<NodeLocks> locks_;
+  std::vector<MoveRow> moves_;
+  std::map<uint32_t, ShardSize> sizes_;
   std::unique_ptr<ConsoleState> state_;
 };
+
+TEST_F(ConsoleViews, shards_tell_their_size_and_what_becomes_of_them) {
+  sizes_[1] = {4096, 7};
+  moves_.resize(2);
+  moves_[0].shard.value = moves_[1].shard.value = 2;
+  moves_[0].id = 5, moves_[0].state = MoveState::kComplete;
+  moves_[1].id = 6, moves_[1].state = MoveState::kCopying;
+  report_.workers[0].shard_queries = {0, 3, 4};
+  report_.workers[1].shard_queries = {0, 1, 0};
+  const auto rows = show("shards");
+  EXPECT_EQ(rows[1].at("bytes"), "4096");
+  EXPECT_EQ(rows[1].at("rows"), "7");
+  EXPECT_EQ(rows[1].at("query_count"), "4");
+  EXPECT_EQ(rows[1].at("move"), "NULL");
+  EXPECT_EQ(rows[2].at("bytes"), "NULL");
+  EXPECT_EQ(rows[2].at("move"), "6");
+  EXPECT_EQ(rows[2].at("move_state"), "copying");
+}
+
+TEST_F(ConsoleViews, session_state_tells_what_moves_have_cost) {
+  report_.workers[0].moving[3] = {2, 1, 0, 500};
+  report_.workers[0].moving[4] = {1, 0, 1, 900};
+  report_.workers[0].clients_at_gate = {{3, 2}};
+  const auto rows = show("session_state");
+  EXPECT_EQ(rows[0].at("held_statements"), "3");
+  EXPECT_EQ(rows[0].at("replayed_statements"), "1");
+  EXPECT_EQ(rows[0].at("refused_for_moves"), "1");
+  EXPECT_EQ(rows[0].at("longest_hold_us"), "900");
+  EXPECT_EQ(rows[0].at("waiting_now"), "2");
+  EXPECT_EQ(rows[1].at("held_statements"), "0");
+}
 
 TEST_F(ConsoleViews, shapes_of_all_workers_are_summed_and_the_longest_time_comes_first) {
   const auto shape = [](const char* text, uint64_t calls, uint64_t time_us) {

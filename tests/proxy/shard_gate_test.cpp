@@ -31,7 +31,8 @@ class ShardGateTest : public testing::Test {
 
   std::shared_ptr<const routing::CatalogSnapshot> catalog =
       std::make_shared<const routing::CatalogSnapshot>(routing::testing::sample_parts());
-  ShardGate gate;
+  MovingCountsByShard counts;
+  ShardGate gate{counts};
   ShardGate::Limits limits{2, 1000};
 };
 
@@ -62,7 +63,8 @@ TEST_F(ShardGateTest, lets_go_by_a_new_map) {
   EXPECT_EQ(a.opened, 1);
   EXPECT_EQ(b.opened, 0);
   EXPECT_FALSE(a.is_at_gate());
-  EXPECT_EQ(gate.counts().longest_ms, 20u);
+  EXPECT_EQ(counts[3].longest_us, 20'000u);
+  EXPECT_EQ(counts[3].held, 2u);
 }
 
 TEST_F(ShardGateTest, has_room_for_so_many) {
@@ -89,7 +91,23 @@ TEST_F(ShardGateTest, asks_a_node_again_that_has_refused_and_does_not_wait_for_e
   EXPECT_EQ(held.opened, 0);
   gate.on_tick(*catalog, limits, 1001);
   EXPECT_EQ(held.failure, "MZ021");
-  EXPECT_EQ(gate.counts().failed, 1u);
+  EXPECT_EQ(counts[4].refused, 1u);
+}
+
+// What is refused over and over waits no longer in all than what waits once.
+TEST_F(ShardGateTest, counts_the_time_from_the_first_refusal) {
+  set_place(3, 10, false);
+  WaitingClient client;
+  LeaseRequest refused = request(3, false, 10);
+  uint64_t now_ms = 0;
+  for (refused.refusals = 1; client.failure.empty() && refused.refusals < 100; ++refused.refusals) {
+    gate.wait(client, refused, limits, now_ms);
+    for (; client.is_at_gate(); now_ms += 10) gate.on_tick(*catalog, limits, now_ms);
+  }
+  EXPECT_EQ(client.failure, "MZ021");
+  EXPECT_LE(now_ms, 1100u);
+  EXPECT_EQ(counts[3].held, 1u);
+  EXPECT_EQ(counts[3].refused, 1u);
 }
 
 }  // namespace

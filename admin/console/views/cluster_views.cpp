@@ -99,17 +99,39 @@ ViewTable show_nodes(const ViewContext& context) {
 }
 
 ViewTable show_shards(const ViewContext& context) {
+  constexpr size_t kMinute = 1;  // of ShardHeat::kWindows
   const auto catalog = context.backend.catalog();
-  std::vector<uint64_t> queries(catalog->shard_count());
-  for (const proxy::WorkerReport& worker : context.backend.report({}).workers) {
-    for (size_t i = 0; i < std::min(queries.size(), worker.shard_queries.size()); ++i)
-      queries[i] += worker.shard_queries[i];
+  const ShardTotals totals = sum_shards(context.backend.report({}));
+  const ShardTotals heat = context.state.heat.added(kMinute, totals, ShardHeat::Clock::now());
+  const std::map<uint32_t, ShardSize> sizes = context.backend.shard_sizes();
+  std::map<uint32_t, MoveRow> moves;
+  if (auto open = context.backend.moves()) {
+    for (MoveRow& move : *open) {
+      if (!is_final(move.state)) moves[move.shard.value] = std::move(move);
+    }
   }
-  ViewTable table{columns({"shard#", "schema", "node", "query_count#", "epoch#", "state"}), {}};
+  const auto counted = [](const std::vector<uint64_t>& counts, uint32_t shard) {
+    return shard < counts.size() ? counts[shard] : 0;
+  };
+  ViewTable table{columns({"shard#", "schema", "node", "query_count#", "epoch#", "state", "bytes#", "rows#",
+                           "queries_1m#", "time_1m#", "move#", "move_state"}),
+                  {}};
   for (uint32_t shard = 0; shard < catalog->shard_count(); ++shard) {
     const routing::ShardPlace& place = catalog->place_of({shard});
-    table.rows.push_back(row(shard, catalog->schema_of({shard}), catalog->node_name(place.node),
-                             queries[shard], place.epoch.value, place.is_held ? "held" : "open"));
+    ViewRow cells = row(shard, catalog->schema_of({shard}), catalog->node_name(place.node),
+                        counted(totals.queries, shard), place.epoch.value,
+                        place.is_held       ? "held"
+                        : place.is_in_doubt ? "in doubt"
+                                            : "open");
+    const auto size = sizes.find(shard);  // NULL: its node has not told
+    cells.push_back(size == sizes.end() ? std::nullopt : cell(size->second.bytes));
+    cells.push_back(size == sizes.end() ? std::nullopt : cell(size->second.rows));
+    cells.push_back(cell(counted(heat.queries, shard)));
+    cells.push_back(cell(counted(heat.us, shard)));
+    const auto move = moves.find(shard);
+    cells.push_back(move == moves.end() ? std::nullopt : cell(move->second.id));
+    cells.push_back(move == moves.end() ? std::nullopt : cell(to_text(move->second.state)));
+    table.rows.push_back(std::move(cells));
   }
   return table;
 }
@@ -172,21 +194,30 @@ ViewTable show_statement_cache(const ViewContext& context) {
 }
 
 ViewTable show_session_state(const ViewContext& context) {
-  ViewTable table{
-      columns({"worker#", "moved_transactions#", "rested_servers#", "looked_servers#", "healed_statements#"}),
-      {}};
-  for (const proxy::WorkerReport& worker : context.backend.report({}).workers)
+  ViewTable table{columns({"worker#", "moved_transactions#", "rested_servers#", "looked_servers#",
+                           "healed_statements#", "held_statements#", "waiting_now#", "replayed_statements#",
+                           "refused_for_moves#", "longest_hold_us#"}),
+                  {}};
+  for (const proxy::WorkerReport& worker : context.backend.report({}).workers) {
+    proxy::MovingCounts moving;
+    uint64_t waiting = 0;
+    for (const auto& [shard, counts] : worker.moving) moving += counts;
+    for (const auto& [shard, clients] : worker.clients_at_gate) waiting += clients;
     table.rows.push_back(row(worker.worker, worker.moved_transactions, worker.rested_servers,
-                             worker.looked_servers, worker.healed_statements));
+                             worker.looked_servers, worker.healed_statements, moving.held, waiting,
+                             moving.replayed, moving.refused, moving.longest_us));
+  }
   return table;
 }
 
 ViewTable show_proxies(const ViewContext& context) {
-  ViewTable table{
-      columns({"proxy", "host", "pid#", "port#", "version", "epoch#", "started_at", "heartbeat_at"}), {}};
+  ViewTable table{columns({"proxy", "host", "pid#", "port#", "version", "epoch#", "started_at",
+                           "heartbeat_at", "clients#", "epochs_behind#", "silent_ms#"}),
+                  {}};
   for (const ProxyRow& entry : context.backend.catalog_status().proxies)
     table.rows.push_back(row(entry.identity.id, entry.identity.host, entry.identity.pid, entry.identity.port,
-                             entry.identity.version, entry.epoch, entry.started_at, entry.heartbeat_at));
+                             entry.identity.version, entry.load.epoch, entry.started_at, entry.heartbeat_at,
+                             entry.load.clients, entry.epochs_behind, entry.silent_ms));
   return table;
 }
 

@@ -75,15 +75,20 @@ ViewTable show_move(const MoveRow& move) {
   add("attempts", progress.attempts);
   add("write_pause_ms", milliseconds(progress.write_pause_us));
   add("read_pause_ms", milliseconds(progress.read_pause_us));
-  for (const char* part : {"hold", "drain", "close", "catch_up", "open", "flip"}) {
+  for (const char* part : {"hold", "drain", "close", "catch_up", "open", "reopen", "flip"}) {
     if (const auto at = progress.pause_us.find(part); at != progress.pause_us.end())
       table.rows.push_back(row(fmt::format("  of it {}_ms", part), milliseconds(at->second)));
   }
+  add("statements_held", move.counts.held);
+  add("statements_replayed", move.counts.replayed);
+  add("statements_refused", move.counts.refused);
+  add("longest_hold_ms", milliseconds(move.counts.longest_us));
   add("way_back", move.facts.has_way_back && move.state <= MoveState::kSoaking ? "yes" : "no");
   add("parallel", move.options.parallel);
   add("rate_limit_bytes_per_s", move.options.rate_bytes);
   add("soak_s", move.options.soak_ms / 1000);
   add("verify", to_text(move.options.verify));
+  add("is_rehearsal", move.options.is_rehearsal ? "yes" : "no");
   add("proxy", move.is_leased ? move.mover : "");
   add("created_at", move.created_at);
   add("changed_at", move.changed_at);

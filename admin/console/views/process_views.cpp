@@ -71,6 +71,20 @@ ViewTable show_help(const ViewContext&) {
   table.rows.push_back(
       row("SHOW view [WHERE column = value] [ORDER BY column [DESC]] [LIMIT n]", "a part of a view"));
   table.rows.push_back(row("EXPLAIN ROUTE statement", "where a statement would go, and why"));
+  table.rows.push_back(row("MOVE SHARD n | SHARDS 1-20,40 TO node [WITH (parallel, rate, soak, verify)]",
+                           "move shards while they are used; returns at once"));
+  table.rows.push_back(
+      row("CHECK MOVE SHARD n TO node", "what keeps a shard from being moved, and what to type"));
+  table.rows.push_back(
+      row("REHEARSE MOVE SHARD n TO node", "a move without the switch: how long writes would pause"));
+  table.rows.push_back(row("DRAIN NODE name [DRY RUN]", "move all of its shards to the other nodes"));
+  table.rows.push_back(row("REBALANCE [DRY RUN] [BY count | size | heat]",
+                           "move shards until nodes have as many, as much, or as much work"));
+  table.rows.push_back(
+      row("PAUSE | RESUME | CANCEL | UNDO | FINISH MOVE n",
+          "UNDO: back, with what was written since; FINISH: no longer wait whether to undo"));
+  table.rows.push_back(row("WAIT MOVE n | MOVES [1-20,40]", "tells what happens until they are through"));
+  table.rows.push_back(row("SHOW MOVE n", "all that is known of a move"));
   table.rows.push_back(row("ADD NODE name [DRY RUN]",
                            "prepare a node of the configuration file and take it into use, on all proxies"));
   table.rows.push_back(

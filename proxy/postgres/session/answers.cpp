@@ -374,6 +374,7 @@ Session::Verdict Session::on_error(std::string_view body) {
   if (front.effects && front.effects->refusal) {
     routing::append_error(*outbox_.to_client, *front.effects->refusal);
   } else if (is_for_moving(routing::parse_error_fields(body))) {
+    if (last_shard_ >= 0) ++environment_.moving[static_cast<uint32_t>(last_shard_)].refused;
     routing::append_error(*outbox_.to_client, moved_error());
   } else {
     forward_error(body);

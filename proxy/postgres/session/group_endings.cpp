@@ -47,7 +47,7 @@ Session::Verdict Session::on_ready(char status) {
   const Purpose purpose = front.purpose;
   if (!group_.is_retrying && !is_own) {
     attempt_.stop();
-    fence_.denials = 0;
+    fence_.refusals = fence_.denials = 0;
   }
   if (!group_.is_retrying) end_timing(front, group_.has_error ? TimingEnd::kFailed : TimingEnd::kCompleted);
   if (front.is_bound && !group_.is_retrying) {

@@ -66,7 +66,10 @@ Session::Server Session::need_server(const Route& route, const std::optional<poo
     LeaseRequest& request = *outbox_.lease_request;
     request.shard = route.shard;
     request.is_read = route.is_read && !transaction_.is_open();
-    if (fence_.shard == route.shard) request.refused_at = fence_.refused_at;
+    if (fence_.shard == route.shard) {
+      request.refused_at = fence_.refused_at;
+      request.refusals = fence_.refusals;
+    }
   }
   return Server::kWaiting;
 }

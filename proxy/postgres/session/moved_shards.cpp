@@ -24,14 +24,22 @@ constexpr uint32_t kDenialsMax = 2, kMissingMax = 20;
 
 }  // namespace
 
-// How often a refusal of this kind is not told; 0: it says nothing of the shard's place.
+// Whether the newest map gives a reason for the node that this session has asked to refuse the shard.
+bool Session::may_be_gone(ShardId shard) const {
+  const routing::ShardPlace& newest = environment_.catalog->place_of(shard);
+  return newest.is_held || newest.is_in_doubt || newest.node != catalog().place_of(shard).node;
+}
+
+// How often a refusal of this kind is not told; 0: it says nothing of the shard's place. Where the map knows
+// of a reason only time limits it.
 uint32_t Session::denials_for(const Error& error, ShardId shard) const {
+  const bool is_denial = error.sqlstate == sqlstate::kInsufficientPrivilege;
+  const bool is_missing = error.sqlstate == sqlstate::kUndefinedTable ||
+                          error.sqlstate == sqlstate::kUndefinedSchema ||
+                          error.sqlstate == sqlstate::kUndefinedFunction;
   const bool names_schema = error.message.find(catalog().schema_of(shard)) != std::string::npos;
-  for (const char* missing :
-       {sqlstate::kUndefinedTable, sqlstate::kUndefinedSchema, sqlstate::kUndefinedFunction}) {
-    if (error.sqlstate == missing) return names_schema ? kMissingMax : 0;
-  }
-  if (error.sqlstate != sqlstate::kInsufficientPrivilege) return 0;
+  if (!is_denial && !(is_missing && names_schema)) return 0;
+  if (may_be_gone(shard)) return UINT32_MAX;
   return names_schema ? kMissingMax : kDenialsMax - 1;
 }
 
@@ -41,6 +49,7 @@ bool Session::is_fenced(Expectation& front, std::string_view body) {
   const Error error = routing::parse_error_fields(body);
   const ShardId shard{static_cast<uint32_t>(last_shard_)};
   if (error.sqlstate != sqlstate::kShardFenced && fence_.denials++ >= denials_for(error, shard)) return false;
+  ++fence_.refusals;
   group_.fenced_shard = shard;
   // A Parse that the client sent before there was a server is not sent again: it counts as done, and what is
   // wrong with it another server will say.
@@ -57,9 +66,7 @@ bool Session::is_for_moving(const Error& error) const {
   if (last_shard_ < 0 || static_cast<uint32_t>(last_shard_) >= environment_.catalog->shard_count())
     return false;
   const ShardId shard{static_cast<uint32_t>(last_shard_)};
-  if (denials_for(error, shard) == 0) return false;
-  const routing::ShardPlace& newest = environment_.catalog->place_of(shard);
-  return newest.is_held || newest.node != catalog().place_of(shard).node;
+  return denials_for(error, shard) != 0 && may_be_gone(shard);
 }
 
 // What a client is told that can not be sent again: something else was done in its transaction before.
@@ -73,7 +80,7 @@ Error Session::moved_error() const {
 // The server has answered all of the attempt, or can not any more: its messages are looked at again.
 void Session::take_attempt_back() {
   if (const std::optional<ShardId> shard = group_.fenced_shard) {
-    ++environment_.replayed_statements;
+    ++environment_.moving[shard->value].replayed;
     fence_.shard = *shard;
     fence_.refused_at = catalog().place_of(*shard).epoch;
     statements_.drop_portals();

@@ -21,6 +21,7 @@ struct LeaseRequest {
   std::optional<routing::ShardId> shard;  // of what is to run there
   bool is_read = false;                   // which changes nothing
   routing::Epoch refused_at;  // the shard's node refused it while the map said this; 0: it did not
+  uint32_t refusals = 0;      // so far
 };
 
 enum class LeaseEnd : uint8_t {

@@ -184,7 +184,8 @@ class Session {
   struct Fence {
     routing::ShardId shard;
     routing::Epoch refused_at;  // of its place then; 0: nothing is refused
-    uint32_t denials = 0;       // by what may be said for another reason
+    uint32_t refusals = 0;      // one after another
+    uint32_t denials = 0;       // of them, by what may be said for another reason
   };
   struct PortalEffects {
     std::string portal;
@@ -310,6 +311,7 @@ class Session {
   // moved_shards.cpp
   uint32_t denials_for(const routing::Error& error, routing::ShardId shard) const;
   bool is_fenced(Expectation& front, std::string_view body);
+  bool may_be_gone(routing::ShardId shard) const;
   bool is_for_moving(const routing::Error& error) const;
   routing::Error moved_error() const;
   void take_attempt_back();

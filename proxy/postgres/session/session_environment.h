@@ -8,6 +8,7 @@
 
 #include "pool/node_loads.h"
 #include "pool/postgres/name_values.h"
+#include "proxy/moving_counts.h"
 #include "proxy/postgres/login/welcome_cache.h"
 #include "proxy/postgres/schema_changes.h"
 #include "proxy/postgres/session/parse_contexts.h"
@@ -49,14 +50,14 @@ struct SessionEnvironment {
   uint64_t slow_statement_us = 0;  // from this duration on a statement is told of; 0: never
   uint64_t refused_statements = 0;
   uint64_t described_from_cache = 0;
-  uint64_t bound_queries = 0;        // simple queries that went out as prepared statements
-  uint64_t unbound_queries = 0;      // of these, sent again as they came
-  uint64_t ddl_statements = 0;       // the worker tells the others of a changed schema when it grows
-  uint64_t rested_servers = 0;       // servers brought to rest behind a transaction that may have left traces
-  uint64_t looked_servers = 0;       // servers asked for what their client still keeps them for
-  uint64_t moved_transactions = 0;   // portable ones that went on elsewhere
-  uint64_t replayed_statements = 0;  // refused by a node that their shard has left, and sent again
-  uint64_t healed_statements = 0;    // lost by a server, and prepared again unseen
+  uint64_t bound_queries = 0;       // simple queries that went out as prepared statements
+  uint64_t unbound_queries = 0;     // of these, sent again as they came
+  uint64_t ddl_statements = 0;      // the worker tells the others of a changed schema when it grows
+  uint64_t rested_servers = 0;      // servers brought to rest behind a transaction that may have left traces
+  uint64_t looked_servers = 0;      // servers asked for what their client still keeps them for
+  uint64_t moved_transactions = 0;  // portable ones that went on elsewhere
+  MovingCountsByShard moving;       // what moves have cost
+  uint64_t healed_statements = 0;   // lost by a server, and prepared again unseen
 };
 
 }  // namespace mosaic::proxy

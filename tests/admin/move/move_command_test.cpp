@@ -13,11 +13,10 @@ namespace {
 using testing::HasSubstr;
 
 std::string numbers(std::string_view text) {
-  const auto shards = parse_shards(text);
+  const auto shards = parse_numbers(text, "shards");
   if (!shards) return shards.error().message;
   std::string list;
-  for (const routing::ShardId shard : *shards)
-    list += (list.empty() ? "" : " ") + std::to_string(shard.value);
+  for (const uint32_t shard : *shards) list += (list.empty() ? "" : " ") + std::to_string(shard);
   return list;
 }
 
@@ -65,6 +64,17 @@ TEST(MoveCommand, is_read_from_the_console) {
   const auto drain = parse_console_command("DRAIN NODE pg1 DRY RUN");
   ASSERT_TRUE(drain);
   EXPECT_TRUE(drain->move.is_dry_run);
+  const auto rehearsal = parse_console_command("REHEARSE MOVE SHARD 4 TO pg2");
+  ASSERT_TRUE(rehearsal);
+  EXPECT_TRUE(rehearsal->move.options.is_rehearsal);
+  const auto even = parse_console_command("REBALANCE BY size WITH (soak = 0) DRY RUN");
+  ASSERT_TRUE(even) << even.error().message;
+  EXPECT_EQ(even->move.weight, MoveCommand::Weight::kSize);
+  EXPECT_TRUE(even->move.is_dry_run);
+  EXPECT_EQ(even->move.options.soak_ms, 0u);
+  EXPECT_THAT(parse_console_command("WAIT MOVES 3-5,9")->move.moves, testing::ElementsAre(3, 4, 5, 9));
+  EXPECT_THAT(parse_console_command("WAIT MOVE 3")->move.moves, testing::ElementsAre(3));
+  EXPECT_THAT(parse_console_command("WAIT MOVES")->move.moves, testing::IsEmpty());
   for (const char* text : {"MOVE",
                            "MOVE SHARD",
                            "MOVE SHARD 1",
@@ -83,9 +93,28 @@ TEST(MoveCommand, is_read_from_the_console) {
                            "DRAIN",
                            "DRAIN NODE",
                            "DRAIN NODE pg1 DRY",
+                           "DRAIN NODE pg1 BY size",
+                           "REBALANCE DRY",
+                           "REBALANCE BY",
+                           "REBALANCE BY colour",
+                           "REBALANCE NOW",
+                           "REHEARSE",
+                           "REHEARSE MOVE 4",
+                           "WAIT",
+                           "WAIT MOVE",
+                           "WAIT MOVES x",
+                           "WAIT MOVES 3-1",
                            "SHOW MOVE",
                            "SHOW MOVE x"})
     EXPECT_FALSE(parse_console_command(text)) << text;
+}
+
+TEST(MoveRow, adds_up_what_it_has_cost_each_proxy) {
+  proxy::MovingCounts counts;
+  const std::string one = to_json(proxy::MovingCounts{1, 2, 3, 40});
+  ASSERT_TRUE(read_counts(R"({"a": )" + one + R"(, "b": )" + one + "}", counts));
+  EXPECT_EQ(counts, (proxy::MovingCounts{2, 4, 6, 40}));
+  EXPECT_FALSE(read_counts("[", counts));
 }
 
 TEST(MoveRow, comes_back_from_the_catalog_as_it_was) {

@@ -10,7 +10,8 @@ from .move_checker import MoveChecker
 from .processes import wait_until
 
 LOGICAL = {"wal_level": "logical", "max_replication_slots": "20", "max_wal_senders": "20",
-           "max_logical_replication_workers": "10", "max_worker_processes": "20", "max_prepared_transactions": "5"}
+           "max_logical_replication_workers": "10", "max_worker_processes": "20", "max_prepared_transactions": "5",
+           "wal_retrieve_retry_interval": "200ms"}
 # Names of what a move makes; none may be left behind.
 LEFTOVERS = """
 SELECT relname::text FROM pg_class WHERE relname LIKE 'mosaic\\_m%' UNION ALL

@@ -69,7 +69,7 @@ TEST_F(SessionMoved, sends_a_query_again_where_its_shard_is_now) {
     EXPECT_THAT(s.to_client(), ElementsAre("Complete INSERT 0 1", "Ready I"));
     s.lease_end();
   }
-  EXPECT_EQ(s.environment.replayed_statements, 2u);
+  EXPECT_EQ(s.environment.moving[shard.value].replayed, 2u);
 }
 
 // The node is killed between its refusal and its ReadyForQuery: nothing was done there.
@@ -103,6 +103,25 @@ TEST_F(SessionMoved, sends_again_what_a_node_has_refused_that_is_lost_then) {
     s.query("COMMIT"), s.answer({"COMMIT"}, 'I'), s.to_client();
     s.lease_end();
   }
+}
+
+// Its mover is silent: where the shard is open nobody knows, and whoever is refused asks until it is told.
+TEST_F(SessionMoved, asks_on_while_it_is_not_known_what_came_of_a_hold) {
+  const std::string denied = "permission denied for schema " + s.schema_of_user(user);
+  const routing::ShardPlace here = s.environment.catalog->place_of(shard);
+  s.environment.catalog = s.environment.catalog->with_places({{shard, {here.node, {5}, false, true}}});
+  send(insert);
+  for (int i = 0; i < 50; ++i) {
+    s.server_error("42501", denied), s.server_ready('I');
+    ASSERT_TRUE(s.wants_lease()) << i;
+    EXPECT_EQ(s.outbox.lease_request->refusals, static_cast<uint32_t>(i + 1));
+    s.open_gate();
+    s.grant(), s.to_server();
+  }
+  EXPECT_THAT(s.to_client(), IsEmpty());
+  s.environment.catalog = s.environment.catalog->with_places({{shard, {here.node, {6}, false, false}}});
+  s.server_error("42501", denied), s.server_ready('I');
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 42501"), "Ready I"));
 }
 
 TEST_F(SessionMoved, says_a_transaction_again_that_had_only_begun) {
