@@ -39,6 +39,7 @@ class MovesCluster(Cluster):
         # Closed to nobody, so that the unprivileged user can enter.
         super().__init__(2, shards, node_settings=_SETTINGS, folder=make_folder(unprivileged_user(), below=PARENT))
         self.other = self.another_mosaic("second", workers=self.sections["mosaic"]["workers"])
+        self._operator = None
         self._users = itertools.count(_FILL_FIRST_USER)
         self._reserved = {}  # shard: users that were found on the way to others'
 
@@ -61,8 +62,12 @@ class MovesCluster(Cluster):
         for node in self.nodes:
             node.query(countries)
         self.other.start()
+        self._operator = psycopg2.connect(**self.address("operator", "mosaic"))
+        self._operator.autocommit = True
 
     def stop(self):
+        if self._operator:
+            self._operator.close()
         try:
             self.other.clean_stop()
         finally:
@@ -124,11 +129,18 @@ class MovesCluster(Cluster):
 
     def begin_move(self, shard, node):
         """Returns its number."""
-        connection = psycopg2.connect(**self.address("operator", "mosaic"))
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
+        del self._operator.notices[:]
+        with self._operator.cursor() as cursor:
             cursor.execute(f"MOVE SHARD {shard} TO {node.name} WITH (soak = '0')")
-            return int(connection.notices[0].split("move ")[1].split(":")[0])
+        return int(self._operator.notices[0].split("move ")[1].split(":")[0])
+
+    def has_ended(self, number):
+        """The state of a move, when it is its last; else None. On a connection that stays: it is asked often."""
+        with self._operator.cursor() as cursor:
+            cursor.execute("SHOW MOVES")
+            names = [column.name for column in cursor.description]
+            row = next(row for row in (dict(zip(names, row)) for row in cursor.fetchall()) if row["move"] == number)
+        return row["state"] if row["finished_at"] else None
 
     def move(self, number):
         """What SHOW MOVE says: {name: text}."""

@@ -1,14 +1,15 @@
-"""The photo application beside moves: a photo_load for each proxy and protocol, at a rate that the machine can bear, and
-what its series of intervals says about any window of time."""
+"""The photo application beside moves: a photo_load for each proxy and protocol, at a rate that the machine can bear."""
 
 import json
 import os
 import signal
 import subprocess
+import time
 
 from harness.processes import spawn, wait_until
 
 from .generator_output import LoadFailed
+from .moves_series import Series
 from .plan import LOAD_SHARE_TRIALS, PROTOCOLS
 
 _RATE_TOO_HIGH = 100_000  # of one generator: what it achieves is the most that there is
@@ -66,6 +67,16 @@ class PhotoLoads:
         if dead := self._dead():
             raise LoadFailed("\n".join(_tail(path + ".log") for path in dead))
 
+    def is_calm_within(self, least_s, most_s):
+        """Waits for `least_s`, and for the generators to have caught up with what is due; says whether they have."""
+        begin_s = time.monotonic()
+        time.sleep(least_s)
+        while (backlog := self.series.backlog_since(begin_s)) is None or backlog > self.plan.load_connections:
+            if time.monotonic() > begin_s + most_s:
+                return False
+            time.sleep(_INTERVAL_S)
+        return True
+
     def stop(self):
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
@@ -95,63 +106,6 @@ class PhotoLoads:
             self.processes.append(spawn(command, paths[-1] + ".log"))
         self.last_command = " ".join(command)
         return paths
-
-
-class Series:
-    """The intervals that some generators have written so far; the latest are read when a window asks for them."""
-
-    def __init__(self, paths=()):
-        self.paths = list(paths)
-        self.rows = {path: [] for path in self.paths}
-        self._offsets = dict.fromkeys(self.paths, 0)
-
-    def read(self):
-        for path in self.paths:
-            if not os.path.exists(path):
-                continue
-            with open(path, "rb") as file:
-                file.seek(self._offsets[path])
-                text = file.read()
-            whole = text[:text.rfind(b"\n") + 1]
-            self._offsets[path] += len(whole)
-            self.rows[path] += [json.loads(line) for line in whole.splitlines()]
-
-    def has_begun(self):
-        self.read()
-        return all(self.rows.values())
-
-    def reaches(self, time_s):
-        self.read()
-        return all(rows and rows[-1]["end_s"] >= time_s for rows in self.rows.values())
-
-    def window(self, begin_s, end_s):
-        """Metrics of the intervals whose middles lie between two times of the monotonic clock; None without any."""
-        rate, buckets = 0.0, {}
-        for rows in self.rows.values():
-            inside = [row for row in rows if begin_s <= row["end_s"] - row["seconds"] / 2 <= end_s]
-            if not inside:
-                return None
-            rate += sum(row["completed"] for row in inside) / sum(row["seconds"] for row in inside)
-            for row in inside:
-                for value_ns, count in row["buckets_ns"]:
-                    buckets[value_ns] = buckets.get(value_ns, 0) + count
-        if not buckets:
-            return None
-        return {"tps": rate, "p50_ms": bucket_percentile(buckets, 0.5) / 1e6, "p99_ms": bucket_percentile(buckets, 0.99) / 1e6}
-
-    def total(self, name):
-        return sum(row[name] for rows in self.rows.values() for row in rows)
-
-
-def bucket_percentile(buckets, fraction):
-    """The value that `fraction` of all do not exceed; `buckets`: {highest value: how many}."""
-    wanted = fraction * sum(buckets.values())
-    seen = 0
-    for value in sorted(buckets):
-        seen += buckets[value]
-        if seen >= wanted:
-            return value
-    raise ValueError("a percentile of no values")
 
 
 def _tail(path):

@@ -40,23 +40,3 @@ class Probes(MoveChecker):
 
     def writes(self):
         return sum(len(client.turns) for client in self.clients)
-
-
-def longest_gap(turns):
-    """(begin, end) of the longest time in which no write was acknowledged."""
-    ends = [ended for _, ended in turns]
-    return max(zip(ends, ends[1:]), key=lambda pair: pair[1] - pair[0], default=(0.0, 0.0))
-
-
-def slowest(turns):
-    return max((ended - began for began, ended in turns), default=0.0)
-
-
-def per_second(turns, begin_s, bin_s, bins):
-    """Acknowledged writes per second in each of so many bins."""
-    counts = [0] * bins
-    for _, ended in turns:
-        place = int((ended - begin_s) // bin_s)
-        if 0 <= place < bins:
-            counts[place] += 1
-    return [count / bin_s for count in counts]

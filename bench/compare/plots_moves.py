@@ -34,7 +34,7 @@ def _pauses(moves, path):
     axes.set_xscale("log")
     axes.set_xlabel("MB of the shard, with its indexes")
     axes.set_ylabel("ms")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.35 * max(move[metric] for move in moves for metric in ("quiet_gap_ms", "gap_ms", "write_pause_ms")))
     axes.set_title("Writes to a shard that moves, by its size", fontsize=10)
     _finish(figure, [axes], path)
 
@@ -43,14 +43,14 @@ def _timeline(timeline, path):
     figure, (whole, switch) = pyplot.subplots(2, 1, figsize=(7, 6))
     times, rates, latencies = zip(*timeline["load"])
     whole.plot(times, rates, color=_BLUE, label="operations per second, all shards")
-    whole.set_ylim(bottom=0)
+    whole.set_ylim(0, 1.4 * max(rates))
     whole.set_ylabel("operations per second")
     whole.set_xlabel("seconds since the move began")
     whole.axvspan(timeline["begin_s"], timeline["end_s"], color=_GREY, alpha=0.15, label="the move")
     whole.axvline(timeline["switch_s"], color="#444", linewidth=0.8, label="the switch")
     beside = whole.twinx()
     beside.plot(times, latencies, color=_ORANGE, linewidth=0.9)
-    beside.set_ylim(bottom=0)
+    beside.set_ylim(0, 1.4 * max(latencies))
     beside.set_ylabel("p99, ms", color=_ORANGE)
     beside.spines["top"].set_visible(False)
     whole.set_title(f"The application while a shard of {timeline['size_mb']:.0f} MB moves", fontsize=10)
@@ -58,7 +58,7 @@ def _timeline(timeline, path):
     for name, label, colour in (("others", "a shard that stays", _GREY), ("moved", "the shard that moves", _BLUE)):
         places = [(timeline["first_s"] + (number + 0.5) * bin_s) * 1e3 for number in range(len(timeline[name]))]
         switch.step(places, timeline[name], where="mid", color=colour, label=label, linewidth=0.9)
-    switch.set_ylim(bottom=0)
+    switch.set_ylim(0, 1.3 * max(timeline["moved"] + timeline["others"]))
     switch.set_ylabel("writes per second")
     switch.set_xlabel("ms around the switch")
     switch.set_title(f"Probing writers in bins of {bin_s * 1e3:.0f} ms (write pause {timeline['write_pause_ms']:.1f} ms)",
@@ -69,7 +69,7 @@ def _timeline(timeline, path):
 def _finish(figure, all_axes, path):
     for axes in all_axes:
         axes.spines["top"].set_visible(False)
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(fontsize=7, frameon=False, loc="upper left")
     figure.tight_layout()
     figure.savefig(path, format="svg", metadata={"Date": None})
     pyplot.close(figure)

@@ -114,11 +114,12 @@ QUESTIONS = (
               Column("slowest_ms", "slowest write ms"), Column("read_pause_ms", "read pause ms"), Column("attempts", "attempts", 0),
               Column("hold_ms", "hold ms"), Column("drain_ms", "drain ms"), Column("close_ms", "close ms"),
               Column("catch_up_ms", "catch up ms"), Column("open_ms", "open ms"), Column("flip_ms", "flip ms"),
-              Column("copying_s", "copying s"), Column("indexing_s", "indexing s"), Column("catching_up_s", "catching up s"),
-              Column("verifying_s", "verifying s"), Column("total_s", "all s"))),
+              Column("preparing_s", "preparing s"), Column("copying_s", "copying s"), Column("indexing_s", "indexing s"), Column("catching_up_s", "catching up s"),
+              Column("verifying_s", "verifying s"), Column("ready_s", "ready s"),
+              Column("cutover_s", "cutover s"), Column("switched_s", "switched s"), Column("finishing_s", "finishing s"), Column("total_s", "all s"))),
     Question("moves_others", "Moving shards: what others notice",
              "The application's operations on all shards, counted from when they were due, in windows while a shard moves and in "
-             "windows as long (30 s at most) while none does, in turn. One operation in 64 is for the shard that moves.",
+             "windows as long (20 s at most; the load has caught up before each) while none does, in turn. One operation in 64 is for the shard that moves.",
              (TPS, *LATENCIES[:2]), (), "while none does", "p99_ms"),
     Question("moves_copy", "Moving shards: how fast they are copied",
              "The same shard, under the same load, copied by pg_dump and pg_restore into another database of the target, and then "

@@ -13,19 +13,22 @@ from harness.processes import wait_until
 from .measure import median, percentile
 from .moves_cluster import MB, MovesCluster
 from .moves_load import PhotoLoads
-from .moves_probes import Probes, longest_gap, per_second, slowest
+from .moves_probes import Probes
+from .moves_series import longest_gap, per_second, slowest
 from .results import Point
 
 CLASSES = ((5, "up to 4 MB"), (20, "4 to 16 MB"), (80, "16 to 64 MB"), (400, "256 MB"), (float("inf"), "1 GB"))  # MB wanted
-PHASES = ("copying", "indexing", "catching_up", "verifying", "cutover")
+PHASES = ("preparing", "copying", "indexing", "catching_up", "verifying", "ready", "cutover", "switched", "finishing")
 PAUSE_PARTS = ("hold", "drain", "close", "catch_up", "open", "flip")
 DURING, WITHOUT = "while a shard moves", "while none does"
+MOVES = "moves"
 MOVE, DUMP = "a move, copying and indexing", "pg_dump -Fc | pg_restore"
+TIMELINE_MB_MAX = 64  # of the move in the figure: a large one's switch would be lost in it
 _MOVE_DEADLINE_S = 900
-_POLL_S = 0.1
+_POLL_S = 0.25
 _SEED = 7           # of the order of sizes
 _AROUND_S = 1.0     # before and after the switch, in the figure
-_BIN_S = 0.01
+_BIN_S = 0.02
 _LOAD_AROUND_S = 3  # before and after the move
 _BUDGET_SLACK_S = 900  # the load outlasts the budget by the last move
 
@@ -42,6 +45,7 @@ class MovesSuite:
         self.began_s = time.monotonic()
         self.findings, self.failed = [], []
         self.writes = 0
+        self.begun = self.restless = 0
         self.timelines = []  # (write pause in ms, timeline) of each move of a small shard
 
     @property
@@ -101,7 +105,7 @@ class MovesSuite:
         began_s = time.monotonic()
         for number, move in enumerate(moves):
             if time.monotonic() > began_s + self.plan.budget_s:
-                self.failed.append(f"{len(moves) - number} moves: no time was left for them")
+                self._say(f"no time is left for {len(moves) - number} moves")
                 return
             if move in copied:
                 self._dump(*move)
@@ -122,38 +126,45 @@ class MovesSuite:
         pause_s = self.plan.probe_pause_s
         with Probes(self.cluster, shard, pause_s) as moved, Probes(self.cluster, self.still, pause_s) as others:
             moved.wait_for_turns(10)
-            time.sleep(self.plan.settle_s)
+            was_calm = self._settle()
             size = self.cluster.size_of(shard, source)
             begin_s = time.monotonic()
             number = self.cluster.begin_move(shard, target)
+            self.begun += 1
             state = self._wait_for(number)
             end_s = time.monotonic()
-            time.sleep(self.plan.settle_s)
+            was_calm = self._settle() and was_calm
             quiet_begin_s = time.monotonic()
             time.sleep(min(end_s - begin_s, self.plan.quiet_s_max))
             quiet = (quiet_begin_s, time.monotonic())
-            time.sleep(self.plan.settle_s)
         self._account(moved, others)
         row = self.cluster.move(number)
         if state != "complete":
             self.failed.append(f"move {number} of shard {shard}: {state}, {row['message']}")
             return
         metrics = self._metrics(row, size, (begin_s, end_s), quiet, moved, others)
-        self._keep(size_mb, metrics, (begin_s, end_s), quiet)
-        if size_mb <= 64:
-            self.timelines.append((metrics["write_pause_ms"], metrics["size_mb"], begin_s, end_s, moved.turns(begin_s, end_s),
-                                   others.turns(begin_s, end_s)))
+        self._keep(size_mb, metrics)
+        if was_calm:
+            self._compare_windows(size_mb, (begin_s, end_s), quiet)
+        else:
+            self.restless += 1
+        if size_mb <= TIMELINE_MB_MAX:
+            around = (begin_s, end_s + _AROUND_S)
+            self.timelines.append((metrics["write_pause_ms"], metrics["size_mb"], begin_s, end_s, moved.turns(*around),
+                                   others.turns(*around)))
         self._say(f"shard {shard:2}, {size / MB:7.1f} MB: {metrics['total_s']:5.1f} s, {metrics['attempts']:.0f} attempts, "
                   f"writes paused {metrics['write_pause_ms']:.1f} ms ("
                   + ", ".join(f"{part} {metrics[part + '_ms']:.1f}" for part in PAUSE_PARTS if part + "_ms" in metrics)
-                  + f"), longest gap {metrics['gap_ms']:.1f} ms, without a move {metrics['quiet_gap_ms']:.1f}")
+                  + f"), longest gap {metrics['gap_ms']:.1f} ms, without a move {metrics['quiet_gap_ms']:.1f}; s: "
+                  + ", ".join(f"{phase} {metrics[phase + '_s']:.1f}" for phase in PHASES if phase + "_s" in metrics))
+
+    def _settle(self):
+        """What a move has delayed is no part of the window that follows. Whether the load has caught up with it."""
+        return self.load.is_calm_within(self.plan.settle_s, self.plan.settle_s_max)
 
     def _wait_for(self, number):
         """Its state when it has ended."""
-        def ended():
-            row = next(row for row in self.cluster.console("SHOW MOVES") if row["move"] == number)
-            return row["state"] if row["finished_at"] else None
-        return wait_until(ended, lambda: f"move {number} to end: {self.cluster.move(number)}", _MOVE_DEADLINE_S, _POLL_S)
+        return wait_until(lambda: self.cluster.has_ended(number), lambda: f"move {number} to end: {self.cluster.move(number)}", _MOVE_DEADLINE_S, _POLL_S)
 
     def _account(self, *probes):
         for probe in probes:
@@ -181,23 +192,26 @@ class MovesSuite:
                 metrics[f"{phase}_s"] = float(row[f"ms in {phase}"]) / 1e3
         return metrics
 
-    def _keep(self, size_mb, metrics, window, quiet):
+    def _keep(self, size_mb, metrics):
         name = class_of(size_mb)
-        self._point("moves", name, "mosaic").rounds.append(metrics)
+        self._point("moves", name, MOVES).rounds.append(metrics)
         copy_s = metrics.get("copying_s", 0) + metrics.get("indexing_s", 0)
         copies = self._point("moves_copy", name, DUMP, made=False)
         if copies and copy_s and len(self._point("moves_copy", name, MOVE).rounds) < len(copies.rounds):
             self._point("moves_copy", name, MOVE).rounds.append({"mb_per_s": metrics["size_mb"] / copy_s, "seconds": copy_s})
+
+    def _compare_windows(self, size_mb, window, quiet):
+        """What the application had while the shard moved, and afterwards."""
         wait_until(lambda: self.load.series.reaches(quiet[1]), "the load's figures", 30)
         during, without = self.load.series.window(*window), self.load.series.window(*quiet)
         if during and without:
-            self._point("moves_others", name, DURING).rounds.append(during)
-            self._point("moves_others", name, WITHOUT).rounds.append(without)
+            self._point("moves_others", class_of(size_mb), DURING).rounds.append(during)
+            self._point("moves_others", class_of(size_mb), WITHOUT).rounds.append(without)
 
     def _point(self, scenario, name, peer, made=True):
         point = self.results.find(scenario, peer, **{"size of the shard": name})
         if point is None and made:
-            point = Point(scenario, {"size of the shard": name}, peer, command=self.load.last_command if peer == "mosaic" else "")
+            point = Point(scenario, {"size of the shard": name}, peer, command=self.load.last_command if peer == MOVES else "")
             self.results.points.append(point)
         return point
 
@@ -209,7 +223,8 @@ class MovesSuite:
         self.results.points.sort(key=lambda point: order[point.labels["size of the shard"]])
         facts, series = self.results.facts, self.load.series
         moves = [metrics for point in self.results.select("moves") for metrics in point.rounds]
-        facts["moves wanted"], facts["moves complete"] = wanted, len(moves)
+        facts["moves planned"], facts["moves begun"], facts["moves complete"] = wanted, self.begun, len(moves)
+        facts["moves without a comparison of windows, because the load had not caught up before"] = self.restless
         facts["operations of the application"] = series.total("completed")
         facts["its errors, lost connections and wrong answers"] = (
             series.total("errors") + series.total("lost") + series.total("wrong_answers"))
