@@ -97,5 +97,5 @@ QUICK_MOVES = MovesPlan(name="quick", shards=64, sizes_mb=spread_mb(1, 16, 6), c
                         settle_s_max=5, quiet_s_max=6, budget_s=150)
 FULL_MOVES = MovesPlan(name="full", shards=64, sizes_mb=spread_mb(1, 64, 44) + (256,) * 4 + (1024,) * 2, copies=1,
                        capacity_seconds=15, share=0.8, trial_seconds=8, load_connections=10, load_users=500,
-                       probe_pause_s=0.002, settle_s=0.4, settle_s_max=10, quiet_s_max=20, budget_s=1080)
+                       probe_pause_s=0.002, settle_s=0.4, settle_s_max=10, quiet_s_max=20, budget_s=1200)
 LOAD_SHARE_TRIALS = 4  # a rate that is not kept up with is lowered by `share` so often

@@ -5,9 +5,10 @@ import os
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
+from matplotlib import pyplot, ticker  # noqa: E402  (after the choice of backend)
 
 _BLUE, _ORANGE, _GREY = "#1f4e9c", "#d9822b", "#9a9a9a"
+_SIZE_TICKS = [2 ** power for power in range(11)]  # MB
 
 
 def draw(results, folder):
@@ -32,6 +33,10 @@ def _pauses(moves, path):
                                           ("write_pause_ms", "write pause, as the mover measures it", _BLUE, "o")):
         axes.scatter(sizes, [move[metric] for move in moves], s=18, label=label, color=colour, marker=marker, alpha=0.8)
     axes.set_xscale("log")
+    axes.set_xlim(min(sizes) / 1.4, max(sizes) * 1.4)
+    axes.set_xticks([size for size in _SIZE_TICKS if min(sizes) / 1.4 <= size <= max(sizes) * 1.4])
+    axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_xlabel("MB of the shard, with its indexes")
     axes.set_ylabel("ms")
     axes.set_ylim(0, 1.35 * max(move[metric] for move in moves for metric in ("quiet_gap_ms", "gap_ms", "write_pause_ms")))

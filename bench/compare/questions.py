@@ -103,23 +103,25 @@ QUESTIONS = (
     Question("moves", "Moving shards: how long writers wait",
              "How long are writes to a shard paused when it moves to another node under load, does that depend on its size, and "
              "what do clients see of it? Two nodes with fsync, two proxies; the photo application through both in every protocol, "
-             "paced; and clients that write to the moving shard all the time, one write each 2 ms, by every protocol through both. "
-             "A row is all moves of shards of about a size. `write pause` is from the hold until the map has changed, as the mover "
+             "paced; and clients that write to the moving shard all the time, one write each 2 ms where they find the time, by every "
+             "protocol through both. A row is all moves of shards of about a size. `write pause` is from the hold until the map has changed, as the mover "
              "measures it; its parts follow. `longest gap` is the longest time, while the shard moved, without an acknowledged write "
              "of those clients; `without a move` the same as long afterwards, `of a shard that stays` the same at the same time: what "
              "the machine itself does.",
-             (Column("size_mb", "MB", 1), Column("rows", "rows", 0), Column("rows_compared", "rows compared", 0),
-              Column("write_pause_ms", "write pause ms"), Column("gap_ms", "longest gap ms"),
-              Column("quiet_gap_ms", "without a move ms"), Column("others_gap_ms", "of a shard that stays ms"),
-              Column("slowest_ms", "slowest write ms"), Column("read_pause_ms", "read pause ms"), Column("attempts", "attempts", 0),
-              Column("hold_ms", "hold ms"), Column("drain_ms", "drain ms"), Column("close_ms", "close ms"),
-              Column("catch_up_ms", "catch up ms"), Column("open_ms", "open ms"), Column("flip_ms", "flip ms"),
-              Column("preparing_s", "preparing s"), Column("copying_s", "copying s"), Column("indexing_s", "indexing s"), Column("catching_up_s", "catching up s"),
-              Column("verifying_s", "verifying s"), Column("ready_s", "ready s"),
-              Column("cutover_s", "cutover s"), Column("switched_s", "switched s"), Column("finishing_s", "finishing s"), Column("total_s", "all s"))),
+             (Column("size_mb", "MB"), Column("write_pause_ms", "write pause ms"), *(Column(f"{part}_ms", f"{part.replace('_', ' ')} ms")
+              for part in ("hold", "drain", "close", "catch_up", "open", "flip")), Column("read_pause_ms", "read pause ms"),
+              Column("attempts", "attempts", 0), Column("gap_ms", "longest gap ms"), Column("quiet_gap_ms", "without a move ms"),
+              Column("others_gap_ms", "of a shard that stays ms"), Column("slowest_ms", "slowest write ms"),
+              Column("writes_per_s", "probing writes/s", 0))),
+    Question("moves_phases", "Moving shards: how long a move takes",
+             "The same moves by phase, in seconds. `verifying` compares all rows of both sides; `rows compared` says how many.",
+             (Column("size_mb", "MB"), Column("rows", "rows", 0), Column("rows_compared", "rows compared", 0), Column("total_s", "all"),
+              *(Column(f"{phase}_s", phase.replace("_", " ")) for phase in ("preparing", "copying", "indexing", "catching_up",
+                                                                            "verifying", "ready", "cutover", "switched", "finishing")))),
     Question("moves_others", "Moving shards: what others notice",
              "The application's operations on all shards, counted from when they were due, in windows while a shard moves and in "
-             "windows as long (20 s at most; the load has caught up before each) while none does, in turn. One operation in 64 is for the shard that moves.",
+             "windows as long (20 s at most; the load has caught up before each) while none does, in turn. One operation in 64 is for "
+             "the shard that moves.",
              (TPS, *LATENCIES[:2]), (), "while none does", "p99_ms"),
     Question("moves_copy", "Moving shards: how fast they are copied",
              "The same shard, under the same load, copied by pg_dump and pg_restore into another database of the target, and then "

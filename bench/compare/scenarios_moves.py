@@ -142,21 +142,23 @@ class MovesSuite:
         if state != "complete":
             self.failed.append(f"move {number} of shard {shard}: {state}, {row['message']}")
             return
-        metrics = self._metrics(row, size, (begin_s, end_s), quiet, moved, others)
-        self._keep(size_mb, metrics)
+        pauses, phases = self._pauses(row, size, (begin_s, end_s), quiet, moved, others), self._phases(row, size, end_s - begin_s)
+        self._keep(size_mb, pauses, phases)
         if was_calm:
             self._compare_windows(size_mb, (begin_s, end_s), quiet)
         else:
             self.restless += 1
         if size_mb <= TIMELINE_MB_MAX:
             around = (begin_s, end_s + _AROUND_S)
-            self.timelines.append((metrics["write_pause_ms"], metrics["size_mb"], begin_s, end_s, moved.turns(*around),
+            self.timelines.append((pauses["write_pause_ms"], pauses["size_mb"], begin_s, end_s, moved.turns(*around),
                                    others.turns(*around)))
-        self._say(f"shard {shard:2}, {size / MB:7.1f} MB: {metrics['total_s']:5.1f} s, {metrics['attempts']:.0f} attempts, "
-                  f"writes paused {metrics['write_pause_ms']:.1f} ms ("
-                  + ", ".join(f"{part} {metrics[part + '_ms']:.1f}" for part in PAUSE_PARTS if part + "_ms" in metrics)
-                  + f"), longest gap {metrics['gap_ms']:.1f} ms, without a move {metrics['quiet_gap_ms']:.1f}; s: "
-                  + ", ".join(f"{phase} {metrics[phase + '_s']:.1f}" for phase in PHASES if phase + "_s" in metrics))
+        self._tell(shard, pauses, phases)
+
+    def _tell(self, shard, pauses, phases):
+        parts = ", ".join(f"{part} {pauses[part + '_ms']:.1f}" for part in PAUSE_PARTS if part + "_ms" in pauses)
+        self._say(f"shard {shard:2}, {pauses['size_mb']:7.1f} MB: {phases['total_s']:5.1f} s, {pauses['attempts']:.0f} attempts, writes "
+                  f"paused {pauses['write_pause_ms']:.1f} ms ({parts}), longest gap {pauses['gap_ms']:.1f} ms, without a move "
+                  f"{pauses['quiet_gap_ms']:.1f}")
 
     def _settle(self):
         """What a move has delayed is no part of the window that follows. Whether the load has caught up with it."""
@@ -164,7 +166,8 @@ class MovesSuite:
 
     def _wait_for(self, number):
         """Its state when it has ended."""
-        return wait_until(lambda: self.cluster.has_ended(number), lambda: f"move {number} to end: {self.cluster.move(number)}", _MOVE_DEADLINE_S, _POLL_S)
+        return wait_until(lambda: self.cluster.has_ended(number), lambda: f"move {number} to end: {self.cluster.move(number)}",
+                          _MOVE_DEADLINE_S, _POLL_S)
 
     def _account(self, *probes):
         for probe in probes:
@@ -172,14 +175,13 @@ class MovesSuite:
             self.findings += probe.findings()
 
     @staticmethod
-    def _metrics(row, size, window, quiet, moved, others):
+    def _pauses(row, size, window, quiet, moved, others):
         turns, still = moved.turns(*window), others.turns(*window)
         gap = longest_gap(turns)
         metrics = {
-            "size_mb": size / MB, "rows": float(row["rows"]), "rows_compared": float(row["rows_compared"]),
-            "attempts": float(row["attempts"]), "write_pause_ms": float(row["write_pause_ms"]),
+            "size_mb": size / MB, "attempts": float(row["attempts"]), "write_pause_ms": float(row["write_pause_ms"]),
             "read_pause_ms": float(row["read_pause_ms"]), "gap_ms": (gap[1] - gap[0]) * 1e3, "slowest_ms": slowest(turns) * 1e3,
-            "others_slowest_ms": slowest(still) * 1e3, "total_s": window[1] - window[0],
+            "others_slowest_ms": slowest(still) * 1e3, "writes_per_s": len(turns) / (window[1] - window[0]),
         }
         for name, turns_of in (("quiet_gap_ms", moved.turns(*quiet)), ("others_gap_ms", still)):
             begin_s, end_s = longest_gap(turns_of)
@@ -187,18 +189,24 @@ class MovesSuite:
         for part in PAUSE_PARTS:
             if row.get(f"of it {part}_ms"):
                 metrics[f"{part}_ms"] = float(row[f"of it {part}_ms"])
-        for phase in PHASES:
-            if row.get(f"ms in {phase}"):
-                metrics[f"{phase}_s"] = float(row[f"ms in {phase}"]) / 1e3
         return metrics
 
-    def _keep(self, size_mb, metrics):
+    @staticmethod
+    def _phases(row, size, total_s):
+        phases = {"size_mb": size / MB, "rows": float(row["rows"]), "rows_compared": float(row["rows_compared"]), "total_s": total_s}
+        for phase in PHASES:
+            if row.get(f"ms in {phase}"):
+                phases[f"{phase}_s"] = float(row[f"ms in {phase}"]) / 1e3
+        return phases
+
+    def _keep(self, size_mb, pauses, phases):
         name = class_of(size_mb)
-        self._point("moves", name, MOVES).rounds.append(metrics)
-        copy_s = metrics.get("copying_s", 0) + metrics.get("indexing_s", 0)
+        self._point("moves", name, MOVES).rounds.append(pauses)
+        self._point("moves_phases", name, MOVES).rounds.append(phases)
+        copy_s = phases.get("copying_s", 0) + phases.get("indexing_s", 0)
         copies = self._point("moves_copy", name, DUMP, made=False)
         if copies and copy_s and len(self._point("moves_copy", name, MOVE).rounds) < len(copies.rounds):
-            self._point("moves_copy", name, MOVE).rounds.append({"mb_per_s": metrics["size_mb"] / copy_s, "seconds": copy_s})
+            self._point("moves_copy", name, MOVE).rounds.append({"mb_per_s": phases["size_mb"] / copy_s, "seconds": copy_s})
 
     def _compare_windows(self, size_mb, window, quiet):
         """What the application had while the shard moved, and afterwards."""
@@ -232,7 +240,8 @@ class MovesSuite:
         facts["their errors, and writes lost or doubled"] = len(self.findings)
         for place, finding in enumerate(self.findings[:20]):
             facts[f"finding {place + 1}"] = finding
-        facts["rows compared by the moves"] = round(sum(metrics["rows_compared"] for metrics in moves))
+        facts["rows compared by the moves"] = round(sum(phases["rows_compared"] for point in self.results.select("moves_phases")
+                                                        for phases in point.rounds))
         self._tell_percentiles("all", moves)
         for point in self.results.select("moves"):
             self._tell_percentiles(point.labels["size of the shard"], point.rounds)
