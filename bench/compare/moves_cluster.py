@@ -134,13 +134,13 @@ class MovesCluster(Cluster):
             cursor.execute(f"MOVE SHARD {shard} TO {node.name} WITH (soak = '0')")
         return int(self._operator.notices[0].split("move ")[1].split(":")[0])
 
-    def has_ended(self, number):
-        """The state of a move, when it is its last; else None. On a connection that stays: it is asked often."""
+    def state_of(self, number):
+        """(state of a move, whether it is its last). On a connection that stays: it is asked often."""
         with self._operator.cursor() as cursor:
             cursor.execute("SHOW MOVES")
             names = [column.name for column in cursor.description]
             row = next(row for row in (dict(zip(names, row)) for row in cursor.fetchall()) if row["move"] == number)
-        return row["state"] if row["finished_at"] else None
+        return row["state"], bool(row["finished_at"])
 
     def move(self, number):
         """What SHOW MOVE says: {name: text}."""

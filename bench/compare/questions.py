@@ -105,9 +105,9 @@ QUESTIONS = (
              "what do clients see of it? Two nodes with fsync, two proxies; the photo application through both in every protocol, "
              "paced; and clients that write to the moving shard all the time, one write each 2 ms where they find the time, by every "
              "protocol through both. A row is all moves of shards of about a size. `write pause` is from the hold until the map has changed, as the mover "
-             "measures it; its parts follow. `longest gap` is the longest time, while the shard moved, without an acknowledged write "
-             "of those clients; `without a move` the same as long afterwards, `of a shard that stays` the same at the same time: what "
-             "the machine itself does.",
+             "measures it; its parts follow. `longest gap` is the longest time around the switch, some seconds, without an acknowledged "
+             "write of those clients; `without a move` the same in as many seconds afterwards, `of a shard that stays` the same at the "
+             "same time: what the machine itself does.",
              (Column("size_mb", "MB"), Column("write_pause_ms", "write pause ms"), *(Column(f"{part}_ms", f"{part.replace('_', ' ')} ms")
               for part in ("hold", "drain", "close", "catch_up", "open", "flip")), Column("read_pause_ms", "read pause ms"),
               Column("attempts", "attempts", 0), Column("gap_ms", "longest gap ms"), Column("quiet_gap_ms", "without a move ms"),

@@ -25,7 +25,9 @@ MOVES = "moves"
 MOVE, DUMP = "a move, copying and indexing", "pg_dump -Fc | pg_restore"
 TIMELINE_MB_MAX = 64  # of the move in the figure: a large one's switch would be lost in it
 _MOVE_DEADLINE_S = 900
-_POLL_S = 0.25
+_POLL_S = 0.1
+_BEFORE_SWITCH = ("planned", *PHASES[:PHASES.index("cutover")])
+_SWITCH_MARGIN_S = 0.4  # a poll, and a state that is told late
 _SEED = 7           # of the order of sizes
 _AROUND_S = 1.0     # before and after the switch, in the figure
 _BIN_S = 0.02
@@ -46,7 +48,7 @@ class MovesSuite:
         self.findings, self.failed = [], []
         self.writes = 0
         self.begun = self.restless = 0
-        self.timelines = []  # (write pause in ms, timeline) of each move of a small shard
+        self.timelines = []  # what the figure of one needs, of each move of a small shard
 
     @property
     def folder(self):
@@ -77,9 +79,11 @@ class MovesSuite:
     # --- before
 
     def _choose(self):
-        """(shard, source, target, size in MB) of each move, sizes in random order, from either node in turn."""
+        """(shard, source, target, size in MB) of each move, from either node in turn. Sizes in random order, but the smallest
+        first: all shards grow by what the application writes."""
         sizes = list(self.plan.sizes_mb)
         random.Random(_SEED).shuffle(sizes)
+        sizes.sort(key=lambda size_mb: size_mb >= CLASSES[0][0])
         shards = [self.cluster.shards_on(node) for node in self.cluster.nodes]
         self.still = shards[0].pop()  # never moves: others' writers are there
         moves = []
@@ -131,7 +135,7 @@ class MovesSuite:
             begin_s = time.monotonic()
             number = self.cluster.begin_move(shard, target)
             self.begun += 1
-            state = self._wait_for(number)
+            state, switch = self._wait_for(number)
             end_s = time.monotonic()
             was_calm = self._settle() and was_calm
             quiet_begin_s = time.monotonic()
@@ -142,15 +146,15 @@ class MovesSuite:
         if state != "complete":
             self.failed.append(f"move {number} of shard {shard}: {state}, {row['message']}")
             return
-        pauses, phases = self._pauses(row, size, (begin_s, end_s), quiet, moved, others), self._phases(row, size, end_s - begin_s)
+        pauses, phases = self._pauses(row, size, switch, quiet[0], moved, others), self._phases(row, size, end_s - begin_s)
         self._keep(size_mb, pauses, phases)
         if was_calm:
             self._compare_windows(size_mb, (begin_s, end_s), quiet)
         else:
             self.restless += 1
         if size_mb <= TIMELINE_MB_MAX:
-            around = (begin_s, end_s + _AROUND_S)
-            self.timelines.append((pauses["write_pause_ms"], pauses["size_mb"], begin_s, end_s, moved.turns(*around),
+            around = (switch[0] - _AROUND_S, switch[1] + _AROUND_S)
+            self.timelines.append((pauses["write_pause_ms"], pauses["size_mb"], (begin_s, end_s), switch, moved.turns(*around),
                                    others.turns(*around)))
         self._tell(shard, pauses, phases)
 
@@ -165,9 +169,19 @@ class MovesSuite:
         return self.load.is_calm_within(self.plan.settle_s, self.plan.settle_s_max)
 
     def _wait_for(self, number):
-        """Its state when it has ended."""
-        return wait_until(lambda: self.cluster.has_ended(number), lambda: f"move {number} to end: {self.cluster.move(number)}",
-                          _MOVE_DEADLINE_S, _POLL_S)
+        """(its state when it has ended, (begin, end) of the time around its switch)"""
+        begin_s = end_s = time.monotonic()
+
+        def ended():
+            nonlocal begin_s, end_s
+            state, is_over = self.cluster.state_of(number)
+            if state in _BEFORE_SWITCH:
+                begin_s = end_s = time.monotonic()
+            elif state == "cutover":
+                end_s = time.monotonic()
+            return state if is_over else None
+        state = wait_until(ended, lambda: f"move {number} to end: {self.cluster.move(number)}", _MOVE_DEADLINE_S, _POLL_S)
+        return state, (begin_s - _SWITCH_MARGIN_S, end_s + _SWITCH_MARGIN_S)
 
     def _account(self, *probes):
         for probe in probes:
@@ -175,15 +189,16 @@ class MovesSuite:
             self.findings += probe.findings()
 
     @staticmethod
-    def _pauses(row, size, window, quiet, moved, others):
-        turns, still = moved.turns(*window), others.turns(*window)
+    def _pauses(row, size, switch, quiet_s, moved, others):
+        seconds = switch[1] - switch[0]
+        turns, still = moved.turns(*switch), others.turns(*switch)
         gap = longest_gap(turns)
         metrics = {
             "size_mb": size / MB, "attempts": float(row["attempts"]), "write_pause_ms": float(row["write_pause_ms"]),
             "read_pause_ms": float(row["read_pause_ms"]), "gap_ms": (gap[1] - gap[0]) * 1e3, "slowest_ms": slowest(turns) * 1e3,
-            "others_slowest_ms": slowest(still) * 1e3, "writes_per_s": len(turns) / (window[1] - window[0]),
+            "others_slowest_ms": slowest(still) * 1e3, "writes_per_s": len(turns) / seconds,
         }
-        for name, turns_of in (("quiet_gap_ms", moved.turns(*quiet)), ("others_gap_ms", still)):
+        for name, turns_of in (("quiet_gap_ms", moved.turns(quiet_s, quiet_s + seconds)), ("others_gap_ms", still)):
             begin_s, end_s = longest_gap(turns_of)
             metrics[name] = (end_s - begin_s) * 1e3
         for part in PAUSE_PARTS:
@@ -261,8 +276,8 @@ class MovesSuite:
     def _timeline(self):
         """Of the move whose pause is the median's, for the figure."""
         middle = median([pause for pause, *_ in self.timelines])
-        pause, size_mb, begin_s, end_s, moved, still = min(self.timelines, key=lambda entry: abs(entry[0] - middle))
-        gap = longest_gap(moved)
+        pause, size_mb, (begin_s, end_s), switch, moved, still = min(self.timelines, key=lambda entry: abs(entry[0] - middle))
+        gap = longest_gap([turn for turn in moved if switch[0] <= turn[1] <= switch[1]])
         first_s = (gap[0] + gap[1]) / 2 - _AROUND_S
         bins = round(2 * _AROUND_S / _BIN_S)
         rows = self._load_rows(begin_s - _LOAD_AROUND_S, end_s + _LOAD_AROUND_S)
