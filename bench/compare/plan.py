@@ -81,7 +81,7 @@ class MovesPlan:
     settle_s: float         # before and after a move, and until the load has caught up, but
     settle_s_max: float     # no longer than this
     quiet_s_max: float      # a window without a move is as long as the move before it, but for this
-    budget_s: float         # no move begins later than this after the first
+    budget_s: float         # of the run: no move begins later
 
     def as_json(self):
         return asdict(self)
@@ -94,8 +94,8 @@ def spread_mb(least, most, count):
 
 QUICK_MOVES = MovesPlan(name="quick", shards=64, sizes_mb=spread_mb(1, 16, 6), copies=1, capacity_seconds=4, share=0.8,
                         trial_seconds=3, load_connections=10, load_users=300, probe_pause_s=0.002, settle_s=0.4,
-                        settle_s_max=5, quiet_s_max=6, budget_s=150)
+                        settle_s_max=5, quiet_s_max=6, budget_s=200)
 FULL_MOVES = MovesPlan(name="full", shards=64, sizes_mb=spread_mb(1, 64, 44) + (256,) * 4 + (1024,) * 2, copies=1,
                        capacity_seconds=15, share=0.8, trial_seconds=8, load_connections=10, load_users=500,
-                       probe_pause_s=0.002, settle_s=0.4, settle_s_max=10, quiet_s_max=20, budget_s=1200)
+                       probe_pause_s=0.002, settle_s=0.4, settle_s_max=10, quiet_s_max=20, budget_s=1380)
 LOAD_SHARE_TRIALS = 4  # a rate that is not kept up with is lowered by `share` so often

@@ -106,9 +106,8 @@ class MovesSuite:
     # --- the moves
 
     def _run_moves(self, moves, copied):
-        began_s = time.monotonic()
         for number, move in enumerate(moves):
-            if time.monotonic() > began_s + self.plan.budget_s:
+            if time.monotonic() > self.began_s + self.plan.budget_s:
                 self._say(f"no time is left for {len(moves) - number} moves")
                 return
             if move in copied:
