@@ -60,10 +60,29 @@ void raise_file_limit(const LoadOptions& options) {
   }
 }
 
+// The rows of a run, each written when it is over: also of a run that is ended from outside.
+class SeriesFile {
+ public:
+  explicit SeriesFile(const std::string& path) : path_(path) {
+    if (!path_.empty()) file_.open(path_);
+  }
+  void write(const IntervalSeries& series) {
+    if (path_.empty()) return;
+    file_ << to_json_line(series.rows().back(), series.last_latency(),
+                          static_cast<double>(monotonic_now()) / 1e9);
+    if (!file_.flush()) throw std::runtime_error("can not write " + path_);
+  }
+
+ private:
+  std::string path_;
+  std::ofstream file_;
+};
+
 class Load {
  public:
   explicit Load(const LoadOptions& options)
       : options_(options),
+        series_file_(options.series_file),
         population_(options.first_user, options.users, options.zipf),
         runner_(options.threads, to_ns(options.statement_timeout_s),
                 [this](const StageProgress& progress) { on_progress_(progress); }) {
@@ -77,9 +96,9 @@ class Load {
     prepare();
     if (options_.warm_up_s > 0) {
       LoadFigures uncounted;
-      run_paced("warm-up", options_.warm_up_s, options_.seed + kWarmUpSeed, uncounted);
+      run_paced("warm-up", options_.warm_up_s, options_.seed + kWarmUpSeed, uncounted, nullptr);
     }
-    run_paced("load", options_.duration_s, options_.seed, figures);
+    run_paced("load", options_.duration_s, options_.seed, figures, &series_file_);
     line_.end();
   }
 
@@ -112,7 +131,8 @@ class Load {
     population_.set_signed_up(options_.users);
   }
 
-  void run_paced(const std::string& title, double seconds, uint64_t seed, LoadFigures& figures) {
+  void run_paced(const std::string& title, double seconds, uint64_t seed, LoadFigures& figures,
+                 SeriesFile* file) {
     const Nanoseconds begin = monotonic_now();
     Stage stage;
     stage.mode = options_.mode;
@@ -128,7 +148,7 @@ class Load {
     IntervalSeries series(options_.interval_s);
     line_.begin(title);
     on_progress_ = [&](const StageProgress& progress) {
-      series.add(progress);
+      if (series.add(progress) && file != nullptr) file->write(series);
       show(progress, series);
     };
     runner_.run(stage, clients_, figures.statistics, &pacers);
@@ -156,6 +176,7 @@ class Load {
   }
 
   const LoadOptions& options_;
+  SeriesFile series_file_;
   Population population_;
   Clients clients_;
   ProgressLine line_;

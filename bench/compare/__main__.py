@@ -7,16 +7,17 @@ import signal
 import sys
 import time
 
-from . import machine, plots
+from . import machine, plots, plots_moves
 from .cluster import BenchCluster
 from .load import Load
 from .micro import MicroSuite
 from .peers import versions
-from .plan import FULL, QUICK
+from .plan import FULL, FULL_MOVES, QUICK, QUICK_MOVES
 from .publication import publish, without_paths
 from .report import write_report
 from .results import Results
 from .rounds import Rounds
+from .scenarios_moves import MovesSuite
 from .scenarios_pg import PgSuite
 from .scenarios_scale import ScaleSuite
 
@@ -26,7 +27,7 @@ CHECKOUT = os.path.dirname(BENCH)
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="run.sh", description="Compares Mosaic with its peers; see bench/README.md.")
-    parser.add_argument("suite", nargs="?", choices=("micro", "pg", "scale", "all"), default="all")
+    parser.add_argument("suite", nargs="?", choices=("micro", "pg", "scale", "moves", "all"), default="all")
     parser.add_argument("--quick", action="store_true", help="short rounds: minutes instead of half an hour")
     parser.add_argument("--compare", metavar="OLD.JSON", help="report.json of an earlier run: prints ratios to it")
     parser.add_argument("--out", metavar="DIR", help="folder for the report (default: build/bench/<date>)")
@@ -55,9 +56,23 @@ def measure(suite, plan, results):
         return failed + rounds.failed
     finally:
         cluster.stop()
-        # What the report repeats must mean something elsewhere.
-        document = without_paths(results.as_json(), {cluster.folder: "RUN", CHECKOUT: "."})
-        results.__dict__.update(Results.from_json(document).__dict__)
+        _without_paths(results, cluster.folder)
+
+
+def measure_moves(plan, results):
+    """The same for the suite of its own."""
+    suite = MovesSuite(plan, results)
+    try:
+        return suite.run()
+    finally:
+        suite.stop()
+        _without_paths(results, suite.folder)
+
+
+def _without_paths(results, folder):
+    """What the report repeats must mean something elsewhere."""
+    document = without_paths(results.as_json(), {folder: "RUN", CHECKOUT: "."})
+    results.__dict__.update(Results.from_json(document).__dict__)
 
 
 def write_files(results, folder, old):
@@ -66,7 +81,7 @@ def write_files(results, folder, old):
         json.dump(results.as_json(), file, indent=1)
         file.write("\n")
     with open(os.path.join(folder, "report.md"), "w") as file:
-        file.write(write_report(results, plots.draw(results, folder), old))
+        file.write(write_report(results, plots.draw(results, folder) | plots_moves.draw(results, folder), old))
     return os.path.join(folder, "report.md")
 
 
@@ -79,14 +94,15 @@ def main():
     if arguments.compare:
         with open(arguments.compare) as file:
             old = Results.from_json(json.load(file))
-    plan = QUICK if arguments.quick else FULL
+    is_moves = arguments.suite == "moves"
+    plan = (QUICK_MOVES if arguments.quick else FULL_MOVES) if is_moves else QUICK if arguments.quick else FULL
     began = time.localtime()
     results = Results(arguments.suite, plan.as_json(), machine.describe(),
                       versions() | {"commit": machine.commit(CHECKOUT)}, time.strftime("%Y-%m-%d %H:%M", began))
     folder = arguments.out or os.path.join(CHECKOUT, "build", "bench", time.strftime("%Y-%m-%d-%H%M%S", began))
     start_s = time.monotonic()
     try:
-        failed = measure(arguments.suite, plan, results)
+        failed = measure_moves(plan, results) if is_moves else measure(arguments.suite, plan, results)
     finally:
         results.seconds = time.monotonic() - start_s
         if results.points:
@@ -98,7 +114,7 @@ def main():
     if arguments.publish:
         print(f"Published: {publish(results, folder, BENCH)}", file=sys.stderr)
     if failed:
-        print(f"Without figures, though they should have some: {', '.join(failed)}", file=sys.stderr)
+        print(f"Failed, or without figures: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 

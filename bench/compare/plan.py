@@ -63,3 +63,39 @@ CONFIGURED_WORKERS = 2  # of the demo, whose pool is POOL_SIZE per node
 PRESSED_POOL_SIZE = 5   # where the pool is what is short
 CROWD_POOL_SIZE = 40    # before a crowd
 PROTOCOLS = ("simple", "extended", "prepared")
+
+
+@dataclass(frozen=True)
+class MovesPlan:
+    """Of the suite `moves`."""
+    name: str
+    shards: int
+    sizes_mb: tuple         # of the shards that move, one move each
+    copies: int             # so many of the largest are also copied by pg_dump and pg_restore
+    capacity_seconds: float  # a closed loop that says what the machine can do
+    share: float            # of that is asked for beside the moves
+    trial_seconds: float    # whether it keeps up with that
+    load_connections: int   # of each of the six generators
+    load_users: int         # of each
+    probe_pause_s: float    # between two writes to the shard that moves
+    settle_s: float         # before and after a move, and until the load has caught up, but
+    settle_s_max: float     # no longer than this
+    quiet_s_max: float      # a window without a move is as long as the move before it, but for this
+    budget_s: float         # of the run: no move begins later
+
+    def as_json(self):
+        return asdict(self)
+
+
+def spread_mb(least, most, count):
+    """Sizes whose logarithms lie at equal distances."""
+    return tuple(round(least * (most / least) ** (number / (count - 1)), 1) for number in range(count))
+
+
+QUICK_MOVES = MovesPlan(name="quick", shards=64, sizes_mb=spread_mb(1, 16, 6), copies=1, capacity_seconds=4, share=0.8,
+                        trial_seconds=3, load_connections=10, load_users=300, probe_pause_s=0.002, settle_s=0.4,
+                        settle_s_max=5, quiet_s_max=6, budget_s=200)
+FULL_MOVES = MovesPlan(name="full", shards=64, sizes_mb=spread_mb(1, 64, 44) + (256,) * 4 + (1024,) * 2, copies=1,
+                       capacity_seconds=15, share=0.8, trial_seconds=8, load_connections=10, load_users=500,
+                       probe_pause_s=0.002, settle_s=0.4, settle_s_max=10, quiet_s_max=20, budget_s=1380)
+LOAD_SHARE_TRIALS = 4  # a rate that is not kept up with is lowered by `share` so often

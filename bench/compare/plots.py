@@ -12,7 +12,8 @@ from .questions import QUESTIONS  # noqa: E402
 _COLOURS = {"mosaic": "#1f4e9c", "mosaic, as configured": "#4a7ac4", "mosaic, unsharded": "#7ea6e0",
             "pgbouncer": "#d9822b", "pgbouncer, extended": "#d9822b", "pgbouncer, three nodes": "#edb97d",
             "pgbouncer, three nodes, extended": "#edb97d", "haproxy": "#6b8f3a",
-            "forwarder": "#9a9a9a", "direct": "#d0d0d0"}
+            "forwarder": "#9a9a9a", "direct": "#d0d0d0",
+            "a move, copying and indexing": "#1f4e9c", "pg_dump -Fc | pg_restore": "#d9822b"}
 
 
 def draw(results, folder):

@@ -7,6 +7,9 @@ from .report import table
 from .targets import judge
 
 BEGIN, END = "<!-- the latest report begins: written by run.sh --publish -->", "<!-- the latest report ends -->"
+# Where what a suite of its own says goes: what begins it, what ends it, the figures that are shown there.
+_PLACES = {"moves": ("<!-- the latest moves begin: written by run.sh --publish -->", "<!-- the latest moves end -->",
+                     {"Pauses by size": "moves_pauses.svg", "One move over time": "moves_timeline.svg"})}
 
 
 def without_paths(value, names):
@@ -41,11 +44,14 @@ def publish(results, report_folder, bench_folder):
 
 def with_latest(readme, results, link):
     """The README's text with its generated part replaced."""
-    before, rest = readme.split(BEGIN)
-    _, after = rest.split(END)
-    lines = [BEGIN, "", f"**[{results.began}, suite `{results.suite}`, plan `{results.plan['name']}`]({link}/report.md)**, "
+    begin, end, figures = _PLACES.get(results.suite, (BEGIN, END, {}))
+    before, rest = readme.split(begin)
+    _, after = rest.split(end)
+    lines = [begin, "", f"**[{results.began}, suite `{results.suite}`, plan `{results.plan['name']}`]({link}/report.md)**, "
              f"{results.machine.get('processor', '?')}, {results.machine.get('cores', '?')} cores, load before the run "
              f"{results.machine.get('load before', '?')}, commit {results.versions.get('commit', '?')}.", ""]
     lines += table(("what", "to reach", "result", "verdict"),
                    [(verdict.line, verdict.target, verdict.result, verdict.verdict) for verdict in judge(results)])
-    return before + "\n".join(lines) + END + after
+    for title, figure in figures.items():
+        lines += [f"![{title}]({link}/{figure})", ""]
+    return before + "\n".join(lines) + end + after

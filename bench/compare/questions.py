@@ -100,6 +100,34 @@ QUESTIONS = (
              (TPS, *LATENCIES, CPU), (), "pgbouncer", "cpu_us"),
     Question("workers", "Workers", "What does a second thread cost per transaction? 256 clients, routed point selects.",
              (TPS, *LATENCIES, CPU), ()),
+    Question("moves", "Moving shards: how long writers wait",
+             "How long are writes to a shard paused when it moves to another node under load, does that depend on its size, and "
+             "what do clients see of it? Two nodes with fsync, two proxies; the photo application through both in every protocol, "
+             "paced; and clients that write to the moving shard all the time, one write each 2 ms where they find the time, by every "
+             "protocol through both. A row is all moves of shards of about a size. `write pause` is from the hold until the map has changed, as the mover "
+             "measures it; its parts follow. `longest gap` is the longest time around the switch, some seconds, without an acknowledged "
+             "write of those clients; `without a move` the same in as many seconds afterwards, `of a shard that stays` the same at the "
+             "same time: what the machine itself does.",
+             (Column("size_mb", "MB"), Column("write_pause_ms", "write pause ms"), *(Column(f"{part}_ms", f"{part.replace('_', ' ')} ms")
+              for part in ("hold", "drain", "close", "catch_up", "open", "flip")), Column("read_pause_ms", "read pause ms"),
+              Column("attempts", "attempts", 0), Column("gap_ms", "longest gap ms"), Column("quiet_gap_ms", "without a move ms"),
+              Column("others_gap_ms", "of a shard that stays ms"), Column("slowest_ms", "slowest write ms"),
+              Column("writes_per_s", "probing writes/s", 0))),
+    Question("moves_phases", "Moving shards: how long a move takes",
+             "The same moves by phase, in seconds. `verifying` compares all rows of both sides; `rows compared` says how many.",
+             (Column("size_mb", "MB"), Column("rows", "rows", 0), Column("rows_compared", "rows compared", 0), Column("total_s", "all"),
+              *(Column(f"{phase}_s", phase.replace("_", " ")) for phase in ("preparing", "copying", "indexing", "catching_up",
+                                                                            "verifying", "ready", "cutover", "switched", "finishing")))),
+    Question("moves_others", "Moving shards: what others notice",
+             "The application's operations on all shards, counted from when they were due, in windows while a shard moves and in "
+             "windows as long (20 s at most; the load has caught up before each) while none does, in turn. One operation in 64 is for "
+             "the shard that moves.",
+             (TPS, *LATENCIES[:2]), (), "while none does", "p99_ms"),
+    Question("moves_copy", "Moving shards: how fast they are copied",
+             "The same shard, under the same load, copied by pg_dump and pg_restore into another database of the target, and then "
+             "by its move: its phases `copying` and `indexing`. MB are those of tables and indexes.",
+             (Column("mb_per_s", "MB/s"), Column("seconds", "s")),
+             (Plot("mb_per_s", "MB per second", "Copying a shard under load"),), "pg_dump -Fc | pg_restore", "mb_per_s"),
     Question("micro", "Micro-benchmarks", "One question each, on one thread without sockets: see bench/micro.",
              (Column("cpu_ns", "CPU ns", 1), Column("allocations", "allocations", 2),
               Column("bytes_per_second", "bytes/s", 0)), ()),

@@ -10,12 +10,15 @@ _LEGEND = ("Figures are medians over the rounds, with the lowest and highest in 
            "time of the proxy's process with all its threads, over the window in which transactions were counted; logins "
            "lie before it. Client, proxy and servers share the machine's cores, so CPU per transaction and ratios say more "
            "than throughput.")
+_MOVES_LEGEND = ("Figures are medians over the moves, with the lowest and highest in brackets; ratios are medians of the ratios "
+                 "move by move. Clients, proxies and servers share the machine's cores, and the load leaves little of them: "
+                 "what a move computes, it takes from the others.")
 
 
 def write_report(results, plot_paths=(), old=None, heading="Benchmark report"):
     """The whole report. `plot_paths`: {scenario: [SVG file names]}; `old`: an earlier run to compare with."""
     lines = [f"# {heading}", "", f"{results.began}, suite `{results.suite}`, plan `{results.plan['name']}`, "
-             f"{results.seconds:.0f} s.", "", _LEGEND, ""]
+             f"{results.seconds:.0f} s.", "", _MOVES_LEGEND if results.suite == "moves" else _LEGEND, ""]
     lines += _targets(results)
     if old:
         lines += _changes(results, old)

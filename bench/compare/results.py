@@ -45,6 +45,7 @@ class Results:
     configs: dict = field(default_factory=dict)  # {contender: its configuration file}
     facts: dict = field(default_factory=dict)    # figures that are no point: {name: value}
     seconds: float = 0.0
+    series: dict = field(default_factory=dict)   # what is drawn over time: {name: as its figure needs it}
 
     def select(self, scenario, peer=None, **labels):
         return [point for point in self.points
@@ -64,7 +65,7 @@ class Results:
     def as_json(self):
         return {
             "suite": self.suite, "began": self.began, "seconds": self.seconds, "plan": self.plan, "machine": self.machine,
-            "versions": self.versions, "configs": self.configs, "facts": self.facts,
+            "versions": self.versions, "configs": self.configs, "facts": self.facts, "series": self.series,
             "points": [{"key": point.key, "scenario": point.scenario, "labels": point.labels, "peer": point.peer,
                         "median": {metric: point.value(metric) for metric in point.metrics()}, "rounds": point.rounds,
                         "once": point.once, "command": point.command, "problem": point.problem}
@@ -75,6 +76,7 @@ class Results:
     def from_json(cls, document):
         results = cls(**{name: document[name] for name in ("suite", "plan", "machine", "versions", "began", "configs",
                                                            "facts", "seconds")})
+        results.series = document.get("series", {})  # reports from before there were any
         for point in document["points"]:
             results.points.append(Point(**{name: point[name] for name in ("scenario", "labels", "peer", "rounds", "once",
                                                                           "command", "problem")}))

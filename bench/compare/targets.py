@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .measure import paired_ratio, percentile
 from .plan import PROTOCOLS
 
 REACHED, MISSED, NOT_MEASURED = "reached", "not reached", "not measured in this run"
@@ -35,7 +36,9 @@ def _judge(line, target, value, limit, unit, is_reached, missed_percent, because
 
 
 def judge(results):
-    """All rows, in the order of the targets' list."""
+    """All rows, in the order of the targets' list. Moves are a run of their own, with targets of their own."""
+    if results.suite == "moves":
+        return list(_moves(results))
     return [*_select_cpu(results), *_throughput(results), *_fairness(results), *_shards(results), *_routing(results), *_large(results),
             *_idle(results), *_workers(results)]
 
@@ -133,3 +136,21 @@ def _workers(results):
         one, two = (results.find("workers", "mosaic", protocol=protocol, workers=workers) for workers in (1, 2))
         yield at_most(f"CPU per transaction at 2 workers to that at 1, {protocol}, 256 clients", "at most 1.1 x",
                       results.ratio("cpu_us", two, one), 1.1)
+
+
+def _moves(results):
+    moves, facts = [move for point in results.select("moves") for move in point.rounds], results.facts
+    yield at_most("moves that were begun and did not complete", "none",
+                  facts["moves begun"] - facts["moves complete"] if "moves begun" in facts else None, 0, "moves")
+    yield at_most("the application: errors, lost connections, wrong answers", "none",
+                  facts.get("its errors, lost connections and wrong answers"), 0, "errors")
+    yield at_most("probing clients: errors, acknowledged writes lost or doubled", "none",
+                  facts.get("their errors, and writes lost or doubled"), 0, "findings")
+    for metric, line in (("write_pause_ms", "write pause of a move, p99"),
+                         ("gap_ms", "the same as clients saw it: longest time without an acknowledged write, p99")):
+        values = sorted(move[metric] for move in moves)
+        yield at_most(line, "at most 50 ms", percentile(values, 0.99) if values else None, 50, "ms")
+    during, without = ([values["p99_ms"] for point in results.select("moves_others", peer) for values in point.rounds]
+                       for peer in ("while a shard moves", "while none does"))
+    yield at_most("other operations: p99 while a shard moves to that while none does", "at most 1.1 x",
+                  paired_ratio(during, without), 1.1)

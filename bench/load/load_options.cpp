@@ -88,6 +88,8 @@ ParsedLoadOptions parse_load_options(int count, const char* const* arguments) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   app.add_option("--json", options.json_file, "write the figures to this file");
+  app.add_option("--series", options.series_file,
+                 "write each interval to this file when it is over, as a line of JSON with its latencies");
   try {
     app.parse(count, arguments);
     options.mode = parse_mode(mode);

@@ -30,6 +30,7 @@ struct LoadOptions {
   uint64_t seed = 1;
   double statement_timeout_s = 30;
   std::string json_file;
+  std::string series_file;  // a line for each interval, when it is over
 };
 
 // The options, or the exit code to leave with when they are wrong or ask for help.

@@ -44,6 +44,7 @@ nlohmann::json interval_json(const Interval& interval) {
           {"completed", interval.completed},
           {"errors", interval.errors},
           {"lost", interval.lost},
+          {"wrong_answers", interval.wrong_answers},
           {"backlog", interval.backlog},
           {"p50_ms", to_ms(interval.p50_ns)},
           {"p99_ms", to_ms(interval.p99_ns)},
@@ -137,6 +138,13 @@ std::string to_json(const LoadOptions& options, const LoadFigures& figures) {
   for (const Interval& interval : figures.intervals) json["intervals"].push_back(interval_json(interval));
   json["failures"] = find_failures(figures);
   return json.dump(2) + "\n";
+}
+
+std::string to_json_line(const Interval& interval, const LatencyHistogram& latency, double end_s) {
+  nlohmann::json json = interval_json(interval);
+  json["end_s"] = end_s;
+  json["buckets_ns"] = latency.filled_buckets();
+  return json.dump() + "\n";
 }
 
 std::vector<std::string> find_failures(const LoadFigures& figures) {

@@ -33,6 +33,9 @@ bool has_kept_up(const LoadOptions& options, const LoadFigures& figures);
 
 std::string to_text(const LoadOptions& options, const LoadFigures& figures);
 std::string to_json(const LoadOptions& options, const LoadFigures& figures);
+// A row of the time series on its own, as one line: with `end_s`, when it ended by CLOCK_MONOTONIC, and the
+// filled buckets of its latencies, so that rows can be put together.
+std::string to_json_line(const Interval& interval, const LatencyHistogram& latency, double end_s);
 // Errors, lost connections and wrong answers, one line per sort.
 std::vector<std::string> find_failures(const LoadFigures& figures);
 

@@ -57,4 +57,12 @@ uint64_t LatencyHistogram::percentile_ns(double percent) const {
   return max_ns_;
 }
 
+std::vector<std::pair<uint64_t, uint64_t>> LatencyHistogram::filled_buckets() const {
+  std::vector<std::pair<uint64_t, uint64_t>> filled;
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    if (buckets_[i] > 0) filled.emplace_back(highest_in_bucket(i), buckets_[i]);
+  }
+  return filled;
+}
+
 }  // namespace mosaic::workload

@@ -5,6 +5,7 @@
 // it once that thread has stopped.
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace mosaic::workload {
@@ -23,6 +24,8 @@ class LatencyHistogram {
   }
   // The value that `percent` of all values do not exceed, rounded up to its bucket's end; 0 when empty.
   uint64_t percentile_ns(double percent) const;
+  // (the bucket's highest value in ns, how many values) of each bucket that holds any, ascending.
+  std::vector<std::pair<uint64_t, uint64_t>> filled_buckets() const;
 
  private:
   std::vector<uint64_t> buckets_;

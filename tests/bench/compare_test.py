@@ -9,7 +9,7 @@ import unittest
 sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
-from compare import generator_output, measure, publication  # noqa: E402  (after the path is set)
+from compare import generator_output, measure, moves_series, plan, publication  # noqa: E402  (after the path is set)
 from compare.comparison import compare  # noqa: E402
 from compare.micro import read_benchmarks  # noqa: E402
 from compare.report import table, write_report  # noqa: E402
@@ -143,6 +143,78 @@ class Verdicts(unittest.TestCase):
         rows = judge(empty)
         self.assertGreater(len(rows), 20)
         self.assertEqual({row.verdict for row in rows}, {NOT_MEASURED})
+
+
+def moves_results(pauses=(10.0, 20.0), errors=0, findings=0, begun=2):
+    results = Results("moves", {"name": "made"}, {}, {}, "2026-01-02 03:04")
+    results.points.append(Point("moves", {"size of the shard": "1 GB"}, "moves",
+                                [{"write_pause_ms": pause, "gap_ms": pause + 1, "size_mb": 1024.0} for pause in pauses]))
+    for peer, p99s in (("while a shard moves", (4.0, 9.0, 2.0)), ("while none does", (2.0, 9.0, 2.0))):
+        results.points.append(Point("moves_others", {"size of the shard": "1 GB"}, peer, [{"p99_ms": p99} for p99 in p99s]))
+    results.facts.update({"moves begun": begun, "moves complete": len(pauses), "their errors, and writes lost or doubled": findings,
+                          "its errors, lost connections and wrong answers": errors})
+    return results
+
+
+class Moves(unittest.TestCase):
+    def verdicts(self, **figures):
+        return [(row.result, row.verdict) for row in judge(moves_results(**figures))]
+
+    def test_targets_of_a_good_run(self):
+        self.assertEqual(self.verdicts(), [
+            ("0 moves", REACHED), ("0 errors", REACHED), ("0 findings", REACHED), ("20 ms", REACHED), ("21 ms", REACHED),
+            ("1.00 x", REACHED)])  # 2, 1, 1
+
+    def test_each_target_can_be_missed(self):
+        rows = self.verdicts(pauses=(10.0, 75.0), errors=1, findings=2, begun=3)
+        self.assertEqual([result for result, verdict in rows if verdict.startswith(MISSED)],
+                         ["1 moves", "1 errors", "2 findings", "75 ms", "76 ms"])
+
+    def test_nothing_measured_is_said(self):
+        rows = judge(Results("moves", {"name": "made"}, {}, {}, "2026-01-02 03:04"))
+        self.assertEqual({row.verdict for row in rows}, {NOT_MEASURED})
+
+    def test_a_window_puts_the_intervals_of_all_generators_together(self):
+        def line(end_s, completed, *buckets):
+            return json.dumps({"end_s": end_s, "seconds": 1.0, "completed": completed, "errors": 1, "backlog": completed,
+                               "buckets_ns": buckets}) + "\n"
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in "ab"]
+            series = moves_series.Series(paths)
+            self.assertFalse(series.has_begun())
+            for path, count in zip(paths, (98, 1)):
+                with open(path, "w") as file:
+                    file.write(line(11.0, 7, [9_000_000, 7]) + line(12.0, count, [2_000_000, count]))
+                    file.write(line(13.0, 1, [5_000_000, 1]) + line(14.0, 9)[:20])  # being written
+            self.assertTrue(series.reaches(13.0))
+            self.assertFalse(series.reaches(13.5))
+            self.assertEqual(series.window(11.2, 13.0), {"tps": 50.5, "p50_ms": 2.0, "p99_ms": 5.0})
+            self.assertIsNone(series.window(20.0, 30.0))
+            self.assertEqual((series.total("errors"), series.backlog_since(13.0), series.backlog_since(14.0)), (6, 2, None))
+
+    def test_gaps_between_acknowledged_writes(self):
+        turns = [(0.9, 1.0), (1.0, 1.01), (1.02, 1.25), (1.2, 1.26)]
+        self.assertEqual(moves_series.longest_gap(turns), (1.01, 1.25))
+        self.assertAlmostEqual(moves_series.slowest(turns), 0.23)
+        self.assertEqual(moves_series.per_second(turns, 1.0, 0.125, 3), [16.0, 0.0, 16.0])
+        self.assertEqual((moves_series.longest_gap([]), moves_series.slowest([])), ((0.0, 0.0), 0.0))
+
+    def test_sizes_are_spread_by_their_logarithms(self):
+        self.assertEqual(plan.spread_mb(1, 16, 5), (1, 2, 4, 8, 16))
+        self.assertEqual(len(plan.FULL_MOVES.sizes_mb), 50)
+        self.assertEqual(plan.FULL_MOVES.sizes_mb.count(1024), 2)
+
+    def test_report_and_readme(self):
+        results = moves_results()
+        results.series["moves_timeline"] = {"moved": [1.0]}
+        self.assertEqual(Results.from_json(json.loads(json.dumps(results.as_json()))).as_json(), results.as_json())
+        self.assertIn("| 1 GB | moves | 1,024.0 | 15.0 (10.0-20.0) | 16.0 (11.0-21.0) |", write_report(results))
+        with open(os.path.join(ROOT, "bench", "README.md")) as file:
+            readme = file.read()
+        text = publication.with_latest(readme, results, "results/x")
+        begin, end = readme.index("## Moving shards"), readme.index("## The latest published report")
+        self.assertEqual((text[:begin], text[text.index("## The latest published report"):]), (readme[:begin], readme[end:]))
+        self.assertIn("](results/x/moves_pauses.svg)", text)
 
 
 class Reports(unittest.TestCase):

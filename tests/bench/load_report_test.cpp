@@ -45,6 +45,25 @@ TEST(IntervalSeries, makes_a_row_of_each_interval_and_of_the_rest) {
   EXPECT_EQ(rest.backlog, 8u);
 }
 
+TEST(IntervalSeries, tells_a_row_on_its_own_with_its_latencies) {
+  IntervalSeries series(1);
+  StageProgress stage = progress(1.5, 4, 4, {1, 1, 9});
+  stage.wrong_answers = 2;
+  ASSERT_TRUE(series.add(stage));
+  const std::string line = to_json_line(series.rows().back(), series.last_latency(), 77.25);
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  const auto json = nlohmann::json::parse(line);
+  EXPECT_EQ(json["end_s"], 77.25);
+  EXPECT_EQ(json["wrong_answers"], 2);
+  ASSERT_EQ(json["buckets_ns"].size(), 2u);
+  EXPECT_NEAR(json["buckets_ns"][0][0].get<double>(), 1e6, 1e4);
+  EXPECT_EQ(json["buckets_ns"][0][1], 2);
+  EXPECT_EQ(json["buckets_ns"][1][1], 1);
+  // The next row's are its own.
+  ASSERT_TRUE(series.add(progress(3, 5, 5, {4})));
+  EXPECT_EQ(series.last_latency().count(), 1u);
+}
+
 struct LoadReport : ::testing::Test {
   LoadReport() {
     options.rate = 1000;

@@ -60,10 +60,12 @@ def render_config(sections):
 
 
 class Cluster:
-    def __init__(self, node_count=2, shards=16, config=None, node_settings=None):
-        """`config`: {"section": {"key": value}} merged over the defaults; `node_settings`: for postgresql.conf of each node.
-        Starts nothing."""
-        self.folder = make_folder(unprivileged_user(), in_memory=True)
+    schemas = (PHOTOS_SCHEMA, SAMPLES_SCHEMA)  # what `mosaic init` gets
+
+    def __init__(self, node_count=2, shards=16, config=None, node_settings=None, folder=None):
+        """`config`: {"section": {"key": value}} merged over the defaults; `node_settings`: for postgresql.conf of each node;
+        `folder`: for everything, else a temporary one. Starts nothing."""
+        self.folder = folder or make_folder(unprivileged_user(), in_memory=True)
         self.nodes = [PostgresNode(f"pg{number + 1}", self.folder, node_settings) for number in range(node_count)]
         self.port = self.nodes[0].port if is_plain() else reserve_port()
         self.config_path = os.path.join(self.folder, "mosaic.toml")
@@ -107,7 +109,7 @@ class Cluster:
         with open(self.users_path, "w") as users:
             users.write(f'"{APP_USER}" "{APP_PASSWORD}"\n"operator" "operator"\n"watcher" "watcher"\n')
         with open(self.schema_path, "w") as schema:
-            for path in (PHOTOS_SCHEMA, SAMPLES_SCHEMA):
+            for path in self.schemas:
                 with open(path) as part:
                     schema.write(part.read() + "\n")
 

@@ -39,8 +39,7 @@ class CheckedClient(threading.Thread):
         try:
             self._connect()
             self._one(lambda: self.client.query(f"INSERT INTO users (user_id) VALUES ({self.user})"))
-            actions = [self._append, self._append_prepared, self._append_unnamed, self._count, self._transaction, self._rollback,
-                       self._identify, self._read_elsewhere, self._pipeline]
+            actions = self.actions()
             while not self.is_stopped.is_set():
                 action = self.random.choice(actions)
                 began = time.monotonic()
@@ -51,12 +50,21 @@ class CheckedClient(threading.Thread):
                     self._on_error(action.__name__, error)
                 except LOST as error:
                     self._on_loss(action.__name__, error)
-                time.sleep(self.pause_s)
+                self.rest()
         except Exception as error:  # pylint: disable=broad-except
             self.findings.append(f"client {self.number} died: {error!r}")
         finally:
             if self.client:
                 self.client.close()
+
+    def actions(self):
+        """What it does, at random."""
+        return [self._append, self._append_prepared, self._append_unnamed, self._count, self._transaction, self._rollback,
+                self._identify, self._read_elsewhere, self._pipeline]
+
+    def rest(self):
+        """Between two turns."""
+        time.sleep(self.pause_s)
 
     def _on_error(self, action, error):
         if self.checker.breaks_things and error.fields.get("C", "")[:2] in ("08", "57", "MZ", "53"):
@@ -187,9 +195,9 @@ class CheckedClient(threading.Thread):
 class MoveChecker:
     """`with MoveChecker(...) as checker:` runs the clients; checker.findings() afterwards says what was wrong."""
 
-    def __init__(self, cluster, users, ports, breaks_things=False, pause_s=0.002):
+    def __init__(self, cluster, users, ports, breaks_things=False, pause_s=0.002, client=CheckedClient):
         self.cluster, self.breaks_things = cluster, breaks_things
-        self.clients = [CheckedClient(self, number, user, ports, pause_s) for number, user in enumerate(users)]
+        self.clients = [client(self, number, user, ports, pause_s) for number, user in enumerate(users)]
 
     def __enter__(self):
         for client in self.clients:

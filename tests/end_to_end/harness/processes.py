@@ -110,10 +110,10 @@ def _remove_abandoned(parent):
                 os.close(lock)
 
 
-def make_folder(owner=None, in_memory=False):
+def make_folder(owner=None, in_memory=False, below=None):
     """A temporary folder, removed at exit; set MOSAIC_E2E_KEEP=1 to keep it. `in_memory`: where there is room for it, and
-    TMPDIR does not say where to go."""
-    parent = _folder_in_memory() if in_memory else None
+    TMPDIR does not say where to go; `below`: there and nowhere else."""
+    parent = below or (_folder_in_memory() if in_memory else None)
     if parent:
         _remove_abandoned(parent)
     folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
