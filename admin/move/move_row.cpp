@@ -72,6 +72,7 @@ MoveProgress progress_of(const json& document) {
   progress.attempts = number("attempts");
   progress.read_pause_us = number("read_pause_us");
   progress.compared_rows = number("compared_rows");
+  progress.warmed_bytes = number("warmed_bytes");
   progress.differences = number("differences");
   progress.blockers = document.value("blockers", "");
   progress.phase_us = document.value("phase_us", std::map<std::string, uint64_t>());
@@ -139,6 +140,7 @@ std::string to_json(const MoveProgress& progress) {
                {"attempts", progress.attempts},
                {"read_pause_us", progress.read_pause_us},
                {"compared_rows", progress.compared_rows},
+               {"warmed_bytes", progress.warmed_bytes},
                {"differences", progress.differences},
                {"blockers", progress.blockers},
                {"phase_us", progress.phase_us}})

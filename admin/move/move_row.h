@@ -56,6 +56,7 @@ struct MoveProgress {
   std::map<std::string, uint64_t> pause_us;  // its parts: hold, drain, close, catch_up, open, flip
   uint64_t read_pause_us = 0;  // from when reads were refused on the source until the map was flipped
   uint64_t attempts = 0;       // of the cutover
+  uint64_t warmed_bytes = 0;   // read on the target ahead of the switch
   uint64_t compared_rows = 0;
   uint64_t differences = 0;
   std::string blockers;                      // who keeps it waiting

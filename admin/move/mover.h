@@ -45,6 +45,7 @@ class Mover {
   Outcome index();
   Outcome catch_up();
   Outcome verify();
+  Outcome warm();
   Outcome make_way_back();
   Outcome cut_over(Side from, MoveState to_state);
   Outcome switch_lanes();

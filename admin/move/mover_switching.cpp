@@ -6,6 +6,7 @@
 #include "admin/move/move_objects.h"
 #include "admin/move/mover.h"
 #include "admin/move/schema_dump.h"
+#include "admin/move/warming.h"
 #include "routing/sqlstate.h"
 
 namespace mosaic::admin {
@@ -20,8 +21,20 @@ constexpr int kSoakTurnMs = 1'000;
 
 }  // namespace
 
+Mover::Outcome Mover::warm() {
+  auto source = nodes_.connection(Side::kSource);
+  if (!source) return outcome_of(source.error());
+  auto target = nodes_.open(Side::kTarget);
+  if (!target) return outcome_of(target.error());
+  auto warmed = warm_shard(**source, *target, scripts_);
+  if (!warmed) return outcome_of(warmed.error());
+  row_.progress.warmed_bytes = *warmed;
+  return later(MoveEvent::kDone);
+}
+
 // The slot on the target is made before anybody writes there, so that all of it can be taken back.
 Mover::Outcome Mover::make_way_back() {
+  if (const Outcome warmed = warm(); warmed.event != MoveEvent::kDone) return warmed;
   row_.facts.has_way_back = false;
   if (row_.options.soak_ms == 0 || row_.options.is_rehearsal) return later(MoveEvent::kDone);
   auto source = nodes_.connection(Side::kSource);

@@ -40,9 +40,97 @@ class Moves(MovesTest):
         self.assertEqual(checker.findings(), [])
         for shard in (1, 2, 3):
             self.assert_tidy(shard, self.pg2)
-        _, notices = self.console("DRAIN NODE pg2 DRY RUN")
-        self.assertRegex(" ".join(notices), "7 shards of pg2 go to pg1, which then has 8")
         self.bring_back(1, 2, 3)
+
+    def test_a_node_is_drained_and_all_is_even_again(self):
+        counts = lambda: {node.name: len(self.cluster.shards_on(node)) for node in self.cluster.nodes}  # noqa: E731
+        self.assertEqual(self.console("REBALANCE")[1], ["NOTICE:  the nodes are even: nothing is to be moved"])
+        _, plan = self.console("DRAIN NODE pg2 DRY RUN")
+        self.assertRegex(" ".join(plan), r"pg1 +4 shards +-> +8 shards.* pg2 +4 shards +-> +0 shards.*shard 7 from pg2 to pg1")
+        self.assertEqual(counts(), {"pg1": 4, "pg2": 4})
+        with self.checker(0, 5) as checker:
+            _, begun = self.console("DRAIN NODE pg2 WITH (soak = 0)")
+            _, told = self.console("WAIT MOVES")
+            self.assertIn("4 of 4 moves are through", told[-1], begun)
+            self.assertEqual(counts(), {"pg1": 8, "pg2": 0})
+            self.assertRegex(" ".join(self.console("REBALANCE DRY RUN")[1]), r"pg1 +8 shards +-> +4 shards")
+            self.console("REBALANCE WITH (soak = 0)")
+            self.console("WAIT MOVES")
+            checker.wait_for_turns(5)
+        self.assertEqual(checker.findings(), [])
+        self.assertEqual(counts(), {"pg1": 4, "pg2": 4})
+        # By size: the nodes' own figures, and a plan that says what it would make of them.
+        self.assertRegex(" ".join(self.console("REBALANCE DRY RUN BY size")[1]), r"pg1 +[\d.]+ .?B +-> |the nodes are even")
+        self.assertRegex(" ".join(self.console("REBALANCE DRY RUN BY heat")[1]), r"of work +-> |the nodes are even")
+        refused = run_mosaic("move", self.cluster.config_path, "REBALANCE DRY RUN BY heat", check=False)
+        self.assertIn("ask on the console", refused.stderr)
+        for shard in range(8):
+            self.bring_back(shard, node="pg1" if shard < 4 else "pg2")
+
+    def test_a_rehearsal_tells_the_pause_and_leaves_all_as_it_was(self):
+        with self.checker(1, 4) as checker:
+            _, notices = self.console("REHEARSE MOVE SHARD 1 TO pg2 WITH (parallel = 1)")
+            move = int(notices[0].split("move ")[1].split(":")[0])
+            _, told = self.console(f"WAIT MOVE {move}")
+            self.assertRegex(told[-1], r"rehearsed: writes were paused for [\d.]+ ms")
+            row = self.row(move)
+            self.assertEqual(row["state"], "rehearsed")
+            self.assertGreater(float(row["write_pause_ms"]), 0)
+            checker.wait_for_turns(5)
+        self.assertEqual(checker.findings(), [])
+        self.assert_tidy(1, self.pg1)
+
+    def test_what_a_move_costs_clients_is_kept_with_it(self):
+        facts = lambda move: {row["name"]: row["value"] for row in self.console(f"SHOW MOVE {move}")[0]}  # noqa: E731
+        used = "SELECT sum(heap_blks_hit + heap_blks_read) > 0 FROM pg_statio_all_tables WHERE schemaname = 'shard_0000'"
+        with self.checker(0) as checker:
+            wait_until(lambda: self.pg1.query(used) == [(True,)], "the node to tell what is read")
+            move = self.move(0, "pg2")
+            self.wait_for_state(move, "complete")
+            checker.wait_for_turns(5)
+        wait_until(lambda: int(facts(move)["statements_held"]) > 0, lambda: f"held statements to be told: {facts(move)}")
+        self.assertEqual(facts(move)["statements_refused"], "0")
+        self.assertGreater(float(facts(move)["longest_hold_ms"]), 0)
+        self.assertGreater(int(facts(move)["warmed_bytes"]), 0)
+        state, _ = self.console("SHOW SESSION_STATE")
+        self.assertGreaterEqual(sum(row["held_statements"] for row in state), 0)
+        self.bring_back(0)
+
+    def test_views_tell_of_shards_and_proxies(self):
+        shards, _ = self.console("SHOW SHARDS")
+        self.assertTrue(all(row["bytes"] > 0 for row in shards), shards)
+        self.assertEqual({row["move"] for row in shards}, {None})
+        wait_until(lambda: len(self.console("SHOW PROXIES")[0]) == 2, "both proxies to be known")
+        with self.checker(0):
+            rows = lambda: self.console("SHOW PROXIES")[0]  # noqa: E731
+            wait_until(lambda: sum(row["clients"] for row in rows()) > 0, lambda: f"clients to be told: {rows()}")
+        self.assertTrue(all(row["silent_ms"] < 60_000 for row in rows()), rows())
+        self.pg1.query("CREATE TABLE shard_0001.filler (id int PRIMARY KEY, v text); "
+                       "INSERT INTO shard_0001.filler SELECT g, md5(g::text) FROM generate_series(1, 20000) g")
+        self.addCleanup(self.pg1.query, "DROP TABLE shard_0001.filler")
+        move = self.move(1, "pg2", rate="100kB/s")
+        self.wait_for_state(move, "copying")
+        shard = self.console("SHOW SHARDS WHERE shard = 1")[0][0]
+        self.assertEqual((shard["move"], shard["move_state"]), (move, "copying"))
+        self.console(f"CANCEL MOVE {move}")
+        self.wait_for_state(move, "aborted")
+
+    def test_privileges_that_change_meanwhile_come_along(self):
+        self.pg1.query("CREATE ROLE reader; GRANT USAGE ON SCHEMA shard_0002 TO reader; CREATE TABLE shard_0002.filler AS "
+                       "SELECT g AS id, repeat('x', 200) AS text FROM generate_series(1, 3000) g; "
+                       "ALTER TABLE shard_0002.filler ADD PRIMARY KEY (id); ANALYZE shard_0002.filler")
+        self.pg2.query("CREATE ROLE reader")
+        move = self.move(2, "pg2", rate="100kB/s")
+        self.wait_for_state(move, "copying")
+        self.pg1.query("GRANT SELECT (text) ON shard_0002.filler TO reader; GRANT INSERT ON shard_0002.filler TO reader")
+        self.console(f"WAIT MOVE {move}")
+        self.assertEqual(self.pg2.query(
+            "SELECT has_column_privilege('reader', 'shard_0002.filler', 'text', 'SELECT'), "
+            "has_column_privilege('reader', 'shard_0002.filler', 'id', 'SELECT'), "
+            "has_table_privilege('reader', 'shard_0002.filler', 'INSERT'), has_schema_privilege('reader', 'shard_0002', 'USAGE')"),
+            [(True, False, True, True)])
+        self.pg2.query("DROP TABLE shard_0002.filler")
+        self.bring_back(2)
 
     def test_undo_keeps_what_was_written_there(self):
         with self.checker(0, 4) as checker:
