@@ -23,7 +23,7 @@ namespace {
 
 // By size or heat, nodes that differ by less are even.
 constexpr double kTolerance = 0.05;
-constexpr size_t kLinesMax = 20;
+constexpr size_t kPlanLinesMax = 20;
 
 struct Placement {
   std::vector<PlannedShard> shards;
@@ -118,10 +118,10 @@ void say_plan(const MoveCommand& command, const Placement& placement, const std:
     say(fmt::format("{:<{}}  {:>14}  ->  {:>14}", node, width, weight_text(command.weight, before.at(node)),
                     weight_text(command.weight, after.at(node))));
   const bool has_weight = command.weight != MoveCommand::Weight::kCount;
-  for (size_t i = 0; i < std::min(moves.size(), kLinesMax); ++i)
+  for (size_t i = 0; i < std::min(moves.size(), kPlanLinesMax); ++i)
     say(fmt::format("shard {} from {} to {}{}", moves[i].shard.value, moves[i].source, moves[i].target,
                     has_weight ? ", " + weight_text(command.weight, moves[i].weight) : ""));
-  if (moves.size() > kLinesMax) say(fmt::format("... and {} more", moves.size() - kLinesMax));
+  if (moves.size() > kPlanLinesMax) say(fmt::format("... and {} more", moves.size() - kPlanLinesMax));
 }
 
 }  // namespace

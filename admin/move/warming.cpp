@@ -14,9 +14,9 @@ namespace {
 constexpr const char* kHottest = R"sql(
 SELECT name, of_table FROM (
   SELECT relname AS name, '' AS of_table, heap_blks_hit + heap_blks_read AS blocks
-  FROM pg_statio_all_tables WHERE quote_ident(schemaname) = $1
+  FROM pg_statio_all_tables WHERE schemaname = (SELECT nspname FROM pg_namespace WHERE oid = $1::regnamespace)
   UNION ALL
-  SELECT indexrelname, relname, idx_blks_hit + idx_blks_read FROM pg_statio_all_indexes WHERE quote_ident(schemaname) = $1) used
+  SELECT indexrelname, relname, idx_blks_hit + idx_blks_read FROM pg_statio_all_indexes WHERE schemaname = (SELECT nspname FROM pg_namespace WHERE oid = $1::regnamespace)) used
 WHERE blocks > 0 ORDER BY blocks DESC)sql";
 
 // Half of shared_buffers, in bytes; the function of pg_prewarm, quoted, or nothing.
