@@ -256,7 +256,8 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
   come_to_rest();
 }
 
-// What the lost server was still to answer matters to nobody: the client goes on elsewhere, and is told nothing.
+// What the lost server was still to answer matters to nobody: the client goes on elsewhere, and is told
+// nothing.
 void Session::go_on_without_what_is_left() {
   const bool is_taken_back = leg_.owed().front().purpose == Expectation::Purpose::kTakeBack;
   while (!leg_.owed().is_empty()) pop_expectation();
