@@ -15,8 +15,8 @@ Usage: ./test.sh [--full] [--help]
 
   (nothing)  install what is missing; format; build with sanitizers (clang) and for users (g++), warnings as errors; a
              short run of every fuzz target; then all tests: style, unit, simulation, fuzz corpora, end to end
-  --full     also clang-tidy, every source compiled alone, benchmarks too, a thread-sanitizer build with its tests, and
-             minutes of fuzzing
+  --full     also clang-tidy, every source compiled alone, benchmarks too, a thread-sanitizer build with its tests,
+             minutes of fuzzing, and every fault at every point of a move (tests/end_to_end/FAULTS.md)
 TEXT
 }
 
@@ -97,6 +97,12 @@ check_tidy() {
   sources | grep '\.cpp$' | xargs -r -P "$kJobs" -n 4 clang-tidy -p build/tidy --quiet
 }
 
+# Its table of all cases: build/faults.md.
+fault_matrix() {
+  MOSAIC_BINARY=$PWD/build/release/mosaic MOSAIC_FAULT_MATRIX=full MOSAIC_FAULT_TABLE=$PWD/build/faults.md \
+    /usr/bin/python3 -B -u tests/end_to_end/moves_faults_test.py
+}
+
 run_tests() { ctest --preset "$1" -j "$kJobs"; }
 
 # --- The run --------------------------------------------------------------------------------------------------------
@@ -130,6 +136,7 @@ if [ $is_full = yes ]; then
   stage "build alone" build_alone
   stage "build tsan" build tsan
   stage "tests tsan" run_tests tsan
+  stage "fault matrix" fault_matrix
 fi
 printf '%5d s  tests\n' "$SECONDS"
 run_tests dev

@@ -8,8 +8,8 @@ namespace {
 using State = MoveState;
 using Event = MoveEvent;
 
-constexpr uint8_t kStates = static_cast<uint8_t>(State::kAborted) + 1;
-constexpr uint8_t kEvents = static_cast<uint8_t>(Event::kFinish) + 1;
+constexpr uint8_t kStates = static_cast<uint8_t>(State::kRehearsed) + 1;
+constexpr uint8_t kEvents = static_cast<uint8_t>(Event::kRehearsed) + 1;
 
 TEST(MoveMachine, goes_from_planned_to_complete_when_all_is_done) {
   State state = State::kPlanned;
@@ -22,6 +22,18 @@ TEST(MoveMachine, goes_from_planned_to_complete_when_all_is_done) {
       way,
       "planned preparing copying indexing catching_up verifying ready cutover switched soaking finishing ");
   EXPECT_EQ(state, State::kComplete);
+}
+
+TEST(MoveMachine, goes_back_from_a_rehearsal) {
+  EXPECT_EQ(next(State::kCutover, Event::kRehearsed), State::kAborting);
+  EXPECT_EQ(next(State::kAborting, Event::kRehearsed), State::kRehearsed);
+  EXPECT_TRUE(is_final(State::kRehearsed));
+  EXPECT_FALSE(is_switched(State::kRehearsed));
+  for (uint8_t i = 0; i < kStates; ++i) {
+    const auto state = static_cast<State>(i);
+    if (state != State::kCutover && state != State::kAborting)
+      EXPECT_FALSE(next(state, Event::kRehearsed)) << to_text(state);
+  }
 }
 
 TEST(MoveMachine, names_every_state_once) {
