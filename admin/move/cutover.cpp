@@ -6,6 +6,7 @@
 #include <set>
 
 #include "admin/move/fault_points.h"
+#include "admin/move/move_objects.h"
 #include "routing/postgres/wire/messages.h"
 #include "routing/sqlstate.h"
 
@@ -239,17 +240,7 @@ Status Cutover::take_back() {
 void Cutover::note_blockers() {
   auto connection = nodes_.open(from_);
   if (!connection) return;
-  auto rows = connection->query(
-      "SELECT string_agg(DISTINCT format('pid %s (%s, %s) for %s s: %s', a.pid, a.usename, "
-      "coalesce(a.client_addr::text || ':' || "
-      "a.client_port, 'local'), extract(epoch FROM now() - a.xact_start)::int, left(a.query, 60)), '; ') "
-      "FROM pg_locks l JOIN "
-      "pg_stat_activity a ON a.pid = l.pid JOIN pg_class c ON c.oid = l.relation WHERE c.relnamespace = "
-      "$1::regnamespace AND "
-      "l.granted AND (l.mode NOT IN ('AccessShareLock', 'RowShareLock') OR a.state LIKE 'idle in "
-      "transaction%') AND a.pid <> pg_backend_pid()",
-      {scripts_.quoted_schema()});
-  if (rows && rows->count() > 0) row_.progress.blockers = rows->text(0, 0);
+  if (auto holders = find_holders(*connection, scripts_)) row_.progress.blockers = *holders;
 }
 
 }  // namespace mosaic::admin

@@ -17,10 +17,32 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr int kLockTries = 200;
+constexpr int kTriesBetween = 10;  // telling of what is waited for
 
 }  // namespace
 
-Status execute_patiently(Connection& node, const std::string& statement) {
+Result<std::string> find_holders(Connection& node, const MoveScripts& scripts) {
+  auto rows = node.query(
+      "WITH held AS (SELECT l.pid, l.mode, l.virtualtransaction FROM pg_locks l JOIN pg_class c ON c.oid = "
+      "l.relation WHERE c.relnamespace = $1::regnamespace AND l.granted) "
+      "SELECT coalesce(string_agg(DISTINCT who, '; '), '') FROM ("
+      "SELECT format('pid %s (%s, %s) for %s s: %s', a.pid, a.usename, coalesce(a.client_addr::text || ':' "
+      "|| "
+      "a.client_port, 'local'), extract(epoch FROM now() - a.xact_start)::int, left(a.query, 60)) AS who "
+      "FROM held JOIN pg_stat_activity a ON a.pid = held.pid WHERE (held.mode NOT IN ('AccessShareLock', "
+      "'RowShareLock') OR a.state LIKE 'idle in transaction%') AND a.pid <> pg_backend_pid() UNION ALL "
+      "SELECT format('prepared transaction %L for %s s', p.gid, extract(epoch FROM now() - p.prepared)::int) "
+      "FROM held JOIN pg_locks own ON own.virtualtransaction = held.virtualtransaction AND own.pid IS NULL "
+      "AND "
+      "own.locktype = 'transactionid' AND own.granted JOIN pg_prepared_xacts p ON p.transaction = "
+      "own.transactionid WHERE held.pid IS NULL) blocking",
+      {scripts.quoted_schema()});
+  if (!rows) return rows.error();
+  return std::string(rows->text(0, 0));
+}
+
+Status execute_patiently(Connection& node, const std::string& statement,
+                         const std::function<void()>& on_wait) {
   Status status;
   for (int i = 0; i < kLockTries; ++i) {
     status = node.execute("BEGIN;\nSET LOCAL lock_timeout = '20ms';\nSET LOCAL deadlock_timeout = '5ms';\n" +
@@ -29,6 +51,7 @@ Status execute_patiently(Connection& node, const std::string& statement) {
     const std::string sqlstate = status.error().sqlstate;
     if (Status rolled_back = node.execute("ROLLBACK"); !rolled_back) return rolled_back;
     if (sqlstate != routing::sqlstate::kLockNotAvailable && sqlstate != routing::sqlstate::kDeadlock) break;
+    if (on_wait && i % kTriesBetween == kTriesBetween / 2) on_wait();
     if (auto slept = node.query(fmt::format("SELECT pg_sleep({})", 0.01 * std::min(i + 1, 20))); !slept)
       return slept.error();
   }

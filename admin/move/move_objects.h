@@ -3,6 +3,7 @@
 // it, whoever made it and however far it had come. Each function may be called again after it has failed.
 
 #include <chrono>
+#include <functional>
 #include <string>
 
 #include "admin/move/move_nodes.h"
@@ -10,8 +11,14 @@
 
 namespace mosaic::admin {
 
-// One transaction of statements whose locks make others wait: it asks briefly, and again.
-routing::Status execute_patiently(Connection& node, const std::string& statements);
+// Who has written to the shard and not ended yet, or is amid a transaction that has used it, as text; empty:
+// nobody.
+routing::Result<std::string> find_holders(Connection& node, const MoveScripts& scripts);
+
+// One transaction of statements whose locks make others wait: it asks briefly, and again. `on_wait`: now and
+// then meanwhile, the connection at rest. Errors: kLockNotAvailable after half a minute.
+routing::Status execute_patiently(Connection& node, const std::string& statements,
+                                  const std::function<void()>& on_wait = {});
 
 // Sends a marker and waits until the other side has it. Errors: kWaitTimeout when it did not come in time.
 routing::Result<std::chrono::microseconds> send_marker(Connection& from, Connection& to,

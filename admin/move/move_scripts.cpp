@@ -58,6 +58,26 @@ SELECT coalesce(string_agg(granting, E'\n') FILTER (WHERE step = 'u'), ''),
   coalesce(string_agg(revoking, E'\n') FILTER (WHERE step = 'r'), '')
 FROM lines)sql";
 
+// By name, so that two nodes can be compared: pg_dump knows nothing of what the other side's ALTER DEFAULT
+// PRIVILEGES adds.
+const std::string_view kMoveRevokesQuery = R"sql(
+WITH granted AS (
+  SELECT format('SCHEMA %I', nspname) AS object, nspowner AS owner, acl.*
+  FROM pg_namespace, aclexplode(nspacl) acl WHERE oid = $1::regnamespace
+  UNION ALL
+  SELECT format('%s %s', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass), relowner, acl.*
+  FROM pg_class c, aclexplode(relacl) acl WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+  UNION ALL
+  SELECT format('ROUTINE %s', p.oid::regprocedure), proowner, acl.*
+  FROM pg_proc p, aclexplode(coalesce(proacl, acldefault('f', proowner))) acl WHERE pronamespace = $1::regnamespace
+  UNION ALL
+  SELECT format('TYPE %s', t.oid::regtype), typowner, acl.*
+  FROM pg_type t, aclexplode(coalesce(typacl, acldefault('T', typowner))) acl
+  WHERE typnamespace = $1::regnamespace AND typtype IN ('d', 'e', 'r'))
+SELECT format('REVOKE %s ON %s FROM %s CASCADE', privilege_type, object,
+  CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END)
+FROM granted WHERE grantee <> owner ORDER BY 1)sql";
+
 namespace {
 
 constexpr int kGuardLock = 0x6d6f7665;  // "move": whoever makes the table of guards

@@ -76,6 +76,7 @@ class MoveScripts {
 // Queries of a shard's schema on its node; $1 is the schema.
 extern const std::string_view kMoveTablesQuery;     // name, bytes, pages, is_binary, key columns
 extern const std::string_view kMoveSequencesQuery;  // name
+extern const std::string_view kMoveRevokesQuery;    // statements that would take each privilege in it away
 extern const std::string_view
     kMoveGrantsQuery;  // grant_use, revoke_use, grant_write, revoke_write, grant_read, revoke_read
 

@@ -3,6 +3,7 @@
 // means. Keeps its lease from a thread of its own; whoever has lost that changes nothing any more. Blocking.
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -57,6 +58,8 @@ class Mover {
   routing::Status read_shard();
   routing::Status make_target(const std::string& pre_data);
   routing::Status make_source();
+  routing::Status revoke_more(Connection& source, Connection& target);
+  routing::Result<Rows> wait_for_slot(Side side, const std::function<routing::Result<Rows>()>& make);
   routing::Result<std::string> make_slot();
   routing::Status watch_source(Connection& source);
   bool repairs_lane(Connection& receiver, Way way);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <future>
+#include <set>
 
 #include "admin/move/fault_points.h"
 #include "admin/move/move_objects.h"
@@ -35,7 +36,11 @@ Mover::Outcome Mover::prepare() {
   Status status = guard_nodes();  // clearing up has taken that away
   if (status) status = make_target(pre_data_);
   if (status) status = make_source();
-  if (!status) return outcome_of(status.error(), MoveEvent::kFailed);
+  if (!status) {
+    const bool is_locked = status.error().sqlstate == routing::sqlstate::kLockNotAvailable;
+    return outcome_of(status.error(), is_locked ? MoveEvent::kAgain : MoveEvent::kFailed);
+  }
+  row_.progress.blockers.clear();
   auto snapshot = make_slot();
   if (!snapshot) {
     const bool is_full = snapshot.error().sqlstate == routing::sqlstate::kConfigurationLimit;
@@ -120,8 +125,26 @@ Status Mover::make_target(const std::string& pre_data) {
                           quote_literal(record->text(0, 1)));
   auto target = nodes_.open(Side::kTarget);  // the dump changes the session's settings
   if (!target) return target.error();
-  if (Status status = target->execute(script + "COMMIT;\n"); !status) return status;
+  if (Status status = target->execute(script); !status) return status;
+  if (Status status = revoke_more(**source, *target); !status) return status;
+  if (Status status = target->execute("COMMIT"); !status) return status;
   return pass_fault_point("prepare.target");
+}
+
+// Nobody may do more there than here, whatever the target's default privileges are.
+Status Mover::revoke_more(Connection& source, Connection& target) {
+  const std::string query(kMoveRevokesQuery);
+  auto here = source.query(query, {scripts_.quoted_schema()});
+  if (!here) return here.error();
+  auto there = target.query(query, {scripts_.quoted_schema()});
+  if (!there) return there.error();
+  std::set<std::string, std::less<>> known;
+  for (int row = 0; row < here->count(); ++row) known.emplace(here->text(row, 0));
+  std::string script;
+  for (int row = 0; row < there->count(); ++row) {
+    if (!known.contains(there->text(row, 0))) script += std::string(there->text(row, 0)) + ";\n";
+  }
+  return script.empty() ? Status() : target.execute(script);
 }
 
 Status Mover::make_source() {
@@ -133,7 +156,12 @@ Status Mover::make_source() {
   if (!status) return status;
   // A trigger needs a lock that writers wait behind: table by table, asking briefly.
   for (const MoveTable& table : row_.facts.tables) {
-    status = execute_patiently(**source, scripts_.fence_trigger(table.name));
+    status = execute_patiently(**source, scripts_.fence_trigger(table.name), [&] {
+      auto holders = find_holders(**source, scripts_);
+      row_.message = fmt::format("waits for a lock on table {}", table.name);
+      if (holders) row_.progress.blockers = *holders;
+      static_cast<void>(store_.save_progress(row_));
+    });
     if (!status) return status;
   }
   if (status = pass_fault_point("prepare.source"); !status) return status;
@@ -142,29 +170,40 @@ Status Mover::make_source() {
   return pass_fault_point("prepare.published");
 }
 
-// Waits for all transactions that write at this moment; who they are is told meanwhile.
-Result<std::string> Mover::make_slot() {
+// A slot is made once all transactions have ended that write on its node at this moment; who they are is told
+// meanwhile.
+Result<Rows> Mover::wait_for_slot(Side side, const std::function<Result<Rows>()>& make) {
   constexpr int kLookMs = 200;  // how often it is asked who is waited for
-  auto holder = nodes_.open(Side::kSource, "", true);
-  if (!holder) return holder.error();
-  snapshot_holder_.emplace(std::move(*holder));
-  auto made = std::async(std::launch::async, [&] {
-    return snapshot_holder_->run(fmt::format(
-        "CREATE_REPLICATION_SLOT \"{}\" LOGICAL pgoutput (SNAPSHOT 'export')", scripts_.lane(Way::kForward)));
-  });
-  auto source = nodes_.connection(Side::kSource);
+  auto made = std::async(std::launch::async, make);
+  auto node = nodes_.connection(side, MoveNodes::Use::kProbe);
   while (made.wait_for(std::chrono::milliseconds(kLookMs)) != std::future_status::ready) {
-    if (!source) continue;
-    auto rows = (*source)->query(
-        "SELECT coalesce(string_agg(format('pid %s (%s) for %s s', pid, usename, extract(epoch FROM now() - "
-        "xact_start)::int), '; '), "
-        "'') FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND xact_start < now() - interval '1 s'");
+    if (!node) continue;
+    auto rows = (*node)->query(
+        "SELECT coalesce(string_agg(who, '; '), '') FROM ("
+        "SELECT format('pid %s (%s) for %s s', pid, usename, extract(epoch FROM now() - xact_start)::int) AS "
+        "who "
+        "FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND xact_start < now() - interval '1 s' UNION "
+        "ALL "
+        "SELECT format('prepared transaction %L for %s s', gid, extract(epoch FROM now() - prepared)::int) "
+        "FROM pg_prepared_xacts) open");
     if (rows) row_.progress.blockers = rows->text(0, 0);
-    row_.message = "waits for transactions that were open on the source before it";
+    row_.message = fmt::format("waits for transactions that were open on {} before it",
+                               side == Side::kSource ? row_.source : row_.target);
     static_cast<void>(store_.save_progress(row_));
   }
   row_.progress.blockers.clear();
-  auto slot = made.get();
+  row_.message.clear();
+  return made.get();
+}
+
+Result<std::string> Mover::make_slot() {
+  auto holder = nodes_.open(Side::kSource, "", true);
+  if (!holder) return holder.error();
+  snapshot_holder_.emplace(std::move(*holder));
+  auto slot = wait_for_slot(Side::kSource, [&] {
+    return snapshot_holder_->run(fmt::format(
+        "CREATE_REPLICATION_SLOT \"{}\" LOGICAL pgoutput (SNAPSHOT 'export')", scripts_.lane(Way::kForward)));
+  });
   if (!slot) return slot.error();
   const std::string snapshot(slot->text(0, 2));
   if (Status status = pass_fault_point("prepare.slot"); !status) return status.error();

@@ -47,8 +47,10 @@ Mover::Outcome Mover::make_way_back() {
     status = (*target)->execute(fmt::format("DROP PUBLICATION IF EXISTS {};\n{}", scripts_.lane(Way::kBack),
                                             scripts_.publication(Way::kBack)));
   if (!status) return outcome_of(status.error());
-  auto slot = (*target)->query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')",
-                               {scripts_.lane(Way::kBack)});
+  auto slot = wait_for_slot(Side::kTarget, [&] {
+    return (*target)->query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')",
+                            {scripts_.lane(Way::kBack)});
+  });
   if (!slot) return outcome_of(slot.error());
   if (status = pass_fault_point("ready.slot"); !status) return outcome_of(status.error());
   status = (*source)->execute(

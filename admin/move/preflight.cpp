@@ -54,6 +54,11 @@ constexpr SchemaCheck kSchemaChecks[] = {
       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_class o ON o.oid = k.confrelid JOIN pg_namespace m ON m.oid = o.relnamespace
       WHERE k.contype = 'f' AND n.nspname <> $1::text AND m.nspname = $1::text)sql"},
+    {false,
+     R"sql(SELECT format('publication %s publishes tables of the shard: what is written behind the move is not in it', quote_ident(pubname)),
+        format('make it on the target too, behind the move; ALTER PUBLICATION %I DROP TABLE ... here', pubname)
+      FROM pg_publication_tables WHERE schemaname = $1::text AND pubname NOT LIKE 'mosaic\\_m%' AND NOT EXISTS (SELECT FROM
+        pg_publication p WHERE p.pubname = pg_publication_tables.pubname AND p.puballtables) GROUP BY pubname)sql"},
     {true,
      R"sql(SELECT format('index %s is not valid: CREATE INDEX CONCURRENTLY runs, or has failed', i.indexrelid::regclass),
         format('wait for it, or DROP INDEX %s', i.indexrelid::regclass)
@@ -72,6 +77,9 @@ constexpr const char* kNodeChecks[] = {
           $1::text, current_setting('wal_retrieve_retry_interval')),
         'ALTER SYSTEM SET wal_retrieve_retry_interval = ''200ms''; SELECT pg_reload_conf()'
       WHERE current_setting('wal_retrieve_retry_interval')::interval > interval '1 second')sql",
+    R"sql(SELECT false, format('node %s: publication %s is FOR ALL TABLES: who follows it sees rows that are copied as new ones',
+          $1::text, quote_ident(pubname)), 'let who follows it expect rows that it has already'
+      FROM pg_publication WHERE puballtables)sql",
     R"sql(SELECT true, format('node %s is a standby', $1::text), 'name its primary in the configuration' WHERE pg_is_in_recovery())sql",
 };
 

@@ -278,16 +278,6 @@ class Moves(MovesTest):
             found["the " + name] = sorted(str(row) for row in node.query(query, (schema,)))
         return found
 
-    @staticmethod
-    def grants(node, schema):
-        return sorted(str(row) for row in node.query(
-            "SELECT relname::text, x.grantee::regrole::text, privilege_type, is_grantable FROM pg_class, aclexplode(relacl) x WHERE "
-            "relnamespace = %s::regnamespace AND x.grantee <> relowner UNION ALL SELECT relname || '.' || attname, "
-            "x.grantee::regrole::text, privilege_type, is_grantable FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid, "
-            "aclexplode(attacl) x WHERE relnamespace = %s::regnamespace UNION ALL SELECT 'schema', x.grantee::regrole::text, "
-            "privilege_type, is_grantable FROM pg_namespace, aclexplode(nspacl) x WHERE nspname = %s AND x.grantee <> nspowner",
-            (schema, schema, schema)))
-
     def test_all_kinds_of_things(self):
         schema = "shard_0002"
         # What the two nodes prefer must not come between them.

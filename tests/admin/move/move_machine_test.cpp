@@ -31,8 +31,8 @@ TEST(MoveMachine, goes_back_from_a_rehearsal) {
   EXPECT_FALSE(is_switched(State::kRehearsed));
   for (uint8_t i = 0; i < kStates; ++i) {
     const auto state = static_cast<State>(i);
-    if (state != State::kCutover && state != State::kAborting)
-      EXPECT_FALSE(next(state, Event::kRehearsed)) << to_text(state);
+    if (state == State::kCutover || state == State::kAborting) continue;
+    EXPECT_FALSE(next(state, Event::kRehearsed)) << to_text(state);
   }
 }
 

@@ -114,3 +114,13 @@ class MovesTest(EndToEndTest):
             if candidate.query("SELECT to_regclass('mosaic.move_guards') IS NOT NULL") == [(True,)]:
                 self.assertEqual(candidate.query(GUARDS), [], f"guards on {candidate.name}")
         self.assertEqual(self.pg1.query("SELECT count(*) FROM mosaic.shards WHERE held_until > now()"), [(0,)])
+
+    @staticmethod
+    def grants(node, schema):
+        return sorted(str(row) for row in node.query(
+            "SELECT relname::text, x.grantee::regrole::text, privilege_type, is_grantable FROM pg_class, aclexplode(relacl) x WHERE "
+            "relnamespace = %s::regnamespace AND x.grantee <> relowner UNION ALL SELECT relname || '.' || attname, "
+            "x.grantee::regrole::text, privilege_type, is_grantable FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid, "
+            "aclexplode(attacl) x WHERE relnamespace = %s::regnamespace UNION ALL SELECT 'schema', x.grantee::regrole::text, "
+            "privilege_type, is_grantable FROM pg_namespace, aclexplode(nspacl) x WHERE nspname = %s AND x.grantee <> nspowner",
+            (schema, schema, schema)))
