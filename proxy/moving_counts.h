@@ -11,7 +11,7 @@ struct MovingCounts {
   uint64_t replayed = 0;  // refused by a node that their shard has left, and sent where it is
   uint64_t refused =
       0;  // told an error for it: too many waited, it took too long, or nothing could be sent again
-  uint64_t longest_us = 0;  // wait of one
+  uint64_t longest_us = 0;  // wait of one, of those that have waited last
 
   MovingCounts& operator+=(const MovingCounts& other) {
     held += other.held;
@@ -20,11 +20,10 @@ struct MovingCounts {
     if (other.longest_us > longest_us) longest_us = other.longest_us;
     return *this;
   }
-  // Since `before`; the longest wait stays what it is.
+  // Since `before`.
   MovingCounts operator-(const MovingCounts& before) const {
-    const bool is_longer = longest_us > before.longest_us;
     return {held - before.held, replayed - before.replayed, refused - before.refused,
-            is_longer ? longest_us : 0};
+            held > before.held ? longest_us : 0};
   }
   bool operator==(const MovingCounts&) const = default;
 };

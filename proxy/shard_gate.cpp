@@ -28,15 +28,22 @@ std::optional<Error> ShardGate::wait(Client& client, const LeaseRequest& request
                  fmt::format("max_waiting_clients = {}", limits.clients_max), "try again"};
   }
   if (request.refusals <= 1) {
-    ++counts_[request.shard->value].held;
+    MovingCounts& counts = counts_[request.shard->value];
+    ++counts.held;
+    if (!by_shard_.contains(request.shard->value)) counts.longest_us = 0;
     client.first_ms_ = now_ms;
   }
+  ++by_shard_[request.shard->value];
   client.gate_entry_ = waiting_.insert(waiting_.end(), {&client, request, now_ms});
   return std::nullopt;
 }
 
 void ShardGate::leave(Client& client) {
-  if (const auto entry = std::exchange(client.gate_entry_, std::nullopt)) waiting_.erase(*entry);
+  const auto entry = std::exchange(client.gate_entry_, std::nullopt);
+  if (!entry) return;
+  const auto count = by_shard_.find((*entry)->request.shard->value);
+  if (--count->second == 0) by_shard_.erase(count);
+  waiting_.erase(*entry);
 }
 
 void ShardGate::let_go(Client& client, uint64_t now_ms) {
@@ -79,12 +86,6 @@ void ShardGate::on_tick(const CatalogSnapshot& catalog, const Limits& limits, ui
   for (Client* client : free) {
     if (client->is_at_gate()) let_go(*client, now_ms);
   }
-}
-
-std::map<uint32_t, uint32_t> ShardGate::clients_by_shard() const {
-  std::map<uint32_t, uint32_t> counts;
-  for (const Client::Entry& entry : waiting_) ++counts[entry.request.shard->value];
-  return counts;
 }
 
 }  // namespace mosaic::proxy

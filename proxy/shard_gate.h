@@ -49,7 +49,7 @@ class ShardGate {
   // Whom a node has refused asks it again now and then: it may have been a move that was given up.
   void on_tick(const routing::CatalogSnapshot& catalog, const Limits& limits, uint64_t now_ms);
 
-  std::map<uint32_t, uint32_t> clients_by_shard() const;
+  const std::map<uint32_t, uint32_t>& clients_by_shard() const { return by_shard_; }
 
  private:
   // A refused client asks again after so long.
@@ -58,6 +58,7 @@ class ShardGate {
   void let_go(Client& client, uint64_t now_ms);
 
   std::list<Client::Entry> waiting_;
+  std::map<uint32_t, uint32_t> by_shard_;  // how many of them
   MovingCountsByShard& counts_;
 };
 

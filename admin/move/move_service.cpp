@@ -86,7 +86,8 @@ void MoveService::tell_counts(MoveStore& store, const std::vector<MoveRow>& open
   for (auto at = told_.begin(); at != told_.end();) {
     const uint64_t move = at->first;
     Told& told = at->second;
-    const proxy::MovingCounts added = counts_of(told.shard) - told.before;
+    proxy::MovingCounts added = counts_of(told.shard) - told.before;
+    added.longest_us = std::max(added.longest_us, told.added.longest_us);
     if (added != told.added && store.set_counts(move, proxy_, added)) told.added = added;
     const bool is_open =
         std::any_of(open.begin(), open.end(), [&](const MoveRow& row) { return row.id == move; });

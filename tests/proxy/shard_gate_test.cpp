@@ -67,6 +67,21 @@ TEST_F(ShardGateTest, lets_go_by_a_new_map) {
   EXPECT_EQ(counts[3].held, 2u);
 }
 
+TEST_F(ShardGateTest, tells_the_longest_wait_of_those_that_waited_last) {
+  WaitingClient client;
+  uint64_t now_ms = 0;
+  for (const uint64_t wait_ms : {90, 20}) {
+    set_place(3, 10 + now_ms, true);
+    const MovingCounts before = counts[3];
+    gate.wait(client, request(3), limits, now_ms);
+    now_ms += wait_ms;
+    set_place(3, 10 + now_ms, false);
+    gate.on_map(*catalog, now_ms);
+    EXPECT_EQ((counts[3] - before).longest_us, wait_ms * 1000);
+  }
+  EXPECT_EQ((counts[3] - counts[3]).longest_us, 0u);
+}
+
 TEST_F(ShardGateTest, has_room_for_so_many) {
   set_place(3, 10, true);
   WaitingClient a, b, c;
