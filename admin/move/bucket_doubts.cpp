@@ -34,6 +34,12 @@ Doubts doubts_of(const Buckets& before, const Buckets& there, const Buckets& aft
   return doubts;
 }
 
+bool is_too_busy(const Doubts& doubts, const Doubts& earlier) {
+  const bool any_stands_still =
+      std::any_of(doubts.begin(), doubts.end(), [](const auto& entry) { return entry.second.looks > 0; });
+  return !any_stands_still && doubts.size() * 10 > earlier.size() * 9;
+}
+
 size_t count_differences(const Doubts& doubts) {
   return static_cast<size_t>(std::count_if(doubts.begin(), doubts.end(),
                                            [](const auto& entry) { return entry.second.looks >= kLooks; }));

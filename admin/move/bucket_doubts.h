@@ -24,6 +24,9 @@ using Doubts = std::map<int64_t, Doubt>;
 // `before` then. `earlier`: what the look before this one left.
 Doubts doubts_of(const Buckets& before, const Buckets& there, const Buckets& after, const Doubts& earlier);
 
+// All change while they are read, as many as before: another look would find the same.
+bool is_too_busy(const Doubts& doubts, const Doubts& earlier);
+
 // Those that have been looked at often enough.
 size_t count_differences(const Doubts& doubts);
 

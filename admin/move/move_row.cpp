@@ -73,6 +73,7 @@ MoveProgress progress_of(const json& document) {
   progress.read_pause_us = number("read_pause_us");
   progress.compared_rows = number("compared_rows");
   progress.warmed_bytes = number("warmed_bytes");
+  progress.busy_buckets = number("busy_buckets");
   progress.differences = number("differences");
   progress.blockers = document.value("blockers", "");
   progress.phase_us = document.value("phase_us", std::map<std::string, uint64_t>());
@@ -141,6 +142,7 @@ std::string to_json(const MoveProgress& progress) {
                {"read_pause_us", progress.read_pause_us},
                {"compared_rows", progress.compared_rows},
                {"warmed_bytes", progress.warmed_bytes},
+               {"busy_buckets", progress.busy_buckets},
                {"differences", progress.differences},
                {"blockers", progress.blockers},
                {"phase_us", progress.phase_us}})

@@ -59,7 +59,8 @@ struct MoveProgress {
   uint64_t warmed_bytes = 0;   // read on the target ahead of the switch
   uint64_t compared_rows = 0;
   uint64_t differences = 0;
-  std::string blockers;                      // who keeps it waiting
+  uint64_t busy_buckets = 0;  // of a 256th of a table each, that changed whenever they were compared
+  std::string blockers;       // who keeps it waiting
   std::map<std::string, uint64_t> phase_us;  // by state
 };
 

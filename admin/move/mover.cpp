@@ -390,6 +390,7 @@ Mover::Outcome Mover::verify() {
   if (!compared) return outcome_of(compared.error());
   row_.progress.compared_rows = compared->rows;
   row_.progress.differences = compared->differences.size();
+  row_.progress.busy_buckets = compared->busy_buckets;
   if (!compared->differences.empty()) {
     row_.message =
         fmt::format("the copy differs from the source: {}", fmt::join(compared->differences, "; "));

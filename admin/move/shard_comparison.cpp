@@ -85,8 +85,11 @@ struct Comparison {
       if (*before == *there) return {};
       auto after = read_buckets(source, query, nullptr);
       if (!after) return after.error();
-      doubts = doubts_of(*before, *there, *after, doubts);
+      Doubts left = doubts_of(*before, *there, *after, doubts);
+      const bool is_hopeless = round > 0 && is_too_busy(left, doubts);
+      doubts = std::move(left);
       if (doubts.empty()) return {};
+      if (is_hopeless) break;
       condition = in_list(doubts);
       differing = count_differences(doubts);
       if (differing == doubts.size()) break;

@@ -30,6 +30,17 @@ SHORT = [("cutover.closed", "kill"), ("cutover.opened", "zombie"), ("cutover.fli
 SHARD = 3
 
 
+TABLE_HEAD = """# Faults at every point of a move
+
+Written by `MOSAIC_FAULT_MATRIX=full MOSAIC_FAULT_TABLE=FAULTS.md python3 tests/end_to_end/moves_faults_test.py`, which `./test.sh
+--full` runs. A row is a point that a move comes by (`admin/move/fault_points.cpp`), a column what happens there: the proxy that
+moves is killed, loses a connection (drop), or is stopped for longer than its lease (zombie); the other proxy, or the node of the
+source, of the target or of the catalog is killed or frozen for five seconds. Three shards are written to through both proxies
+meanwhile. A cell is how the move ended; in each of them one side was open then, nothing was left behind, and every
+acknowledged write was there once. "failed": it was not so. Empty: not run.
+"""
+
+
 class MoveFaults(MovesTest):
     node_count = 3
     shards = 9  # 0 to 2 on pg1, which has the catalog; 3 to 5 on pg2; 6 to 8 on pg3
@@ -180,6 +191,7 @@ class MoveFaults(MovesTest):
         points = list(dict.fromkeys(point for point, _, _ in cases))
         width = max(map(len, points))
         with open(path, "w") as file:
+            print(TABLE_HEAD, file=file)
             print(f"| {'point':<{width}} | " + " | ".join(ACTIONS) + " |", file=file)
             print(f"|-{'-' * width}-|" + "|".join("-" * (len(action) + 2) for action in ACTIONS) + "|", file=file)
             for point in points:

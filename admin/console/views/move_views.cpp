@@ -72,6 +72,7 @@ ViewTable show_move(const MoveRow& move) {
   add("retained_wal_bytes", progress.retained_wal_bytes);
   add("rows_compared", progress.compared_rows);
   add("tables_that_differ", progress.differences);
+  add("buckets_too_busy_to_compare", progress.busy_buckets);
   add("warmed_bytes", progress.warmed_bytes);
   add("attempts", progress.attempts);
   add("write_pause_ms", milliseconds(progress.write_pause_us));

@@ -24,6 +24,17 @@ TEST(BucketDoubts, are_no_difference_when_a_row_comes_and_goes) {
   }
 }
 
+TEST(BucketDoubts, are_given_up_when_looking_does_not_settle_them) {
+  Doubts busy, fewer, still;
+  for (int64_t bucket = 0; bucket < 100; ++bucket) busy[bucket] = {};
+  for (int64_t bucket = 0; bucket < 50; ++bucket) fewer[bucket] = {};
+  EXPECT_TRUE(is_too_busy(busy, busy));
+  EXPECT_FALSE(is_too_busy(fewer, busy));
+  still = busy;
+  still[7].looks = 1;
+  EXPECT_FALSE(is_too_busy(still, busy));
+}
+
 TEST(BucketDoubts, are_differences_when_they_stay) {
   Doubts doubts;
   for (int look = 0; look < 10; ++look) {
