@@ -364,7 +364,7 @@ ConsoleBackend Service::console_backend() {
   backend.move = [this](const MoveCommand& command, const Say& say, const StopSignal& stop) {
     return moves_->run(command, say, stop);
   };
-  backend.moves = [this] { return moves_->list(); };
+  backend.moves = [this](bool only_open) { return moves_->list(only_open); };
   backend.shard_sizes = [this] { return shard_sizes(); };
   backend.shut_down = [](proxy::ShutdownMode mode) { kill(getpid(), signal_of(mode)); };
   return backend;

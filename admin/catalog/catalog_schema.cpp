@@ -116,7 +116,8 @@ CREATE OR REPLACE TRIGGER announce AFTER INSERT OR DELETE OR UPDATE OF node ON {
 CREATE OR REPLACE FUNCTION {0}.announce_shard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_catalog.pg_notify('{1}', pg_catalog.concat_ws(' ', NEW.shard, NEW.epoch,
-    greatest(0, ceil(extract(epoch FROM NEW.held_until - pg_catalog.clock_timestamp()) * 1000))::bigint, NEW.node));
+    CASE WHEN NEW.held_until IS NULL THEN 0 WHEN NEW.held_until <= pg_catalog.clock_timestamp() THEN -1
+      ELSE ceil(extract(epoch FROM NEW.held_until - pg_catalog.clock_timestamp()) * 1000) END::bigint, NEW.node));
   RETURN NULL;
 END $$;
 CREATE OR REPLACE TRIGGER announce_shard AFTER UPDATE ON {0}.shards

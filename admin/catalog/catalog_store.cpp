@@ -230,7 +230,7 @@ Status CatalogStore::announce_definitions() {
   return connection_.execute(fmt::format("NOTIFY {}, 'definitions'", kCatalogChannel));
 }
 
-// The column is younger than some catalogs: `mosaic init` adds it.
+// The column is younger than some catalogs: `mosaic init` or the first move adds it.
 Result<bool> CatalogStore::counts_clients() {
   auto rows = connection_.query(
       "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'clients')",

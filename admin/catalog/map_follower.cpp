@@ -69,11 +69,11 @@ Status MapFollower::follow(Connection& connection) {
 
 Status MapFollower::read_map(Connection& connection) {
   // The column is younger than some catalogs.
-  auto rows =
-      connection.query(fmt::format("SELECT shard, epoch, coalesce(floor(extract(epoch FROM "
-                                   "(to_jsonb(s) ->> 'held_until')::timestamptz - now()) * 1000), "
-                                   "0)::bigint, node FROM {}.shards s",
-                                   config_.catalog.schema));
+  auto rows = connection.query(
+      fmt::format("SELECT shard, epoch, CASE WHEN until IS NULL THEN 0 WHEN until <= now() "
+                  "THEN -1 ELSE ceil(extract(epoch FROM until - now()) * 1000) END::bigint, "
+                  "node FROM {}.shards s, CAST(to_jsonb(s) ->> 'held_until' AS timestamptz) until",
+                  config_.catalog.schema));
   if (!rows) return rows.error();
   std::vector<ShardPlaceChange> changes;
   for (int row = 0; row < rows->count(); ++row) {

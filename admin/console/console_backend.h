@@ -29,7 +29,7 @@ struct ConsoleBackend {
   std::function<routing::Status(const NodeChange&, const Say&, const StopSignal& stop)> change_node;
   // Likewise.
   std::function<routing::Status(const MoveCommand&, const Say&, const StopSignal& stop)> move;
-  std::function<routing::Result<std::vector<MoveRow>>()> moves;
+  std::function<routing::Result<std::vector<MoveRow>>(bool only_open)> moves;
   std::function<std::map<uint32_t, ShardSize>()> shard_sizes;  // by shard, of some seconds ago
   EventLog* events = nullptr;                                  // never null in a process
   std::function<void(proxy::ShutdownMode)> shut_down;

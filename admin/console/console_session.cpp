@@ -251,7 +251,7 @@ Status ConsoleSession::show(const ConsoleCommand& command) {
 }
 
 Status ConsoleSession::show_one_move(uint64_t id) {
-  const auto moves = backend_.moves();
+  const auto moves = backend_.moves(false);
   if (!moves) return moves.error();
   for (const MoveRow& move : *moves) {
     if (move.id != id) continue;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "admin/move/move_texts.h"
 #include "routing/catalog_snapshot.h"
 #include "routing/sqlstate.h"
 
@@ -17,9 +18,6 @@ using routing::Status;
 namespace {
 
 constexpr int kServiceTurnMs = 500;
-// Plans are said line by line up to so many.
-constexpr size_t kLinesMax = 20;
-
 }  // namespace
 
 MoveService::MoveService(ReadConfig config) : config_(std::move(config)) {}
@@ -140,10 +138,10 @@ int64_t MoveService::soaking(const std::vector<MoveRow>& rows) const {
   });
 }
 
-Result<std::vector<MoveRow>> MoveService::list() const {
+Result<std::vector<MoveRow>> MoveService::list(bool only_open) const {
   auto store = MoveStore::open(*config_(), nullptr);
   if (!store) return store.error();
-  return store->list(false);
+  return store->list(only_open);
 }
 
 Status MoveService::run(const MoveCommand& command, const Say& say, const StopSignal& stop,
@@ -200,8 +198,7 @@ Status MoveService::begin(const std::vector<std::pair<ShardId, std::string>>& mo
   }
   if (Status status = store->connection().execute("COMMIT"); !status) return status;
   if (begun != nullptr) *begun = std::move(ids);
-  for (size_t i = 0; i < std::min(lines.size(), kLinesMax); ++i) say(lines[i]);
-  if (lines.size() > kLinesMax) say(fmt::format("... and {} more", lines.size() - kLinesMax));
+  say_some(lines, say);
   say(lines.size() == 1 ? "SHOW MOVES tells how far it is" : "SHOW MOVES tells how far they are");
   look_up_.raise();
   return {};

@@ -40,7 +40,7 @@ class MoveService {
   routing::Status run(const MoveCommand& command, const Say& say, const StopSignal& stop,
                       std::vector<uint64_t>* begun = nullptr);
   // For views; the newest last. Errors: the catalog can not be asked.
-  routing::Result<std::vector<MoveRow>> list() const;
+  routing::Result<std::vector<MoveRow>> list(bool only_open) const;
 
  private:
   struct Running {

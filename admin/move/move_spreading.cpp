@@ -23,7 +23,6 @@ namespace {
 
 // By size or heat, nodes that differ by less are even.
 constexpr double kTolerance = 0.05;
-constexpr size_t kPlanLinesMax = 20;
 
 struct Placement {
   std::vector<PlannedShard> shards;
@@ -117,11 +116,13 @@ void say_plan(const MoveCommand& command, const Placement& placement, const std:
   for (const std::string& node : nodes)
     say(fmt::format("{:<{}}  {:>14}  ->  {:>14}", node, width, weight_text(command.weight, before.at(node)),
                     weight_text(command.weight, after.at(node))));
+  if (!command.is_dry_run) return;  // they are told as they begin
   const bool has_weight = command.weight != MoveCommand::Weight::kCount;
-  for (size_t i = 0; i < std::min(moves.size(), kPlanLinesMax); ++i)
-    say(fmt::format("shard {} from {} to {}{}", moves[i].shard.value, moves[i].source, moves[i].target,
-                    has_weight ? ", " + weight_text(command.weight, moves[i].weight) : ""));
-  if (moves.size() > kPlanLinesMax) say(fmt::format("... and {} more", moves.size() - kPlanLinesMax));
+  std::vector<std::string> lines;
+  for (const PlannedMove& move : moves)
+    lines.push_back(fmt::format("shard {} from {} to {}{}", move.shard.value, move.source, move.target,
+                                has_weight ? ", " + weight_text(command.weight, move.weight) : ""));
+  say_some(lines, say);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace mosaic::admin {
@@ -18,6 +19,12 @@ std::string duration_text(uint64_t seconds) {
   if (seconds < 120) return fmt::format("{} s", seconds);
   if (seconds < 7200) return fmt::format("{} min", (seconds + 30) / 60);
   return fmt::format("{:.1f} h", static_cast<double>(seconds) / 3600);
+}
+
+void say_some(const std::vector<std::string>& lines, const Say& say) {
+  constexpr size_t kLinesMax = 20;
+  for (size_t i = 0; i < std::min(lines.size(), kLinesMax); ++i) say(lines[i]);
+  if (lines.size() > kLinesMax) say(fmt::format("... and {} more", lines.size() - kLinesMax));
 }
 
 std::string progress_line(const MoveRow& row) {

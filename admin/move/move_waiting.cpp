@@ -20,7 +20,6 @@ namespace {
 
 constexpr int kWaitTurnMs = 200;
 constexpr std::chrono::seconds kLineEvery{1};  // of many moves
-constexpr size_t kFailuresMax = 20;
 
 // Nothing more happens to it by itself, but for the end of its soaking.
 bool is_through(const MoveRow& row) {
@@ -90,7 +89,9 @@ Status MoveService::wait(const MoveCommand& command, const Say& say, const StopS
     if (is_over) {
       std::erase_if(*rows, [](const MoveRow& row) { return row.state != MoveState::kAborted; });
       if (rows->empty()) return {};
-      for (size_t i = 0; i < std::min(rows->size(), kFailuresMax); ++i) say(progress_line((*rows)[i]));
+      std::vector<std::string> lines;
+      for (const MoveRow& row : *rows) lines.push_back(progress_line(row));
+      say_some(lines, say);
       return Error{routing::sqlstate::kQueryCanceled, fmt::format("{} moves were given up", rows->size()), "",
                    "the notices, and SHOW MOVES WHERE state = aborted, say why"};
     }

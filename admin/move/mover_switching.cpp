@@ -27,9 +27,14 @@ Mover::Outcome Mover::warm() {
   auto target = nodes_.open(Side::kTarget);
   if (!target) return outcome_of(target.error());
   auto warmed = warm_shard(**source, *target, scripts_);
-  if (!warmed) return outcome_of(warmed.error());
-  row_.progress.warmed_bytes = *warmed;
-  return later(MoveEvent::kDone);
+  if (warmed) {
+    row_.progress.warmed_bytes = *warmed;
+    return later(MoveEvent::kDone);
+  }
+  // Without it the move is as good, its first seconds may be slow.
+  Outcome outcome = outcome_of(warmed.error(), MoveEvent::kDone);
+  if (outcome.event == MoveEvent::kDone) tell("move_not_warmed", pool::Severity::kWarning);
+  return outcome;
 }
 
 // The slot on the target is made before anybody writes there, so that all of it can be taken back.

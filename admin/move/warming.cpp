@@ -7,6 +7,7 @@
 namespace mosaic::admin {
 
 using routing::Result;
+using routing::Status;
 
 namespace {
 
@@ -42,13 +43,16 @@ Result<uint64_t> warm_shard(Connection& source, Connection& target, const MoveSc
     if (!size) return size.error();
     const auto relation_bytes = static_cast<uint64_t>(size->integer(0, 0));
     if (relation_bytes == 0 || bytes + relation_bytes > room) continue;
-    // Without the extension an index is read by whoever counts its table without scanning that.
+    // Without the extension: an index is read by whoever counts its table and may not scan that.
+    if (prewarm.empty()) {
+      const Status set =
+          target.execute(of_table.empty() ? "RESET enable_seqscan" : "SET enable_seqscan = off");
+      if (!set) return set.error();
+    }
     auto read =
         !prewarm.empty()
             ? target.query(fmt::format("SELECT {}($1::regclass)", prewarm), {name})
-            : target.query(fmt::format(
-                  "SELECT set_config('enable_seqscan', '{}', true), (SELECT count(*) FROM {})",
-                  of_table.empty() ? "on" : "off", of_table.empty() ? name : scripts.table(of_table)));
+            : target.query("SELECT count(*) FROM " + (of_table.empty() ? name : scripts.table(of_table)));
     if (!read) return read.error();
     bytes += relation_bytes;
   }

@@ -22,7 +22,7 @@ class ConsoleViews : public ::testing::Test {
     };
     backend.report = [this](const proxy::ReportRequest&) { return report_; };
     backend.locks = [this] { return locks_; };
-    backend.moves = [this]() -> routing::Result<std::vector<MoveRow>> { return moves_; };
+    backend.moves = [this](bool) -> routing::Result<std::vector<MoveRow>> { return moves_; };
     backend.shard_sizes = [this] { return sizes_; };
     backend.events = &events_;
     state_ = std::make_unique<ConsoleState>(std::move(backend));
@@ -53,10 +53,8 @@ class ConsoleViews : public ::testing::Test {
 
 TEST_F(ConsoleViews, shards_tell_their_size_and_what_becomes_of_them) {
   sizes_[1] = {4096, 7};
-  moves_.resize(2);
-  moves_[0].shard.value = moves_[1].shard.value = 2;
-  moves_[0].id = 5, moves_[0].state = MoveState::kComplete;
-  moves_[1].id = 6, moves_[1].state = MoveState::kCopying;
+  moves_.resize(1);
+  moves_[0].shard.value = 2, moves_[0].id = 6, moves_[0].state = MoveState::kCopying;
   report_.workers[0].shard_queries = {0, 3, 4};
   report_.workers[1].shard_queries = {0, 1, 0};
   const auto rows = show("shards");

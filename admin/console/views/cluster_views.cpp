@@ -105,10 +105,8 @@ ViewTable show_shards(const ViewContext& context) {
   const ShardTotals heat = context.state.heat.added(kMinute, totals, ShardHeat::Clock::now());
   const std::map<uint32_t, ShardSize> sizes = context.backend.shard_sizes();
   std::map<uint32_t, MoveRow> moves;
-  if (auto open = context.backend.moves()) {
-    for (MoveRow& move : *open) {
-      if (!is_final(move.state)) moves[move.shard.value] = std::move(move);
-    }
+  if (auto open = context.backend.moves(true)) {
+    for (MoveRow& move : *open) moves[move.shard.value] = std::move(move);
   }
   const auto counted = [](const std::vector<uint64_t>& counts, uint32_t shard) {
     return shard < counts.size() ? counts[shard] : 0;

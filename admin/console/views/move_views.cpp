@@ -36,7 +36,7 @@ ViewTable show_moves(const ViewContext& context) {
       columns({"move#", "shard#", "source", "target", "state", "wish", "copied", "rows#", "attempts#",
                "write_pause_ms", "message", "blockers", "proxy", "created_at", "finished_at"}),
       {}};
-  const auto moves = context.backend.moves();
+  const auto moves = context.backend.moves(false);
   if (!moves) {
     table.rows.push_back(row(std::nullopt, std::nullopt, "", "", "not known", "", "", std::nullopt,
                              std::nullopt, "", moves.error().to_line(), "", "", "", ""));

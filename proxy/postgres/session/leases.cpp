@@ -337,6 +337,7 @@ void Session::on_lease_failed(const Error& error) {
 }
 
 void Session::go_on_without_server(const Error& error) {
+  fence_ = {};
   switch (waiting_.phase_after) {
     case Phase::kWelcome:
       close_with(error);

@@ -184,6 +184,7 @@ void Session::on_server_lost(const Error& error, bool is_mid_frame) {
     go_on_without_what_is_left();
     return;
   }
+  fence_ = {};
   const bool was_in_transaction = leg_.status() != 'I' || transaction_.is_open();
   const bool was_pinned = is_pinned();
   ExpectationQueue& owed = leg_.owed();

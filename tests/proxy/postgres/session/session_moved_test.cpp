@@ -124,6 +124,23 @@ TEST_F(SessionMoved, asks_on_while_it_is_not_known_what_came_of_a_hold) {
   EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error 42501"), "Ready I"));
 }
 
+// What one statement has waited is not held against the next.
+TEST_F(SessionMoved, begins_anew_behind_a_wait_that_was_in_vain) {
+  send(insert);
+  for (int i = 0; i < 3; ++i) {
+    refuse("MZ001", 'I');
+    EXPECT_EQ(s.outbox.lease_request->refusals, static_cast<uint32_t>(i + 1));
+    s.open_gate(), s.grant(), s.to_server();
+  }
+  refuse("MZ001", 'I');
+  s.outbox.lease_request.reset();
+  s.fail_lease("MZ021");
+  EXPECT_THAT(s.to_client(), ElementsAre(StartsWith("Error MZ021"), "Ready I"));
+  send(insert);
+  refuse("MZ001", 'I');
+  EXPECT_EQ(s.outbox.lease_request->refusals, 1u);
+}
+
 TEST_F(SessionMoved, says_a_transaction_again_that_had_only_begun) {
   s.query("BEGIN ISOLATION LEVEL REPEATABLE READ"), s.query("SAVEPOINT a");
   send(insert);

@@ -244,6 +244,11 @@ void SessionScript::open_gate() {
   redeliver();
 }
 
+void SessionScript::fail_lease(const char* sqlstate) {
+  session->on_lease_failed(routing::Error{sqlstate, "no server", "", ""});
+  redeliver();
+}
+
 void SessionScript::lose_server() {
   session->on_server_lost(routing::Error{"08006", "lost", "", ""}, false);
   memory = {};

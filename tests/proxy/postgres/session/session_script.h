@@ -40,6 +40,8 @@ class SessionScript {
   std::string grant();
   // The session need not wait for its shard any more.
   void open_gate();
+  // There is no server, for this reason.
+  void fail_lease(const char* sqlstate);
   // The connection to its server is lost; the next one is another server.
   void lose_server();
   bool wants_lease() const { return outbox.lease_request.has_value(); }
