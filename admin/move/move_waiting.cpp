@@ -23,7 +23,8 @@ constexpr std::chrono::seconds kLineEvery{1};  // of many moves
 
 // Nothing more happens to it by itself, but for the end of its soaking.
 bool is_through(const MoveRow& row) {
-  return is_final(row.state) || (row.state == MoveState::kSoaking && row.wish.empty());
+  return is_final(row.state) ||
+         (row.state == MoveState::kSoaking && row.wish.empty() && row.options.soak_ms > 0);
 }
 
 // "12 of 340 moves are through, copying 2, planned 326; 4 min left".

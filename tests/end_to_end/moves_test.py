@@ -115,7 +115,7 @@ class Moves(MovesTest):
 
     def test_privileges_that_change_meanwhile_come_along(self):
         self.pg1.query("CREATE ROLE reader; GRANT USAGE ON SCHEMA shard_0002 TO reader; CREATE TABLE shard_0002.filler AS "
-                       "SELECT g AS id, repeat('x', 200) AS text FROM generate_series(1, 3000) g; "
+                       "SELECT g AS id, repeat('x', 200) AS text FROM generate_series(1, 1000) g; "
                        "ALTER TABLE shard_0002.filler ADD PRIMARY KEY (id); ANALYZE shard_0002.filler")
         self.pg2.query("CREATE ROLE reader")
         move = self.move(2, "pg2", rate="100kB/s")

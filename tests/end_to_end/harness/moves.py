@@ -97,7 +97,8 @@ class MovesTest(EndToEndTest):
         wait_until(lambda: all(row["finished_at"] for row in self.console("SHOW MOVES")[0]), "the moves to end", 60)
 
     def bring_back(self, *shards, node="pg1"):
-        """To this node, and waits for it."""
+        """To this node, and waits for it, once what is under way has ended."""
+        self.wait_for_all()
         for shard in shards:
             if self.node_of_shard(shard) != node:
                 self.move(shard, node)
