@@ -129,7 +129,11 @@ Status Service::start() {
   identity_ = identity_of_this_process(proxy_->listen_port());
   watch({std::move(found->state), std::move(definitions), {}});
   moves_ = std::make_unique<MoveService>([this] { return config(); }, identity_.id, &events_,
-                                         [this] { return moving_counts(); });
+                                         [this] { return moving_counts(); },
+                                         [this](routing::ShardId shard, const std::string& node) {
+                                           if (const NodeConfig* to = config()->find_node(node))
+                                             proxy_->expect_shard(shard, to->id);
+                                         });
   events_.record(Event(Severity::kInfo, "started")
                      .add("version", mosaic_version())
                      .add("address", config_->proxy.listen_address)

@@ -115,6 +115,22 @@ ConnectionPool::Grant ConnectionPool::acquire(Waiter& waiter, const std::optiona
   return {};
 }
 
+ServerConnection* ConnectionPool::acquire_idle(
+    const std::function<bool(const ServerConnection&)>& is_wanted) {
+  const auto found = std::find_if(idle_.rbegin(), idle_.rend(),
+                                  [&](const ServerConnection* server) { return is_wanted(*server); });
+  if (found == idle_.rend()) return nullptr;
+  ServerConnection& server = **found;
+  idle_.erase(std::next(found).base());
+  move_to(server, ServerConnection::State::kActive);
+  return &server;
+}
+
+void ConnectionPool::open_ahead(size_t count) {
+  if (!health_->is_up() || failure_ || !is_in_use_) return;
+  while (servers_.size() < count && budget_->try_take() == ConnectionBudget::Taken::kYes) open_connection();
+}
+
 void ConnectionPool::enqueue(Waiter& waiter) {
   assert(waiter.pool_ == nullptr);
   waiter.pool_ = this;

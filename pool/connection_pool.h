@@ -81,6 +81,10 @@ class ConnectionPool {
   // `preferred`: a statement that the connection should rather have already.
   Grant acquire(Waiter& waiter, const std::optional<StatementKey>& preferred);
   void stop_waiting(Waiter& waiter);
+  // Leases the most recently used of those idle connections that `is_wanted`; null: there is none.
+  ServerConnection* acquire_idle(const std::function<bool(const ServerConnection&)>& is_wanted);
+  // Opens connections for which nobody waits yet, until there are `count` here or a limit is reached.
+  void open_ahead(size_t count);
   void give_back(ServerConnection& server);
   // The connection is broken, or in a state that the next client must not see.
   // `why`: for the log.

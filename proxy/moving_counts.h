@@ -11,19 +11,21 @@ struct MovingCounts {
   uint64_t replayed = 0;  // refused by a node that their shard has left, and sent where it is
   uint64_t refused =
       0;  // told an error for it: too many waited, it took too long, or nothing could be sent again
+  uint64_t prepared = 0;    // statements that connections of its next node were given ahead of their use
   uint64_t longest_us = 0;  // wait of one, of those that have waited last
 
   MovingCounts& operator+=(const MovingCounts& other) {
     held += other.held;
     replayed += other.replayed;
     refused += other.refused;
+    prepared += other.prepared;
     if (other.longest_us > longest_us) longest_us = other.longest_us;
     return *this;
   }
   // Since `before`.
   MovingCounts operator-(const MovingCounts& before) const {
     return {held - before.held, replayed - before.replayed, refused - before.refused,
-            held > before.held ? longest_us : 0};
+            prepared - before.prepared, held > before.held ? longest_us : 0};
   }
   bool operator==(const MovingCounts&) const = default;
 };

@@ -304,6 +304,11 @@ routing::Status Proxy::reload(ProxySettings settings) {
   return {};
 }
 
+void Proxy::expect_shard(routing::ShardId shard, routing::NodeId node) {
+  for (auto& worker : state_->workers)
+    worker->post([target = worker.get(), shard, node] { target->expect_shard(shard, node); });
+}
+
 SchemaChanges& Proxy::schema_changes() { return state_->shared.schema_changes; }
 
 Report Proxy::collect(const ReportRequest& request, std::chrono::milliseconds deadline) {

@@ -258,6 +258,17 @@ void Worker::on_node_change(routing::NodeId node) {
   }
 }
 
+void Worker::expect_shard(routing::ShardId shard, routing::NodeId node) {
+  const routing::CatalogSnapshot& catalog = *environment_.catalog;
+  if (shard.value >= catalog.shard_count() || node.value >= healths_.size()) return;
+  const routing::NodeId from = catalog.place_of(shard).node;
+  if (from == node) return;
+  for (auto& [user, pools] : pools_) {
+    if (pools.clients > 0 && pools.by_node[from.value])
+      arrivals_.prepare(shard, *pools.by_node[from.value], pool_of(pools, node));
+  }
+}
+
 pool::ConnectionPool* Worker::find_room(const pool::RoomRequest& request) {
   using Of = pool::RoomRequest::Of;
   pool::ConnectionPool* found = nullptr;
@@ -288,6 +299,7 @@ void Worker::on_tick() {
       if (pool) pool->on_tick(now_ms, pools.clients > 0);
     }
   }
+  arrivals_.on_tick(settings_.pool.node_stall_timeout_ms);
   for (size_t node = 0; node < heard_ms_.size(); ++node) {
     if (heard_ms_[node] != 0) healths_[node]->on_heard(std::exchange(heard_ms_[node], 0));
   }

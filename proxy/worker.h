@@ -20,6 +20,7 @@
 #include "pool/node_loads.h"
 #include "pool/postgres/node_probe.h"
 #include "proxy/clock.h"
+#include "proxy/postgres/arrivals.h"
 #include "proxy/postgres/cancel_registry.h"
 #include "proxy/postgres/client_connection.h"
 #include "proxy/postgres/login/login_rules.h"
@@ -87,6 +88,8 @@ class Worker {
   void cancel(const CancelTarget& target);
   void on_schema_change() { environment_.statements->forget_schema(); }
   void on_node_change(routing::NodeId node);
+  // The shard is about to come to this node, and its tables are there.
+  void expect_shard(routing::ShardId shard, routing::NodeId node);
   // The pool whose place would do, with the connection that has been idle longest; null: none is idle. Only
   // until the loop's next turn.
   pool::ConnectionPool* find_room(const pool::RoomRequest& request);
@@ -152,6 +155,7 @@ class Worker {
   std::unique_ptr<pool::NodeProber> prober_;  // of the whole process: the first worker's
   SessionEnvironment environment_;
   ShardGate gate_{environment_.moving};
+  Arrivals arrivals_{loop_, environment_};
   std::map<std::string, UserPools> pools_;
   struct Slot {
     std::unique_ptr<ClientConnection> client;

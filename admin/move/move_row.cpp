@@ -98,6 +98,7 @@ std::string to_json(const proxy::MovingCounts& counts) {
   return json({{"held", counts.held},
                {"replayed", counts.replayed},
                {"refused", counts.refused},
+               {"prepared", counts.prepared},
                {"longest_us", counts.longest_us}})
       .dump();
 }
@@ -153,7 +154,8 @@ routing::Status read_counts(std::string_view text, proxy::MovingCounts& counts) 
   try {
     for (const json& of_proxy : json::parse(text)) {
       const auto number = [&](const char* name) { return of_proxy.value(name, uint64_t{0}); };
-      counts += {number("held"), number("replayed"), number("refused"), number("longest_us")};
+      counts +=
+          {number("held"), number("replayed"), number("refused"), number("prepared"), number("longest_us")};
     }
     return {};
   } catch (const json::exception& error) {

@@ -18,15 +18,19 @@ using routing::Status;
 namespace {
 
 constexpr int kServiceTurnMs = 500;
+constexpr int kArrivalTurnMs = 100;  // while a shard is about to be switched
+
 }  // namespace
 
 MoveService::MoveService(ReadConfig config) : config_(std::move(config)) {}
 
-MoveService::MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, ReadCounts counts)
+MoveService::MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, ReadCounts counts,
+                         ExpectShard expect)
     : config_(std::move(config)),
       proxy_(std::move(proxy)),
       events_(events),
       counts_(std::move(counts)),
+      expect_(std::move(expect)),
       thread_([this] { watch(); }) {}
 
 MoveService::~MoveService() { stop(); }
@@ -40,6 +44,7 @@ void MoveService::stop() {
 void MoveService::watch() {
   std::optional<MoveStore> store;
   while (!stop_.is_raised()) {
+    bool is_any_near = false;
     const auto config = config_();
     if (!store && config->moves.parallel_moves > 0) {
       auto opened = MoveStore::open(*config, &stop_);
@@ -51,11 +56,12 @@ void MoveService::watch() {
         forget_done();
         for (const MoveRow& row : *rows) take(*store, *rows, row);
         tell_counts(*store, *rows);
+        is_any_near = prepare_arrivals(*rows);
       } else {
         store.reset();
       }
     }
-    look_up_.wait_ms(kServiceTurnMs);
+    look_up_.wait_ms(is_any_near ? kArrivalTurnMs : kServiceTurnMs);
     if (!stop_.is_raised()) look_up_.reset();
   }
   for (const auto& running : running_) running->mover->stop();
@@ -68,6 +74,18 @@ void MoveService::forget_done() {
     running->thread.join();
     return true;
   });
+}
+
+// The mover alone changes definitions on the target, and from the comparison on it does not: nothing there is
+// kept waiting. Whether any is, or soon will be, that far.
+bool MoveService::prepare_arrivals(const std::vector<MoveRow>& open) const {
+  bool is_any_near = false;
+  for (const MoveRow& row : open) {
+    is_any_near |= row.state >= MoveState::kIndexing && row.state <= MoveState::kReady;
+    if ((row.state == MoveState::kVerifying || row.state == MoveState::kReady) && !row.options.is_rehearsal)
+      expect_(row.shard, row.target);
+  }
+  return is_any_near;
 }
 
 // What moves cost this proxy's clients, from when it has first seen each until it has ended.

@@ -25,11 +25,13 @@ class MoveService {
  public:
   using ReadConfig = std::function<std::shared_ptr<const Config>()>;
   using ReadCounts = std::function<proxy::MovingCountsByShard()>;  // of this process, since start
+  using ExpectShard = std::function<void(routing::ShardId, const std::string& node)>;  // see Proxy
 
   // Takes commands only; proxies carry them out.
   explicit MoveService(ReadConfig config);
   // Works on moves as well. `events` may be null.
-  MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, ReadCounts counts);
+  MoveService(ReadConfig config, std::string proxy, pool::EventSink* events, ReadCounts counts,
+              ExpectShard expect);
   ~MoveService();
   void stop();  // others, or the next start, go on
   MoveService(const MoveService&) = delete;
@@ -58,6 +60,7 @@ class MoveService {
   static int64_t most_of_a_node(const std::vector<MoveRow>& rows, const MoveRow& row);
   int64_t soaking(const std::vector<MoveRow>& rows) const;  // of this process
   void forget_done();
+  bool prepare_arrivals(const std::vector<MoveRow>& open) const;
   void tell_counts(MoveStore& store, const std::vector<MoveRow>& open);
   routing::Status begin(const std::vector<std::pair<routing::ShardId, std::string>>& moves,
                         const MoveOptions& options, const Say& say, std::vector<uint64_t>* begun);
@@ -73,6 +76,7 @@ class MoveService {
   const std::string proxy_;
   pool::EventSink* const events_ = nullptr;
   const ReadCounts counts_;
+  const ExpectShard expect_;
   StopSignal stop_, look_up_;
   std::vector<std::unique_ptr<Running>> running_;  // the thread's own
   std::map<uint64_t, Told> told_;                  // by move; likewise

@@ -18,6 +18,8 @@ namespace {
 
 // How often the way back of what soaks is looked at.
 constexpr int kSoakTurnMs = 1'000;
+// What proxies get to hear that a shard is coming and to prepare for it.
+constexpr int kArrivalMs = 250;
 
 }  // namespace
 
@@ -40,6 +42,7 @@ Mover::Outcome Mover::warm() {
 // The slot on the target is made before anybody writes there, so that all of it can be taken back.
 Mover::Outcome Mover::make_way_back() {
   if (const Outcome warmed = warm(); warmed.event != MoveEvent::kDone) return warmed;
+  if (!row_.options.is_rehearsal) interrupt_.wait_ms(kArrivalMs);
   row_.facts.has_way_back = false;
   if (row_.options.soak_ms == 0 || row_.options.is_rehearsal) return later(MoveEvent::kDone);
   auto source = nodes_.connection(Side::kSource);

@@ -91,6 +91,14 @@ std::optional<StatementKey> StatementList::evict(size_t limit) {
   return oldest;
 }
 
+std::vector<StatementKey> StatementList::of_shard(routing::ShardId shard) const {
+  std::vector<StatementKey> keys;
+  for (const Entry& entry : entries_) {
+    if (entry.key.shard_plus_one == shard.value + 1) keys.push_back(entry.key);
+  }
+  return keys;
+}
+
 void StatementList::clear() {
   entries_.clear();
   slots_.clear();

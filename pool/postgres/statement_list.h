@@ -49,6 +49,8 @@ class StatementList {
   // Takes one that was not used for long out when there are `limit` or more.
   std::optional<StatementKey> evict(size_t limit);
   void clear();
+  // In no order.
+  std::vector<StatementKey> of_shard(routing::ShardId shard) const;
   size_t size() const { return entries_.size(); }
 
  private:

@@ -68,13 +68,14 @@ TEST_F(ConsoleViews, shards_tell_their_size_and_what_becomes_of_them) {
 }
 
 TEST_F(ConsoleViews, session_state_tells_what_moves_have_cost) {
-  report_.workers[0].moving[3] = {2, 1, 0, 500};
-  report_.workers[0].moving[4] = {1, 0, 1, 900};
+  report_.workers[0].moving[3] = {2, 1, 0, 6, 500};
+  report_.workers[0].moving[4] = {1, 0, 1, 1, 900};
   report_.workers[0].clients_at_gate = {{3, 2}};
   const auto rows = show("session_state");
   EXPECT_EQ(rows[0].at("held_statements"), "3");
   EXPECT_EQ(rows[0].at("replayed_statements"), "1");
   EXPECT_EQ(rows[0].at("refused_for_moves"), "1");
+  EXPECT_EQ(rows[0].at("prepared_ahead"), "7");
   EXPECT_EQ(rows[0].at("longest_hold_us"), "900");
   EXPECT_EQ(rows[0].at("waiting_now"), "2");
   EXPECT_EQ(rows[1].at("held_statements"), "0");

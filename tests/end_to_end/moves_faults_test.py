@@ -129,7 +129,7 @@ class MoveFaults(MovesTest):
 
     def run_case(self, point, action):
         self.start_with_fault(f"{point}:{action if action in ('kill', 'drop') else 'stop'}")
-        with self.checker(SHARD, SHARD + 1, SHARD + 3, breaks_things=True) as checker:
+        with self.checker(SHARD, SHARD + 1, SHARD + 3, breaks_things=True, pause_s=0.02) as checker:
             move = self.move_by_the_one_with_the_fault(point)
             if point in ABORT:
                 self.console(f"CANCEL MOVE {move}")
@@ -163,7 +163,9 @@ class MoveFaults(MovesTest):
 
     def start_what_was_killed(self):
         for proxy in (self.cluster.mosaic, self.other):
-            if not proxy.is_running():
+            if proxy.is_running():
+                proxy.send_signal(signal.SIGCONT)  # of a case that has failed
+            else:
                 proxy.start()
 
     def test_matrix(self):

@@ -1,4 +1,5 @@
 // Who gets a connection, when, and how many there are.
+#include <algorithm>
 #include <deque>
 
 #include "routing/sqlstate.h"
@@ -64,6 +65,45 @@ TEST_F(ConnectionPoolTest, gives_an_idle_connection_at_once_rather_one_that_has_
   EXPECT_EQ(pool.acquire(client, std::nullopt).server, second.server);  // otherwise the one used last
   pool.discard(*first.server);
   pool.discard(*second.server);
+}
+
+TEST_F(ConnectionPoolTest, leases_an_idle_connection_to_whom_it_suits) {
+  ConnectionPool& pool = add_pool(2);
+  PoolClient first, second;
+  ask(pool, first);
+  ask(pool, second);
+  wait_for(first);
+  wait_for(second);
+  const StatementKey key{7, 3};
+  first.server->memory().statements.insert(key);
+  const auto misses_it = [&](const ServerConnection& server) {
+    return !server.memory().statements.contains(key);
+  };
+  EXPECT_EQ(pool.acquire_idle(misses_it), nullptr);  // none is idle
+  pool.give_back(*second.server);
+  pool.give_back(*first.server);
+  EXPECT_EQ(pool.acquire_idle(misses_it), second.server);
+  EXPECT_EQ(pool.acquire_idle(misses_it), nullptr);
+  EXPECT_EQ(second.server->state(), ServerConnection::State::kActive);
+  pool.give_back(*second.server);
+}
+
+TEST_F(ConnectionPoolTest, opens_connections_ahead_up_to_its_limit) {
+  ConnectionPool& pool = add_pool(3);
+  const auto idle = [&] {
+    return std::count_if(pool.servers().begin(), pool.servers().end(), [](const auto& server) {
+      return server->state() == ServerConnection::State::kIdle;
+    });
+  };
+  pool.open_ahead(2);
+  run_until(
+      loop_, [&] { return idle() == 2; }, "two idle connections");
+  pool.open_ahead(2);
+  EXPECT_EQ(pool.servers().size(), 2u);
+  pool.open_ahead(5);
+  EXPECT_EQ(pool.servers().size(), 3u);
+  run_until(
+      loop_, [&] { return idle() == 3; }, "all idle");
 }
 
 // Gives its lease back from inside on_lease(), as a client does whose login needed the server only to look.

@@ -194,7 +194,7 @@ ViewTable show_statement_cache(const ViewContext& context) {
 ViewTable show_session_state(const ViewContext& context) {
   ViewTable table{columns({"worker#", "moved_transactions#", "rested_servers#", "looked_servers#",
                            "healed_statements#", "held_statements#", "waiting_now#", "replayed_statements#",
-                           "refused_for_moves#", "longest_hold_us#"}),
+                           "refused_for_moves#", "prepared_ahead#", "longest_hold_us#"}),
                   {}};
   for (const proxy::WorkerReport& worker : context.backend.report({}).workers) {
     proxy::MovingCounts moving;
@@ -203,7 +203,7 @@ ViewTable show_session_state(const ViewContext& context) {
     for (const auto& [shard, clients] : worker.clients_at_gate) waiting += clients;
     table.rows.push_back(row(worker.worker, worker.moved_transactions, worker.rested_servers,
                              worker.looked_servers, worker.healed_statements, moving.held, waiting,
-                             moving.replayed, moving.refused, moving.longest_us));
+                             moving.replayed, moving.refused, moving.prepared, moving.longest_us));
   }
   return table;
 }

@@ -74,6 +74,7 @@ ViewTable show_move(const MoveRow& move) {
   add("tables_that_differ", progress.differences);
   add("buckets_too_busy_to_compare", progress.busy_buckets);
   add("warmed_bytes", progress.warmed_bytes);
+  add("statements_prepared_ahead", move.counts.prepared);
   add("attempts", progress.attempts);
   add("write_pause_ms", milliseconds(progress.write_pause_us));
   add("read_pause_ms", milliseconds(progress.read_pause_us));

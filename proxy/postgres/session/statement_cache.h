@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -126,6 +127,12 @@ class StatementCache {
   // By its id: false also for one that is no more.
   bool is_current(uint64_t statement_id) const { return statement_id >= first_current_id_; }
   bool is_current(const PreparedStatement& statement) const { return is_current(statement.id); }
+  // Those of the current schema, in no order.
+  void for_each_current(const std::function<void(const PreparedStatement&)>& visit) const {
+    for (const auto& [key, statement] : statements_) {
+      if (is_current(*statement)) visit(*statement);
+    }
+  }
 
   size_t bytes() const { return bytes_; }
   size_t size() const { return statements_.size() + retired_.size(); }

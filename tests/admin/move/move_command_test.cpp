@@ -111,9 +111,9 @@ TEST(MoveCommand, is_read_from_the_console) {
 
 TEST(MoveRow, adds_up_what_it_has_cost_each_proxy) {
   proxy::MovingCounts counts;
-  const std::string one = to_json(proxy::MovingCounts{1, 2, 3, 40});
+  const std::string one = to_json(proxy::MovingCounts{1, 2, 3, 5, 40});
   ASSERT_TRUE(read_counts(R"({"a": )" + one + R"(, "b": )" + one + "}", counts));
-  EXPECT_EQ(counts, (proxy::MovingCounts{2, 4, 6, 40}));
+  EXPECT_EQ(counts, (proxy::MovingCounts{2, 4, 6, 10, 40}));
   EXPECT_FALSE(read_counts("[", counts));
 }
 

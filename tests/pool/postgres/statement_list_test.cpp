@@ -2,6 +2,7 @@
 
 #include "pool/postgres/statement_list.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -56,6 +57,16 @@ TEST(StatementList, keeps_what_is_used_between_evictions) {
     list.insert({2, once});
   }
   EXPECT_EQ(list.size(), kLimit);
+}
+
+TEST(StatementList, tells_which_are_of_a_shard) {
+  StatementList list;
+  list.insert({1, 0});
+  list.insert({1, 8});
+  list.insert({2, 9});
+  list.insert({3, 8, 4});
+  EXPECT_THAT(list.of_shard({7}), testing::UnorderedElementsAre(StatementKey{1, 8}, StatementKey{3, 8, 4}));
+  EXPECT_TRUE(list.of_shard({0}).empty());
 }
 
 TEST(StatementList, names_differ_by_statement_and_shard) {
