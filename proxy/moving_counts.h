@@ -11,7 +11,7 @@ struct MovingCounts {
   uint64_t replayed = 0;  // refused by a node that their shard has left, and sent where it is
   uint64_t refused =
       0;  // told an error for it: too many waited, it took too long, or nothing could be sent again
-  uint64_t prepared = 0;    // statements that connections of its next node were given ahead of their use
+  uint64_t prepared = 0;    // statements that its new node's connections were given before their use
   uint64_t longest_us = 0;  // wait of one, of those that have waited last
 
   MovingCounts& operator+=(const MovingCounts& other) {

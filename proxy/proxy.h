@@ -56,8 +56,7 @@ class Proxy {
   routing::Status start();
   // Every worker takes the new map for transactions that begin after it sees it.
   void publish(std::shared_ptr<const routing::CatalogSnapshot> catalog);
-  // Thread-safe: the shard is about to come to this node, and its tables are there. Said again and again
-  // until it has come.
+  // Thread-safe: the shard is about to come to this node; connections for its clients are opened there.
   void expect_shard(routing::ShardId shard, routing::NodeId node);
   // Takes the changeable settings and reads the auth file again; on error nothing changes. Of the nodes those
   // that were there keep their place. Before a map that names new nodes is published.

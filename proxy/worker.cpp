@@ -196,7 +196,8 @@ void Worker::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
     environment_.traffic[i].node.value = static_cast<uint16_t>(i);
   environment_.shard_queries.resize(catalog->shard_count());
   environment_.shard_us.resize(catalog->shard_count());
-  environment_.catalog = std::move(catalog);
+  const std::shared_ptr<const routing::CatalogSnapshot> before =
+      std::exchange(environment_.catalog, std::move(catalog));
   for (uint16_t i = 0; i < environment_.catalog->node_count(); ++i) {
     const bool is_in_use = environment_.catalog->is_in_use(routing::NodeId{i});
     node_loads_.set_in_use(routing::NodeId{i}, is_in_use);
@@ -205,6 +206,7 @@ void Worker::publish(std::shared_ptr<const routing::CatalogSnapshot> catalog) {
     }
   }
   gate_.on_map(*environment_.catalog, loop_.now_ms());
+  if (before) welcome_shards(*before);
 }
 
 void Worker::apply_limits() {
@@ -259,13 +261,26 @@ void Worker::on_node_change(routing::NodeId node) {
 }
 
 void Worker::expect_shard(routing::ShardId shard, routing::NodeId node) {
-  const routing::CatalogSnapshot& catalog = *environment_.catalog;
-  if (shard.value >= catalog.shard_count() || node.value >= healths_.size()) return;
-  const routing::NodeId from = catalog.place_of(shard).node;
+  if (shard.value >= environment_.catalog->shard_count() || node.value >= healths_.size()) return;
+  const routing::NodeId from = environment_.catalog->place_of(shard).node;
   if (from == node) return;
   for (auto& [user, pools] : pools_) {
     if (pools.clients > 0 && pools.by_node[from.value])
-      arrivals_.prepare(shard, *pools.by_node[from.value], pool_of(pools, node));
+      Arrivals::open_connections(shard, *pools.by_node[from.value], pool_of(pools, node));
+  }
+}
+
+// Who waits at the gate goes first; connections that are idle then get what the shard's clients use.
+void Worker::welcome_shards(const routing::CatalogSnapshot& before) {
+  const routing::CatalogSnapshot& now = *environment_.catalog;
+  for (uint32_t shard = 0; shard < std::min(before.shard_count(), now.shard_count()); ++shard) {
+    const routing::NodeId from = before.place_of({shard}).node, to = now.place_of({shard}).node;
+    if (from == to) continue;
+    for (auto& [user, pools] : pools_) {
+      if (std::max(from.value, to.value) < pools.by_node.size() && pools.by_node[from.value] &&
+          pools.by_node[to.value])
+        arrivals_.give_statements({shard}, *pools.by_node[from.value], *pools.by_node[to.value]);
+    }
   }
 }
 

@@ -88,7 +88,7 @@ class Worker {
   void cancel(const CancelTarget& target);
   void on_schema_change() { environment_.statements->forget_schema(); }
   void on_node_change(routing::NodeId node);
-  // The shard is about to come to this node, and its tables are there.
+  // The shard is about to come to this node: connections for its clients are opened.
   void expect_shard(routing::ShardId shard, routing::NodeId node);
   // The pool whose place would do, with the connection that has been idle longest; null: none is idle. Only
   // until the loop's next turn.
@@ -128,6 +128,7 @@ class Worker {
   void on_tick();
   void apply_limits();  // of the settings, to sessions
   void set_nodes(const pool::NodeHealths& healths);
+  void welcome_shards(const routing::CatalogSnapshot& before);
   void report_hand_overs(WorkerReport& report, bool with_servers) const;
   void end_turns();
   void stop_if_done();

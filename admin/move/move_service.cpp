@@ -76,8 +76,8 @@ void MoveService::forget_done() {
   });
 }
 
-// The mover alone changes definitions on the target, and from the comparison on it does not: nothing there is
-// kept waiting. Whether any is, or soon will be, that far.
+// Proxies open connections to the nodes that shards are about to come to. Whether any is, or soon will be,
+// that far.
 bool MoveService::prepare_arrivals(const std::vector<MoveRow>& open) const {
   bool is_any_near = false;
   for (const MoveRow& row : open) {

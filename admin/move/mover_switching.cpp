@@ -18,7 +18,7 @@ namespace {
 
 // How often the way back of what soaks is looked at.
 constexpr int kSoakTurnMs = 1'000;
-// What proxies get to hear that a shard is coming and to prepare for it.
+// What proxies get to hear that a shard is coming and to open connections.
 constexpr int kArrivalMs = 250;
 
 }  // namespace

@@ -18,7 +18,6 @@ using routing::ShardId;
 
 namespace {
 
-constexpr uint64_t kForgottenAfterMs = 10'000;
 constexpr size_t kAnswerBytes = 64 << 10;  // of one message; longer ones are no answer to Parse
 constexpr std::string_view kBroken = "it gave no answer to a statement that it was to prepare";
 
@@ -33,8 +32,8 @@ class Arrivals::Giver final : public ServerConnection::Holder {
   bool is_done() const { return server_ == nullptr; }
   uint64_t since_ms() const { return since_ms_; }
 
-  void go_on(uint64_t now_ms) {
-    since_ms_ = now_ms;
+  void go_on() {
+    since_ms_ = arrivals_.loop_.now_ms();
     const auto misses_any = [this](const ServerConnection& server) {
       return std::any_of(statements_.begin(), statements_.end(), [&](const Statement& statement) {
         return arrivals_.is_missing(server, statement.key);
@@ -80,7 +79,7 @@ class Arrivals::Giver final : public ServerConnection::Holder {
     if (!partial.is_empty()) return give_up();
     partial.release_if_empty();
     pool_.give_back(*std::exchange(server_, nullptr));
-    go_on(arrivals_.now_ms());
+    go_on();
   }
   void on_server_writable() override {}
   void on_server_lost() override { give_up(); }
@@ -94,20 +93,22 @@ class Arrivals::Giver final : public ServerConnection::Holder {
         ++arrivals_.environment_.moving[shard_.value].prepared;
         return true;
       case 'E':
-        arrivals_.by_shard_[shard_.value].refused.insert(key.statement);
+        std::erase_if(statements_, [&](const Statement& statement) { return statement.key == key; });
+        return true;
+      case 'N':
         return true;
       case 'Z':
         owed_.pop_front();
         return true;
       default:
-        return type == 'N';
+        return false;
     }
   }
 
   Arrivals& arrivals_;
   const ShardId shard_;
   ConnectionPool& pool_;
-  const std::vector<Statement> statements_;
+  std::vector<Statement> statements_;  // but for those that the node has refused
   ServerConnection* server_ = nullptr;
   std::deque<StatementKey> owed_;  // answers, in this order
   uint64_t since_ms_ = 0;
@@ -130,18 +131,15 @@ bool Arrivals::is_missing(const ServerConnection& server, const StatementKey& ke
 }
 
 // Those that most servers of `from` keep come first.
-std::vector<Arrivals::Statement> Arrivals::missing(ShardId shard, const Arrival& arrival,
-                                                   const ConnectionPool& from,
+std::vector<Arrivals::Statement> Arrivals::missing(ShardId shard, const ConnectionPool& from,
                                                    const ConnectionPool& to) const {
   std::unordered_map<StatementKey, size_t, pool::StatementKeyHash> uses;
   for (const auto& server : from.servers()) {
     for (const StatementKey& key : server->memory().statements.of_shard(shard)) ++uses[key];
   }
   std::erase_if(uses, [&](const auto& use) {
-    const StatementKey& key = use.first;
-    if (arrival.refused.contains(key.statement)) return true;
     return std::none_of(to.servers().begin(), to.servers().end(), [&](const auto& server) {
-      return server->state() == ServerConnection::State::kIdle && is_missing(*server, key);
+      return server->state() == ServerConnection::State::kIdle && is_missing(*server, use.first);
     });
   });
   if (uses.empty()) return {};
@@ -170,36 +168,27 @@ std::vector<Arrivals::Statement> Arrivals::missing(ShardId shard, const Arrival&
   return statements;
 }
 
-void Arrivals::prepare(ShardId shard, ConnectionPool& from, ConnectionPool& to) {
-  Arrival& arrival = by_shard_[shard.value];
-  arrival.asked_ms = now_ms();
-  const auto serves_it = [&](const auto& server) {
+void Arrivals::open_connections(ShardId shard, const ConnectionPool& from, ConnectionPool& to) {
+  const auto has_served_it = [&](const auto& server) {
     return !server->memory().statements.of_shard(shard).empty();
   };
-  to.open_ahead(static_cast<size_t>(std::count_if(from.servers().begin(), from.servers().end(), serves_it)));
-  std::unique_ptr<Giver>& giver = arrival.givers[&to];
-  if (giver && !giver->is_done()) return;
-  std::vector<Statement> statements = missing(shard, arrival, from, to);
+  to.open_ahead(
+      static_cast<size_t>(std::count_if(from.servers().begin(), from.servers().end(), has_served_it)));
+}
+
+void Arrivals::give_statements(ShardId shard, const ConnectionPool& from, ConnectionPool& to) {
+  std::vector<Statement> statements = missing(shard, from, to);
   if (statements.empty()) return;
-  giver = std::make_unique<Giver>(*this, shard, to, std::move(statements));
-  giver->go_on(now_ms());
+  givers_.push_back(std::make_unique<Giver>(*this, shard, to, std::move(statements)));
+  givers_.back()->go_on();
 }
 
 void Arrivals::on_tick(uint32_t limit_ms) {
   const uint64_t now_ms = loop_.now_ms();
-  for (auto at = by_shard_.begin(); at != by_shard_.end();) {
-    Arrival& arrival = at->second;
-    for (auto& [pool, giver] : arrival.givers) {
-      if (giver && !giver->is_done() && limit_ms > 0 && now_ms > giver->since_ms() + limit_ms)
-        giver->give_up();
-    }
-    const bool is_done = std::all_of(arrival.givers.begin(), arrival.givers.end(), [](const auto& entry) {
-      return !entry.second || entry.second->is_done();
-    });
-    // Pools may be gone by the next time.
-    if (is_done) arrival.givers.clear();
-    at = is_done && now_ms > arrival.asked_ms + kForgottenAfterMs ? by_shard_.erase(at) : std::next(at);
+  for (const auto& giver : givers_) {
+    if (!giver->is_done() && limit_ms > 0 && now_ms > giver->since_ms() + limit_ms) giver->give_up();
   }
+  std::erase_if(givers_, [](const auto& giver) { return giver->is_done(); });
 }
 
 }  // namespace mosaic::proxy

@@ -1,13 +1,13 @@
 #pragma once
-// Before a shard comes to a node: connections there are opened, and given the statements that servers of the
-// node which it leaves keep for it, so that its first clients wait for neither. What can not be had is left
-// out: clients prepare it themselves as ever. One per worker, on its thread.
+// When a shard has come to a node: idle connections there are given the statements that servers of the node
+// which it has left keep for it, before clients come to use them. Not earlier: the schema is closed to its
+// users until then, and what opens it makes PostgreSQL forget all plans (PostgreSQL, plancache.c,
+// PlanCacheSysCallback()). What can not be had is left out: clients prepare it as ever. One per worker, on
+// its thread.
 
 #include <cstdint>
 #include <list>
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -24,11 +24,13 @@ class Arrivals {
   Arrivals(const Arrivals&) = delete;
   Arrivals& operator=(const Arrivals&) = delete;
 
-  // The pools of one user on either node; both outlive what has been begun. Asked again every now and then,
-  // it goes on with what has come up since. The tables are to be there.
-  void prepare(routing::ShardId shard, pool::ConnectionPool& from, pool::ConnectionPool& to);
-  // A connection that does not answer within `limit_ms` (0: none) is given up; so is what nobody asks for any
-  // more.
+  // Before: opens as many connections of `to` as there are of `from` that have worked for the shard. The
+  // pools of one user.
+  static void open_connections(routing::ShardId shard, const pool::ConnectionPool& from,
+                               pool::ConnectionPool& to);
+  // Once it has come. `to` lives as long as it has connections.
+  void give_statements(routing::ShardId shard, const pool::ConnectionPool& from, pool::ConnectionPool& to);
+  // A connection that does not answer within `limit_ms` (0: none) is given up.
   void on_tick(uint32_t limit_ms);
 
  private:
@@ -37,21 +39,14 @@ class Arrivals {
     std::string parse;  // the message
   };
   class Giver;
-  struct Arrival {
-    std::set<uint64_t> refused;  // statements that the node does not take
-    std::map<pool::ConnectionPool*, std::unique_ptr<Giver>> givers;
-    uint64_t asked_ms = 0;
-  };
 
-  std::vector<Statement> missing(routing::ShardId shard, const Arrival& arrival,
-                                 const pool::ConnectionPool& from, const pool::ConnectionPool& to) const;
+  std::vector<Statement> missing(routing::ShardId shard, const pool::ConnectionPool& from,
+                                 const pool::ConnectionPool& to) const;
   bool is_missing(const pool::ServerConnection& server, const pool::StatementKey& key) const;
-
-  uint64_t now_ms() const { return loop_.now_ms(); }
 
   pool::EventLoop& loop_;
   SessionEnvironment& environment_;
-  std::map<uint32_t, Arrival> by_shard_;
+  std::list<std::unique_ptr<Giver>> givers_;
 };
 
 }  // namespace mosaic::proxy

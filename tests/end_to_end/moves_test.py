@@ -90,8 +90,8 @@ class Moves(MovesTest):
             self.wait_for_state(move, "complete")
             checker.wait_for_turns(5)
         wait_until(lambda: int(facts(move)["statements_held"]) > 0, lambda: f"held statements to be told: {facts(move)}")
-        # What its clients have prepared, connections to the target had before the switch.
-        self.assertGreater(int(facts(move)["statements_prepared_ahead"]), 0)
+        wait_until(lambda: int(facts(move)["statements_prepared_ahead"]) > 0,
+                   lambda: f"statements to be prepared on the target before their use: {facts(move)}")
         self.assertEqual(facts(move)["statements_refused"], "0")
         self.assertGreater(float(facts(move)["longest_hold_ms"]), 0)
         self.assertGreater(int(facts(move)["warmed_bytes"]), 0)
