@@ -103,8 +103,8 @@ fault_matrix() {
     /usr/bin/python3 -B -u tests/end_to_end/moves_faults_test.py
 }
 
-# End to end, a third of the time is waiting: twice as many tests as processors.
-run_tests() { ctest --preset "$1" -j $((kJobs * 2)); }
+# End to end, a third of the time is waiting: one more than there are processors.
+run_tests() { ctest --preset "$1" -j $((kJobs + 1)); }
 
 # --- The run --------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import os
 import signal
-import sys
 import threading
 import unittest
 
@@ -14,10 +13,9 @@ import psycopg2
 from harness.cluster import EndToEndTest
 from harness.mosaic_process import run_mosaic
 from harness.postgres_node import APP_USER, PostgresNode
-from harness.processes import reserve_port, spawn, wait_until
+from harness.processes import start_relay, wait_until
 from harness.wire_client import ServerError, WireClient, query
 
-RELAY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "harness", "relay.py")
 COUNTRIES = [("ch", "Switzerland"), ("de", "Germany"), ("fr", "France")]
 
 
@@ -98,8 +96,7 @@ class NodeChanges(EndToEndTest):
 
     def relay_to(self, node):
         """A process between Mosaic and the node, and the port at which it listens."""
-        port = reserve_port()
-        relay = spawn([sys.executable, "-B", RELAY, str(port), str(node.port)], os.path.join(self.cluster.folder, "relay.log"))
+        relay, port = start_relay(node.port, os.path.join(self.cluster.folder, "relay.log"))
         self.addCleanup(relay.kill)
         return relay, port
 

@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import statistics
-import sys
 import threading
 import time
 import unittest
@@ -19,11 +18,10 @@ import psycopg2
 from harness import wire_client as wire
 from harness.cluster import EndToEndTest
 from harness.postgres_node import APP_PASSWORD, APP_USER
-from harness.processes import reserve_port, send_signal, spawn, wait_until
+from harness.processes import send_signal, start_relay, wait_until
 from harness.wire_client import ServerError, WireClient
 
 TROUBLE_S = float(os.environ.get("MOSAIC_TROUBLE_S", "3"))
-RELAY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "harness", "relay.py")
 FAILURES = {"MZ020", "MZ021", "MZ022", "08006", "53300", "57P01", "25P02"}  # that a client of the node in trouble may be told
 
 
@@ -102,9 +100,7 @@ class NodeTrouble(EndToEndTest):
     def setUpClass(cls):
         super().setUpClass()
         # The first node is reached by a cable that can be cut.
-        cls.relay_port = reserve_port()
-        cls.relay = spawn([sys.executable, "-B", RELAY, str(cls.relay_port), str(cls.cluster.nodes[0].port)],
-                          os.path.join(cls.cluster.folder, "relay.log"))
+        cls.relay, cls.relay_port = start_relay(cls.cluster.nodes[0].port, os.path.join(cls.cluster.folder, "relay.log"))
         cls.addClassCleanup(cls.relay.kill)
         cls.addClassCleanup(cls.print_table)
         cls.cluster.mosaic.clean_stop()

@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -179,3 +180,17 @@ def free_descriptors(count):
         if hard < count:
             raise RuntimeError(f"this test needs {count} open files; the hard limit is {hard}")
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+def start_relay(target_port, log_path):
+    """(process, port): a TCP relay to 127.0.0.1 that listens already (relay.py). The caller kills it."""
+    port = reserve_port()
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay.py")
+    relay = spawn([sys.executable, "-B", script, str(port), str(target_port)], log_path)
+
+    def listens():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        return False
+    wait_until(listens, "the relay to listen")
+    return relay, port
